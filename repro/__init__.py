@@ -1,0 +1,1 @@
+"""Reruns of five works on minima, memorisation and generalisation of neural networks."""

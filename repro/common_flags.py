@@ -1,0 +1,182 @@
+"""The flags every binary has, how settings are read from them, and how errors end a run."""
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from absl import flags
+
+from repro.data.datasets import DATASETS
+from repro.models import MODELS
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow is imported late; keep it quiet
+
+# Flags that say where or how a run is made, and not what is computed: no part of its identity.
+DISK_FULL = "the disk is full; free some space, run the same command again, and the run goes on"
+PLACES = ("data_dir", "download")
+HOUSEKEEPING = (
+    *PLACES, "output_dir", "run_dir", "checkpoint_every", "wandb_project", "profile_dir",
+)  # fmt: skip
+
+
+def define(model: str | None, dataset: str) -> None:
+    """Define the common flags, with a binary's own default network and dataset."""
+    flags.DEFINE_enum("model", model, list(MODELS), "Network.")
+    flags.DEFINE_enum("dataset", dataset, list(DATASETS), "Dataset.")
+    flags.DEFINE_string("train_split", "train", "What to train on: a tfds split string.")
+    flags.DEFINE_string("test_split", "test", "What to test on, such as train[45000:].")
+    flags.DEFINE_integer(
+        "train_examples", None, "Train on a class-balanced subset of this size.", lower_bound=1
+    )
+    flags.DEFINE_integer("seed", 0, "Of everything random.", lower_bound=0)
+    flags.DEFINE_enum(
+        "strategy", "default", ["default", "mirrored", "multi_worker", "tpu"],
+        "default: one device. mirrored: all GPUs here. multi_worker: per TF_CONFIG.",
+    )
+    flags.DEFINE_enum(
+        "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"],
+        "What layers compute in; weights and logits stay float32.",
+    )
+    flags.DEFINE_bool("xla", False, "Compile forward and backward pass with XLA.")
+    flags.DEFINE_bool("deterministic", False, "Only deterministic kernels, also on GPUs; slower.")
+    flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
+    flags.DEFINE_bool("download", True, "Let tensorflow-datasets download what is missing.")
+    flags.DEFINE_string("output_dir", "outputs", "Runs land in <output_dir>/<binary>/<settings>.")
+    flags.DEFINE_string("run_dir", None, "The exact directory of this run.")
+    flags.DEFINE_integer("checkpoint_every", 1, "Epochs between checkpoints.", lower_bound=1)
+    flags.DEFINE_string("wandb_project", None, "Mirror TensorBoard to this Weights & Biases project.")
+    flags.DEFINE_string("profile_dir", None, "Write a TensorFlow profile of training there.")
+
+    @flags.multi_flags_validator(
+        ["xla", "deterministic"], "--xla and --deterministic exclude each other: choose one"
+    )
+    def _(values):
+        return not (values["xla"] and values["deterministic"])
+
+
+def values() -> dict:
+    """Return all flags of the binary that runs, in order of name."""
+    key_flags = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+    return {flag.name: flag.value for flag in sorted(key_flags, key=lambda flag: flag.name)}
+
+
+def settings(values: Mapping) -> dict:
+    """Return the flags a result depends on."""
+    return {name: value for name, value in values.items() if name not in HOUSEKEEPING}
+
+
+def reject_stray_arguments(argv: list[str]) -> None:
+    """Raise a usage error for arguments that are no flags."""
+    from absl import app
+
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}; flags are --name=value")
+
+
+def end_with_one_line(main: Callable) -> Callable:
+    """Wrap a binary's main so that a user's mistake ends in one line instead of a traceback."""
+
+    def wrapped(argv):
+        from repro.data.datasets import MissingDataError
+
+        try:
+            main(argv)
+        except (ValueError, MissingDataError, RuntimeError) as error:
+            sys.exit(f"error: {error}")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            sys.exit(f"error: {DISK_FULL}")
+        except Exception as error:  # TensorFlow wraps the errors of its file system
+            if "No space left on device" not in str(error):
+                raise
+            sys.exit(f"error: {DISK_FULL}")
+
+    return wrapped
+
+
+def run_binary(
+    module: str,
+    values: Mapping,
+    unsaid: Mapping,
+    tuned_file: Path,
+    name: str,
+    run: Callable[..., dict],
+) -> dict:
+    """Fill what is unsaid, take the run directory, run what is not complete, write the result.
+
+    Args:
+      module: of the binary, such as `repro.randomization`.
+      values: all flags by name.
+      unsaid: flags the paper leaves unsaid -> documented defaults.
+      tuned_file: what sweeps have found for them.
+      name: readable part of the run directory's name.
+      run: the experiment; called with the settings, where the data is, and `strategy`,
+        `run_directory`, `environment`.
+
+    Returns:
+      The result, also of a run that was complete before.
+    """
+    from repro import tuning
+
+    filled, source = tuning.fill_unsaid(settings(values), unsaid, tuned_file, values["model"])
+    if source:
+        print("unsaid by the paper: " + ", ".join(
+            f"{flag}={filled[flag]:g} ({origin})" for flag, origin in source.items()
+        ))
+
+    import tensorflow as tf
+
+    from repro.training import runs
+    from repro.training.strategy import get_strategy, is_chief
+
+    strategy = get_strategy(values["strategy"])  # before any operation, as multi_worker needs
+    if values["deterministic"]:
+        tf.config.experimental.enable_op_determinism()
+    path = values["run_dir"] or "/".join(
+        [values["output_dir"], module.split(".")[-1], f"{name}-{runs.settings_hash(filled)}"]
+    )
+    places = {flag: values[flag] for flag in PLACES}
+    directory = runs.RunDirectory(path, filled, places=places, chief=is_chief(strategy))
+    result = directory.result()
+    if result is None:
+        _follow(values, path)
+        devices = [device.name for device in tf.config.list_logical_devices()]
+        with _profile(values["profile_dir"]):
+            result = run(
+                **{**filled, **places, "strategy": strategy},
+                checkpoint_every=values["checkpoint_every"],
+                run_directory=directory,
+                environment=runs.environment(values["strategy"], devices, module),
+            )
+        result = directory.finish({**result, "settings": filled, "unsaid": source})
+    else:
+        directory.close()
+        print("complete already")
+    shown = ("status", "epochs", "train_loss", "train_accuracy", "test_accuracy")
+    print("  ".join(f"{key} {result[key]}" for key in shown if key in result))
+    print(f"result: {directory.path / 'result.json'}")
+    return result
+
+
+@contextlib.contextmanager
+def _profile(profile_dir: str | None):
+    """Record a TensorFlow profile where one is asked for."""
+    import tensorflow as tf
+
+    if profile_dir:
+        tf.profiler.experimental.start(profile_dir)
+    yield
+    if profile_dir:
+        tf.profiler.experimental.stop()
+
+
+def _follow(values: Mapping, path: str) -> None:
+    """Turn on what watches a run from outside: Weights & Biases."""
+    if values["wandb_project"]:
+        import wandb
+
+        wandb.init(project=values["wandb_project"], name=path, sync_tensorboard=True)

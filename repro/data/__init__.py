@@ -1,0 +1,1 @@
+"""Images and teachers: datasets, corruption, augmentation, and the pipeline that feeds training."""

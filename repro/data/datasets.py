@@ -1,0 +1,137 @@
+"""The datasets of the five works, read once into NumPy arrays.
+
+CIFAR, MNIST and Fashion-MNIST come through tensorflow-datasets; `digits`, scikit-learn's 1,797 real
+handwritten digits, is embedded, so that a quickstart and the tests need no network.
+"""
+
+import dataclasses
+
+import numpy as np
+
+DATASETS = {  # name -> number of classes
+    "cifar10": 10,
+    "cifar100": 100,
+    "mnist": 10,
+    "fashion_mnist": 10,
+    "digits": 10,
+}
+DIGITS_TEST_FRACTION = 0.2
+
+
+class MissingDataError(Exception):
+    """A dataset is neither prepared on this machine nor could it be downloaded."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """One split in memory: `images` uint8 [N, H, W, C], `labels` int64 [N], `ids` int64 [N].
+
+    `ids` number the examples of the split as it was read, test examples far above the training
+    ones. Every random draw about an example is keyed by its id, so a subset of a split meets the
+    same corruption as the whole does.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, positions: np.ndarray) -> "Images":
+        return Images(self.images[positions], self.labels[positions], self.ids[positions])
+
+
+def load(
+    name: str,
+    data_dir: str | None = None,
+    *,
+    download: bool = True,
+    train_split: str = "train",
+    test_split: str = "test",
+) -> tuple[Images, Images]:
+    """Return the training and the test split of dataset `name`.
+
+    Args:
+      name: a key of DATASETS.
+      data_dir: where tensorflow-datasets keeps prepared data; None: its own default.
+      download: whether tensorflow-datasets may download what is not prepared.
+      train_split, test_split: tensorflow-datasets split strings, such as `train[:40000]`.
+
+    Raises:
+      ValueError: unknown name or malformed split.
+      MissingDataError: the data is not there and could not be had.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"unknown dataset {name!r}; choose from {', '.join(DATASETS)}")
+    if name == "digits":
+        if (train_split, test_split) != ("train", "test"):
+            raise ValueError("digits has the splits train and test only, without slices")
+        return _digits()
+    splits = (train_split, test_split)
+    train, test = (_read_tfds(name, split, data_dir, download) for split in splits)
+    # Test ids go on where the training ids end, whatever was sliced from either split.
+    return train, dataclasses.replace(test, ids=test.ids + 10**7)
+
+
+def class_balanced_subset(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Return sorted positions of `size` examples, as many of each class as can be.
+
+    Classes differ by at most one example, unless a class runs out and others fill its place.
+
+    Args:
+      labels: int [N].
+      size: how many to draw, 1..N.
+      seed: the draw; the subsets of one seed are nested.
+
+    Raises:
+      ValueError: `size` outside 1..N.
+    """
+    if not 1 <= size <= len(labels):
+        raise ValueError(f"train_examples={size} must lie between 1 and {len(labels)}")
+    shuffled = np.random.default_rng([seed, 1]).permutation(len(labels))
+    # The rank of an example within its class; taking the lowest ranks fills all classes evenly.
+    rank = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        rank[members] = np.arange(len(members))
+    by_rank = shuffled[np.argsort(rank[shuffled], kind="stable")]
+    return np.sort(by_rank[:size])
+
+
+def _read_tfds(name: str, split: str, data_dir: str | None, download: bool) -> Images:
+    import tensorflow_datasets as tfds  # imports slowly, and digits does not need it
+
+    try:
+        data = tfds.load(
+            name, split=split, data_dir=data_dir, download=download, batch_size=-1,
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),  # file order
+        )
+    except (ValueError, tfds.core.utils.DatasetNotFoundError) as error:
+        raise ValueError(f"{name} has no split {split!r}: {error}".split("\n")[0]) from error
+    except Exception as error:  # tfds raises many kinds: AssertionError, network and disk errors
+        place = data_dir or tfds.core.constants.DATA_DIR
+        reason = "" if not download else f" and could not be downloaded ({type(error).__name__})"
+        raise MissingDataError(
+            f"{name} is not prepared in {place}{reason}. Prepare it with "
+            f"`tools/prepare_data {name} --data_dir={place}`, name another --data_dir, "
+            "or use --dataset=digits, which needs no data."
+        ) from error
+    images, labels = (tfds.as_numpy(data[key]) for key in ("image", "label"))
+    return Images(images, labels.astype(np.int64), np.arange(len(labels)))
+
+
+def _digits() -> tuple[Images, Images]:
+    """Bring the 8x8 digits to 28x28x3: threefold enlarged, two pixels of margin on each side."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    small = np.round(data.images * (255 / 16)).astype(np.uint8)  # [1797, 8, 8], values 0..16
+    large = np.pad(small.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    images = np.repeat(large[..., None], 3, axis=-1)
+    everything = Images(images, data.target.astype(np.int64), np.arange(len(images)))
+    # The file groups digits by writer: a seeded balanced draw mixes writers over both splits.
+    size = int(len(images) * DIGITS_TEST_FRACTION)
+    test = class_balanced_subset(everything.labels, size, seed=0)
+    train = np.setdiff1d(everything.ids, test)
+    return everything.take(train), everything.take(test)

@@ -1,0 +1,36 @@
+"""The networks of the five works: `build(name, input_shape, num_classes, **options)`.
+
+Importing this room does not import TensorFlow: names can be listed before anything slow happens.
+"""
+
+import importlib
+
+MODELS = {  # name -> module of this room and the function in it
+    "inception": ("inception", "inception"),
+    "inception_no_bn": ("inception", "inception_no_bn"),
+    "inception_bn_downsample_only": ("inception", "inception_bn_downsample_only"),
+    "alexnet": ("alexnet", "alexnet"),
+    "mlp_1x512": ("mlp", "mlp_1x512"),
+    "mlp_3x512": ("mlp", "mlp_3x512"),
+    "wrn_28_1": ("resnet", "wrn_28_1"),
+}
+
+
+def build(name: str, input_shape: tuple[int, int, int], num_classes: int, **options):
+    """Return the network `name` as a keras.Model from images [B, H, W, C] to float32 logits [B, k].
+
+    Args:
+      name: a key of MODELS.
+      input_shape: (H, W, C).
+      num_classes: k.
+      **options: `dropout_rate` and `initializer` for all networks; `seed` fixes the initial
+        weights and dropout's draws; see the function of the network.
+
+    Raises:
+      ValueError: unknown name.
+    """
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}; choose from {', '.join(MODELS)}")
+    module, function = MODELS[name]
+    module = importlib.import_module(f"repro.models.{module}")
+    return getattr(module, function)(input_shape, num_classes, **options)

@@ -1,0 +1,70 @@
+"""Layers the papers' networks share, each set to the original's numbers and twice differentiable."""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+def batch_norm(
+    name: str, *, scale: bool = True, momentum: float = 0.9, epsilon: float = 1e-3
+) -> layers.BatchNormalization:
+    """Return batch normalisation whose second derivatives are right.
+
+    `synchronized=True` takes E[x^2] - E[x]^2 over all replicas. Keras's other formula goes through
+    `tf.nn.moments`, whose stop_gradient makes Hessians in training mode silently wrong.
+
+    Args:
+      name: of the layer.
+      scale: whether there is a gamma; the small Inception's count of parameters leaves only beta.
+      momentum: of the moving statistics; 0.9 rather than Keras's 0.99, because runs on subsets have
+        a few dozen steps an epoch and would otherwise be evaluated with stale statistics.
+      epsilon: added to the variance.
+    """
+    return layers.BatchNormalization(
+        momentum=momentum, epsilon=epsilon, scale=scale, synchronized=True, name=name
+    )
+
+
+@keras.saving.register_keras_serializable("repro")
+class LocalResponseNorm(layers.Layer):
+    """Local response normalisation x / (bias + alpha * sum of x^2 over nearby channels)^beta.
+
+    The sum runs over `2 * depth_radius + 1` channels and alpha is per entry, as in
+    `tf.nn.local_response_normalization` (whose gradient has no gradient; this one has). The
+    defaults are those of TensorFlow's CIFAR-10 tutorial net, which the small AlexNet is built on.
+    """
+
+    def __init__(
+        self,
+        depth_radius: int = 4,
+        bias: float = 1.0,
+        alpha: float = 0.001 / 9,
+        beta: float = 0.75,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.depth_radius, self.bias, self.alpha, self.beta = depth_radius, bias, alpha, beta
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        # The sum over the window of channels is a product with a banded matrix of ones.
+        channels = inputs.shape[-1]
+        ones = tf.ones((channels, channels), inputs.dtype)
+        window = tf.linalg.band_part(ones, self.depth_radius, self.depth_radius)
+        sums = tf.linalg.matmul(tf.square(inputs), window)
+        return inputs * tf.pow(self.bias + self.alpha * sums, -self.beta)
+
+    def get_config(self) -> dict:
+        settings = {k: getattr(self, k) for k in ("depth_radius", "bias", "alpha", "beta")}
+        return {**super().get_config(), **settings}
+
+
+def logits(x, num_classes: int, initializer: str, name: str = "logits"):
+    """Apply the last dense layer, in float32 (at least) whatever the precision of the network."""
+    return layers.Dense(
+        num_classes, kernel_initializer=initializer, dtype=accumulation_dtype(), name=name
+    )(x)
+
+
+def accumulation_dtype() -> str:
+    """Return float64 where networks are built in float64, and float32 otherwise."""
+    return "float64" if keras.config.dtype_policy().variable_dtype == "float64" else "float32"

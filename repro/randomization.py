@@ -1,0 +1,231 @@
+"""Zhang, Bengio, Hardt, Recht, Vinyals (ICLR 2017): networks fit random labels and random pixels.
+
+    python -m repro.randomization --model=inception --corrupt_prob=0.4
+
+Figures 1a-c, 2a-b and Tables 1, 4 are grids of such runs, in configs/randomization/*.toml; draw
+them with `tools/reproduce randomization/fig1a --scale=cpu`.
+
+Where this departs from the paper, or fills what it does not say:
+* Batch size 128: not stated, but Figure 1a has one point every 391 = ceil(50000 / 128) steps.
+* Initial weights: Glorot uniform, TensorFlow's default of the time; --initializer chooses.
+* Dropout and weight decay act only when asked for; their sizes are not in the paper.
+* The last batch of an epoch is filled up to full size (pipeline.epoch_order).
+* Batch norm keeps moving statistics with momentum 0.9, see models/layers.py.
+* "Train loss" and "train accuracy" are measured after the epoch on the whole training set without
+  augmentation, as Figure 1a's first point must have been: 0.84 at an accuracy of 0.70.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from absl import app, flags
+
+from repro import common_flags
+from repro.data.corruption import CORRUPTIONS, GAUSSIAN_MOMENTS, PERMUTES
+
+MODULE = "repro.randomization"
+TUNED = Path(__file__).parent.parent / "configs" / "randomization" / "tuned.json"
+
+# What the paper leaves unsaid, where no sweep has found a value.
+UNSAID = {"batch_size": 128, "dropout_rate": 0.0, "weight_decay": 0.0}
+EVALUATION_BATCH = 500
+
+
+def define_flags():
+    common_flags.define(model="inception", dataset="cifar10")
+    flags.adopt_module_key_flags(common_flags)
+    flags.DEFINE_enum(
+        "corruption", None, list(CORRUPTIONS),
+        "Default: partial_labels where --corrupt_prob is given, else none.",
+    )
+    flags.DEFINE_float(
+        "corrupt_prob", 0.0, "p of partial_labels.", lower_bound=0.0, upper_bound=1.0
+    )
+    flags.DEFINE_enum("permute", "entries", list(PERMUTES), "What pixel corruptions permute.")
+    flags.DEFINE_enum(
+        "gaussian_moments", "dataset", list(GAUSSIAN_MOMENTS), "Whose mean and variance noise has."
+    )
+    flags.DEFINE_bool("redraw", False, "Seed 003's bug: corrupt afresh at every access.")
+    flags.DEFINE_list(
+        "augment", [], "Any of crop, flip, brightness, saturation, hue, contrast, rotation."
+    )
+    flags.DEFINE_integer("epochs", 100, "Train for at most so many epochs.", lower_bound=1)
+    flags.DEFINE_float("stop_train_loss", None, "Stop at this loss over the training set.")
+    flags.DEFINE_float("stop_train_accuracy", None, "Stop at this accuracy over the training set.")
+    flags.DEFINE_float(
+        "learning_rate", None, "Default: 0.1 for inception networks and wrn, else 0.01.",
+        lower_bound=0.0,
+    )
+    flags.DEFINE_float("learning_rate_decay", 0.95, "Factor per epoch.", lower_bound=0.0)
+    flags.DEFINE_float("momentum", 0.9, "Of SGD.", lower_bound=0.0, upper_bound=1.0)
+    flags.DEFINE_integer("batch_size", None, "Over all replicas. Unsaid: 128.", lower_bound=1)
+    flags.DEFINE_float(
+        "dropout_rate", None, "Unsaid: 0.", lower_bound=0.0, upper_bound=0.99
+    )
+    flags.DEFINE_float("weight_decay", None, "Coefficient of L2 / 2. Unsaid: 0.", lower_bound=0.0)
+    flags.DEFINE_string("initializer", None, "Keras initializer of kernels. Default: network's.")
+    flags.DEFINE_integer("eval_every", 1, "Epochs between evaluations.", lower_bound=1)
+
+
+def run(
+    *,
+    model: str,
+    dataset: str,
+    corruption: str,
+    corrupt_prob: float,
+    permute: str,
+    gaussian_moments: str,
+    redraw: bool,
+    augment: list[str],
+    train_split: str,
+    test_split: str,
+    train_examples: int | None,
+    epochs: int,
+    stop_train_loss: float | None,
+    stop_train_accuracy: float | None,
+    learning_rate: float,
+    learning_rate_decay: float,
+    momentum: float,
+    batch_size: int,
+    dropout_rate: float,
+    weight_decay: float,
+    initializer: str | None,
+    eval_every: int,
+    seed: int,
+    strategy,
+    precision: str,
+    xla: bool,
+    deterministic: bool,
+    run_directory,
+    environment: dict,
+    data_dir: str | None = None,
+    download: bool = True,
+    checkpoint_every: int = 1,
+) -> dict:
+    """Train one network on one corruption of a dataset and return the result of the run.
+
+    Arguments are the flags of the same names, all filled in; `strategy` is a tf.distribute.Strategy
+    and `run_directory` a training.runs.RunDirectory.
+    """
+    import keras
+
+    from repro import models
+    from repro.data import corruption as corruptions
+    from repro.data import augmentation, datasets, pipeline
+    from repro.training import checkpoints, loop, optimizers, step
+
+    augmentation.check(augment)
+    keras.utils.set_random_seed(seed)
+    keras.mixed_precision.set_global_policy(precision)
+
+    # Data: corrupted once for all epochs, or, under --redraw, afresh for every epoch and use.
+    num_classes = datasets.DATASETS[dataset]
+    train, test = datasets.load(
+        dataset, data_dir, download=download, train_split=train_split, test_split=test_split
+    )
+    if train_examples is not None:
+        train = train.take(datasets.class_balanced_subset(train.labels, train_examples, seed))
+
+    def corrupted(data, access):
+        draw = corruptions.redraw_seed(seed, access) if redraw else seed
+        images, labels = corruptions.corrupt(
+            data.images, data.labels, corruption, corrupt_prob, draw, num_classes,
+            ids=data.ids, permute=permute, gaussian_moments=gaussian_moments,
+        )
+        return dataclasses.replace(data, images=images, labels=labels)
+
+    test_corrupted = corrupted(test, 0)
+    test_images = pipeline.preprocess(test_corrupted.images)
+    test_clean = pipeline.EvaluationBatches(test_images, test.labels, EVALUATION_BATCH)
+
+    def epoch_data(access):
+        seen, measured = corrupted(train, 2 * access + 1), corrupted(train, 2 * access + 2)
+        whitened = pipeline.preprocess(measured.images)
+        return loop.EpochData(
+            train=pipeline.TrainBatches(
+                seen, batch_size, seed, augment=augment, whitened=None if redraw else whitened
+            ),
+            evaluations={
+                "train": pipeline.EvaluationBatches(whitened, measured.labels, EVALUATION_BATCH),
+                "test": test_clean,
+            },
+        )
+
+    fixed = None if redraw else epoch_data(0)
+
+    # Network and optimiser, made where they will train.
+    options = {"dropout_rate": dropout_rate}
+    if initializer is not None:
+        options["initializer"] = initializer
+    steps_per_epoch = -(-len(train) // batch_size)
+    with strategy.scope():
+        network = models.build(model, tuple(test_images.shape[1:]), num_classes, **options)
+        schedule = optimizers.exponential_decay(learning_rate, learning_rate_decay, steps_per_epoch)
+        optimizer = optimizers.sgd(schedule, momentum, precision)
+        optimizer.build(network.trainable_variables)  # before restoring, see checkpoints.py
+
+    evaluate = step.make_evaluate(network, strategy)
+    outcome = loop.fit(
+        data=lambda epoch: fixed or epoch_data(epoch),
+        train_steps=step.make_train_steps(
+            network, optimizer, strategy, weight_decay=weight_decay, xla=xla
+        ),
+        evaluate=evaluate,
+        strategy=strategy,
+        stop=loop.Stop(epochs, stop_train_loss, stop_train_accuracy),
+        run=run_directory,
+        checkpoints=checkpoints.Checkpoints(
+            run_directory.path / "checkpoints", network, optimizer, chief=run_directory.chief
+        ),
+        environment=environment,
+        eval_every=eval_every,
+        checkpoint_every=checkpoint_every,
+    )
+    with_corrupted_labels = evaluate(
+        pipeline.EvaluationBatches(test_images, test_corrupted.labels, EVALUATION_BATCH)
+    )
+    return {
+        "status": outcome["status"],
+        "epochs": outcome["epoch"],
+        "steps": outcome["step"],
+        "train_loss": outcome.get("train/loss"),
+        "train_accuracy": outcome.get("train/accuracy"),
+        "test_accuracy": outcome.get("test/accuracy"),
+        "test_accuracy_corrupted_labels": with_corrupted_labels["accuracy"],
+        "parameters": sum(v.value.shape.num_elements() for v in network.trainable_variables),
+        "train_examples": len(train),
+        "test_examples": len(test),
+        "wrong_labels": float((corrupted(train, 1).labels != train.labels).mean()),
+        "whitening": pipeline.whitening_errors(train.images),
+        "seconds": outcome["seconds"],
+    }
+
+
+def main(argv):
+    common_flags.reject_stray_arguments(argv)
+    values = common_flags.values()
+    if values["corruption"] is None:
+        values["corruption"] = "partial_labels" if values["corrupt_prob"] else "none"
+    elif values["corrupt_prob"] and values["corruption"] != "partial_labels":
+        raise ValueError(f"--corrupt_prob is for partial_labels, not {values['corruption']}")
+    if values["learning_rate"] is None:
+        values["learning_rate"] = 0.1 if values["model"].startswith(("inception", "wrn")) else 0.01
+    common_flags.run_binary(MODULE, values, UNSAID, TUNED, _name(values), run)
+
+
+def _name(values: dict) -> str:
+    """Return the readable part of a run directory's name."""
+    parts = [values["model"], values["dataset"], values["corruption"]]
+    if values["corruption"] == "partial_labels":
+        parts.append(f"p{values['corrupt_prob']:g}")
+    if values["train_examples"]:
+        parts.append(f"n{values['train_examples']}")
+    parts += values["augment"]
+    if values["redraw"]:
+        parts.append("redraw")
+    return "-".join([*parts, f"seed{values['seed']}"])
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(common_flags.end_with_one_line(main))

@@ -1,0 +1,83 @@
+"""Reading run directories: what a run was asked to do, what it measured, what it ended with."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+PUBLISHED = Path(__file__).parent / "published"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A complete run: its `settings`, the rows of its metrics.jsonl, its result.json."""
+
+    path: Path
+    settings: dict
+    result: dict
+    metrics: list[dict]
+
+    def curve(self, quantity: str) -> tuple[list[int], list[float]]:
+        """Return epochs and values of a quantity such as `train/loss`."""
+        rows = [row for row in self.metrics if quantity in row]
+        return [row["epoch"] for row in rows], [row[quantity] for row in rows]
+
+    def first_epoch(self, quantity: str, at_most: float) -> int | None:
+        """Return the first epoch whose value is `at_most` or less; None if there is none."""
+        for epoch, value in zip(*self.curve(quantity)):
+            if value <= at_most:
+                return epoch
+        return None
+
+
+def load(path: Path) -> Run | None:
+    """Read a run directory; None if the run is not complete."""
+    if not (path / "result.json").exists():
+        return None
+    result = json.loads((path / "result.json").read_text())
+    metrics = path / "metrics.jsonl"
+    lines = metrics.read_text().splitlines() if metrics.exists() else []
+    return Run(path, result["settings"], result, [json.loads(line) for line in lines])
+
+
+def select(runs: Iterable[Run], **settings) -> list[Run]:
+    """Return the runs with these settings."""
+    return [run for run in runs if all(run.settings.get(k) == v for k, v in settings.items())]
+
+
+def only(runs: Iterable[Run], **settings) -> Run | None:
+    """Return the first run with these settings, the one of the lowest seed; None without any."""
+    found = sorted(select(runs, **settings), key=lambda run: run.settings.get("seed", 0))
+    return found[0] if found else None
+
+
+def distinct(runs: Iterable[Run], setting: str) -> list:
+    """Return the distinct values of a setting, in order of first appearance."""
+    return list(dict.fromkeys(run.settings.get(setting) for run in runs))
+
+
+def protocol(runs: Sequence[Run]) -> str:
+    """Describe in one line what runs have in common: data, sizes, epochs, precision, seeds."""
+
+    def values(name):
+        return "/".join(str(v) for v in distinct(runs, name) if v is not None)
+
+    examples = sorted({run.result["train_examples"] for run in runs})
+    tested = sorted({run.result["test_examples"] for run in runs})
+    return (
+        f"{values('model')} on {values('dataset')}, {_join(examples)} training and "
+        f"{_join(tested)} test images, at most {values('epochs')} epochs, "
+        f"batch {values('batch_size')}, {values('precision')}, seed {values('seed')}"
+    )
+
+
+def published(name: str) -> dict[str, list[float]]:
+    """Return the columns of a digitised figure of a paper, such as `zhang_fig1a`."""
+    with (PUBLISHED / f"{name}.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return {key: [float(row[key]) for row in rows] for key in rows[0]}
+
+
+def _join(numbers: Sequence[int]) -> str:
+    return "/".join(f"{number:,}" for number in numbers)

@@ -1,0 +1,1 @@
+"""The commands of tools/: `tools/NAME` runs `repro.tools.NAME`."""

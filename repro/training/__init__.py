@@ -1,0 +1,1 @@
+"""What runs share that train with SGD: strategy, step, loop, schedules, checkpoints, run directory."""

@@ -1,0 +1,24 @@
+"""SGD and the learning-rate schedules of the papers."""
+
+import keras
+
+
+def exponential_decay(
+    learning_rate: float, decay: float, steps_per_epoch: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return learning_rate * decay^epoch, constant within an epoch (Zhang et al. 2017, app. A)."""
+    return keras.optimizers.schedules.ExponentialDecay(
+        learning_rate, steps_per_epoch, decay, staircase=True
+    )
+
+
+def sgd(learning_rate, momentum: float, precision: str = "float32") -> keras.optimizers.Optimizer:
+    """Return SGD with momentum v <- m v - lr g, w <- w + v; its loss is scaled under float16.
+
+    Weight decay is not here: Keras decouples it from the gradient, where the papers add an L2 term
+    to the loss (see step.py).
+    """
+    optimizer = keras.optimizers.SGD(learning_rate, momentum=momentum)
+    if precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer

@@ -1,0 +1,239 @@
+"""The run directory: the one contract between training, tools and report.
+
+    outputs/<binary>/<readable settings>-<8 hex of all settings>/
+      flags.cfg          what the run is; `--flagfile` replays it
+      environment.json   versions, commit, devices, command, start and end
+      metrics.jsonl      one JSON object per evaluation
+      events.*           the same numbers for TensorBoard
+      checkpoints/       see checkpoints.py
+      arrays.npz         what figures need beyond metrics, where there is any
+      result.json        written last, by rename: the run is complete
+
+All paths may be remote (`gs://`); only the chief of several workers writes.
+"""
+
+import datetime
+import errno
+import hashlib
+import importlib.metadata
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from etils import epath
+
+PACKAGES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "keras-tuner")
+PLACES_COMMENT = "# where things are, not what is computed"
+
+
+class RunDirectoryError(RuntimeError):
+    """A run directory cannot be used: other settings, another process, no space."""
+
+
+def settings_hash(settings: Mapping) -> str:
+    """Return 8 hexadecimal digits that stand for all settings of a run.
+
+    None does not count, so that a new flag whose default is None leaves the names of old runs.
+    """
+    said = {name: value for name, value in settings.items() if value is not None}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def flag_lines(settings: Mapping) -> list[str]:
+    """Return settings as lines of an absl flag file; None is left to the flag's default."""
+    lines = []
+    for name, value in settings.items():
+        if isinstance(value, list | tuple):
+            value = ",".join(map(str, value))
+        if value is not None:
+            lines.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
+    return lines
+
+
+class RunDirectory:
+    """A run's directory, held by one process at a time."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        settings: Mapping,
+        *,
+        places: Mapping | None = None,
+        chief: bool = True,
+    ):
+        """Make the directory or take it up again.
+
+        Args:
+          path: of the directory, local or remote.
+          settings: everything the result depends on, JSON values by flag name.
+          places: flags that say where data is; recorded, but no part of the run's identity.
+          chief: whether this process writes; other workers only read.
+
+        Raises:
+          RunDirectoryError: it was made with other settings, or another process holds it.
+        """
+        self.path, self.chief = epath.Path(path), chief
+        self.settings = dict(settings)
+        self._lock = self._writer = None
+        if not chief:
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        self._write_or_compare_flags(places or {})
+
+    # --- what a finished run left -------------------------------------------------------------
+
+    def result(self) -> dict | None:
+        """Return the result of a complete run, else None."""
+        file = self.path / "result.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def metrics(self) -> list[dict]:
+        """Return the rows of metrics.jsonl; a last line cut off by a kill is left out."""
+        file = self.path / "metrics.jsonl"
+        rows = []
+        for line in file.read_text().splitlines() if file.exists() else []:
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def begin(self, epoch: int, environment: Mapping) -> None:
+        """Start or go on after `epoch`: drop later metrics, note the environment."""
+        if not self.chief:
+            return
+        kept = [row for row in self.metrics() if row["epoch"] <= epoch]
+        self._write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+        self._environment = {**environment, "start": _now(), "resumed_after_epoch": epoch or None}
+        self._write_json("environment.json", self._environment)
+
+    def log(self, row: Mapping) -> None:
+        """Append a row of metrics named `split/quantity`, with `epoch` and `step`."""
+        if not self.chief:
+            return
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._summarize(row)
+
+    def save_arrays(self, **arrays) -> None:
+        """Write arrays.npz, for figures."""
+        import numpy as np
+
+        if self.chief:
+            with (self.path / "arrays.npz").open("wb") as file:
+                np.savez_compressed(file, **arrays)
+
+    def finish(self, result: Mapping) -> dict:
+        """Write result.json, the mark of completion, and return it."""
+        result = dict(result)
+        if self.chief:
+            self._write_json("environment.json", {**self._environment, "end": _now()})
+            self._write_json("result.json", result)
+        self.close()
+        return result
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._lock is not None:
+            self._lock.close()
+        self._lock = self._writer = None
+
+    # --- details --------------------------------------------------------------------------------
+
+    def _take_lock(self) -> None:
+        if "://" in str(self.path):  # remote stores have no locks
+            return
+        import fcntl
+
+        self._lock = open(self.path / "lock", "w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise RunDirectoryError(
+                    f"another process is writing to {self.path}; wait for it or use --run_dir"
+                ) from error
+            raise
+
+    def _write_or_compare_flags(self, places: Mapping) -> None:
+        file, lines = self.path / "flags.cfg", flag_lines(self.settings)
+        if not file.exists():
+            places = [PLACES_COMMENT, *flag_lines(places)]
+            self._write("flags.cfg", "\n".join([*lines, *places]) + "\n")
+            return
+        made_with = file.read_text().split(PLACES_COMMENT)[0].splitlines()
+        if made_with != lines:
+            different = sorted(set(made_with) ^ set(lines))
+            self.close()
+            raise RunDirectoryError(
+                f"{self.path} was made with other settings ({' '.join(different)}); "
+                "use another --run_dir"
+            )
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file whole or not at all."""
+        partial = self.path / f"{name}.partial"
+        partial.write_text(text)
+        partial.replace(self.path / name)
+
+    def _write_json(self, name: str, value: Mapping) -> None:
+        self._write(name, json.dumps(value, indent=1) + "\n")
+
+    def _summarize(self, row: Mapping) -> None:
+        import tensorflow as tf
+
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(str(self.path))
+        with self._writer.as_default(step=row["step"]):
+            for name, value in row.items():
+                if "/" in name:
+                    tf.summary.scalar(name, value)
+
+
+def environment(strategy: str, devices: Sequence[str], module: str) -> dict:
+    """Return what a number may depend on beyond its settings: versions, commit, devices, command.
+
+    Args:
+      strategy: name of the strategy.
+      devices: names of the devices it computes on.
+      module: of the binary, as in `python -m repro.randomization`.
+    """
+    return {
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "python": sys.version.split()[0],
+        "versions": {name: _version(name) for name in PACKAGES},
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "strategy": strategy,
+        "devices": list(devices),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    here = os.path.dirname(os.path.abspath(__file__))
+    try:
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

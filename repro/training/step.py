@@ -1,0 +1,115 @@
+"""One optimisation step and one evaluation, under any strategy, compiled as loops over batches."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Return the softmax cross-entropy of each example, [b], for labels [b] and logits [b, k]."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def kernels(model: keras.Model) -> list[keras.Variable]:
+    """Return the weights that weight decay acts on: kernels, but no biases and no batch norm."""
+    return [v for v in model.trainable_variables if v.path.endswith("kernel")]
+
+
+def make_train_steps(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    strategy: tf.distribute.Strategy,
+    *,
+    weight_decay: float = 0.0,
+    decayed: Sequence[keras.Variable] | None = None,
+    example_loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = cross_entropy,
+    xla: bool = False,
+) -> Callable:
+    """Return `train_steps(iterator, steps) -> (sum of losses, steps done)`.
+
+    Each step minimises mean example_loss + weight_decay / 2 * sum of squares of `decayed`, over the
+    global batch. The loop stops at the first loss that is not finite: then fewer steps are done
+    than asked for. The losses summed are those of the examples alone, without the L2 term.
+
+    Args:
+      model, optimizer: built under `strategy`; the optimizer too (`optimizer.build`).
+      strategy: that of this process.
+      weight_decay: coefficient of the L2 term, as the papers write it (gradient weight_decay * w).
+      decayed: weights it acts on; None: `kernels(model)`.
+      example_loss: labels [b], outputs [b, k] -> losses [b].
+      xla: compile forward and backward pass with XLA; never the update, whose all-reduce XLA
+        cannot hold.
+    """
+    decayed = kernels(model) if decayed is None else decayed
+    replicas = strategy.num_replicas_in_sync
+    variables = model.trainable_variables
+
+    def gradients(images, labels):
+        with tf.GradientTape() as tape:
+            losses = example_loss(labels, model(images, training=True))
+            # Replicas' gradients are added up, so each divides by the size of the global batch.
+            loss = tf.reduce_sum(losses) / tf.cast(tf.size(losses) * replicas, losses.dtype)
+            objective = loss
+            if weight_decay:
+                squares = tf.add_n([tf.nn.l2_loss(v.value) for v in decayed])
+                objective += weight_decay * squares / replicas
+            scaled = optimizer.scale_loss(objective)
+        return loss, tape.gradient(scaled, variables)
+
+    if xla:
+        gradients = tf.function(gradients, jit_compile=True)
+
+    def replica_step(images, labels):
+        loss, grads = gradients(images, labels)
+        optimizer.apply(grads, variables)
+        return loss
+
+    @tf.function
+    def train_steps(iterator, steps):
+        total, done, finite = tf.constant(0.0, tf.float64), tf.constant(0), tf.constant(True)
+        while done < steps and finite:
+            loss = strategy.run(replica_step, args=next(iterator))
+            loss = strategy.reduce("sum", loss, axis=None)
+            finite = tf.math.is_finite(loss)
+            if finite:
+                total += tf.cast(loss, tf.float64)
+                done += 1
+        return total, done
+
+    return train_steps
+
+
+def make_evaluate(
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    example_loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = cross_entropy,
+) -> Callable:
+    """Return `evaluate(batches) -> {"loss", "accuracy"}`, exact means over all examples.
+
+    `batches` is a pipeline.EvaluationBatches. The network runs in inference mode; sums are float64,
+    so that the result does not depend on how the set was cut into batches.
+    """
+
+    def replica_sums(images, labels, weights):
+        logits = model(images, training=False)
+        weights = tf.cast(weights, tf.float64)
+        losses = tf.cast(example_loss(labels, logits), tf.float64)
+        correct = tf.cast(tf.argmax(logits, axis=-1) == labels, tf.float64)
+        sums = [tf.reduce_sum(weights * x) for x in (losses, correct, tf.ones_like(losses))]
+        return tf.stack(sums)
+
+    @tf.function
+    def sums(iterator, steps):
+        total = tf.zeros(3, tf.float64)
+        for _ in tf.range(steps):
+            share = strategy.run(replica_sums, args=next(iterator))
+            total += strategy.reduce("sum", share, axis=None)
+        return total
+
+    def evaluate(batches) -> dict[str, float]:
+        iterator = iter(strategy.distribute_datasets_from_function(batches.dataset))
+        loss, correct, count = sums(iterator, tf.constant(batches.steps)).numpy()
+        return {"loss": float(loss / count), "accuracy": float(correct / count)}
+
+    return evaluate
