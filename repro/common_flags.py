@@ -120,8 +120,11 @@ def run_binary(
     Returns:
       The result, also of a run that was complete before.
     """
+    from absl import logging
+
     from repro import tuning
 
+    logging.set_verbosity(logging.WARNING)
     filled, source = tuning.fill_unsaid(settings(values), unsaid, tuned_file, values["model"])
     if source:
         print("unsaid by the paper: " + ", ".join(

@@ -1,1 +1,1 @@
-"""What runs share that train with SGD: strategy, step, loop, schedules, checkpoints, run directory."""
+"""What runs that train with SGD share: strategy, step, loop, schedules, checkpoints, runs."""

@@ -65,7 +65,7 @@ class Checkpoints:
                 return int(self._epoch.numpy())
             except UNREADABLE as error:
                 reason = str(error).split("\n")[0]
-                logger.warning("checkpoint %s is unreadable (%s); using the one before", path, reason)
+                logger.warning("%s is unreadable (%s): using the one before", path, reason)
         if paths:
             self.restore_named("initial")
             logger.warning("no checkpoint in %s is readable; starting again", self._shared)

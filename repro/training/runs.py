@@ -153,7 +153,7 @@ class RunDirectory:
             return
         import fcntl
 
-        self._lock = open(self.path / "lock", "w")
+        self._lock = open(self.path / "lock", "w")  # noqa: SIM115 (held until close)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
