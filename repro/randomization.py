@@ -110,8 +110,8 @@ def run(
     import keras
 
     from repro import models
-    from repro.data import corruption as corruptions
     from repro.data import augmentation, datasets, pipeline
+    from repro.data import corruption as corruptions
     from repro.training import checkpoints, loop, optimizers, step
 
     augmentation.check(augment)

@@ -1,7 +1,8 @@
 """The claims of Zhang et al. 2017 and of seed 003's rerun, R1 to R20 and R27, as checks on runs."""
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -79,11 +80,15 @@ def test_errors(runs: Sequence[Run], model: str, corrupted: bool) -> dict[float,
 
 def r1(runs):
     seen = {run.settings["model"]: run for run in runs if run.settings["model"] in PARAMETERS}
-    if set(seen) != set(PARAMETERS):
+    if not seen:
         return None
-    counts = {model: run.result["parameters"] for model, run in seen.items()}
-    measured = ", ".join(f"{model} {count:,}" for model, count in counts.items())
-    return Finding(measured, verdict([counts == PARAMETERS]), list(seen.values()))
+    right = [run.result["parameters"] == PARAMETERS[model] for model, run in seen.items()]
+    counts = ", ".join(f"{model} {run.result['parameters']:,}" for model, run in seen.items())
+    outcome = verdict(right)
+    if outcome == REPRODUCED and len(seen) < len(PARAMETERS):
+        outcome = INCONCLUSIVE
+    measured = f"{len(seen)} of {len(PARAMETERS)} networks were run: {counts}"
+    return Finding(measured, outcome, list(seen.values()))
 
 
 def r2(runs):
@@ -97,14 +102,17 @@ def r2(runs):
         f"largest |mean| {worst['mean']:.1e}, |std - 1| {worst['std']:.1e}, "
         f"|constant image| {worst['constant_image']:.1e}"
     )
-    return Finding(measured, verdict([max(worst.values()) < 1e-5]), runs)
+    # A float32 mean over 2352 entries errs by up to log2(2352) units of roundoff, 7e-7; the floor
+    # 1/sqrt(2352) by which a constant image is divided enlarges that 48 times.
+    holds = worst["mean"] < 1e-5 and worst["std"] < 1e-5 and worst["constant_image"] < 4e-5
+    return Finding(measured, verdict([holds]), runs)
 
 
 # --- R3 to R7: Figure 1a --------------------------------------------------------------------------
 
 
 def r3(runs):
-    chosen = select(runs, corruption="random_labels", model="inception", **PLAIN)
+    chosen = select(runs, corruption="random_labels", **PLAIN)
     if not chosen:
         return None
     accuracies = [run.result["train_accuracy"] for run in chosen]
@@ -114,29 +122,29 @@ def r3(runs):
 
 
 def r4(runs):
-    chosen = select(runs, corruption="random_labels", model="inception", **PLAIN)
+    chosen = select(runs, corruption="random_labels", **PLAIN)
     if not chosen:
         return None
     return _near_chance(chosen)
 
 
 def r5(runs):
-    chosen = {kind: only(runs, corruption=kind, model="inception", **PLAIN) for kind in ORDER}
+    chosen = {kind: only(runs, corruption=kind, **PLAIN) for kind in ORDER}
     if None in chosen.values():
         return None
     epochs = {kind: run.first_epoch("train/loss", 0.1) for kind, run in chosen.items()}
     values = [math.inf if epoch is None else epoch for epoch in epochs.values()]
     measured = ", ".join(f"{kind} {epoch}" for kind, epoch in epochs.items())
     outcome = CONTRADICTED
-    if all(a < b for a, b in zip(values, values[1:])):
+    if all(a < b for a, b in itertools.pairwise(values)):
         outcome = REPRODUCED
-    elif sorted(values) == values or values.count(math.inf) > 1:
-        outcome = INCONCLUSIVE  # ties
+    elif sorted(values) == values:
+        outcome = INCONCLUSIVE  # ties, or several curves that never get there
     return Finding(f"first epoch at 0.1: {measured}", outcome, list(chosen.values()))
 
 
 def r6(runs):
-    run = only(runs, corruption="random_labels", model="inception", **PLAIN)
+    run = only(runs, corruption="random_labels", **PLAIN)
     if run is None:
         return None
     left = run.first_epoch("train/loss", 2.2)
@@ -153,9 +161,8 @@ def r7(runs):
     values, used = {}, []
     for moments, stated in (("dataset", 2.3055), ("image", 2.09)):
         run = only(
-            runs, corruption="gaussian", gaussian_moments=moments, model="inception",
-            redraw=moments == "image",
-        )  # fmt: skip
+            runs, corruption="gaussian", gaussian_moments=moments, redraw=moments == "image"
+        )
         if run is None or not run.metrics:
             return None
         values[moments] = (run.metrics[0]["train/loss"], stated)
@@ -240,7 +247,7 @@ def r16(runs):
     columns = published("zhang_fig1bc")
     measured, outcomes = [], []
     for model, name in FIG1_MODELS.items():
-        paper = dict(zip(columns["p"], columns[f"{name.replace('MLP', 'MLP')}_test_error"]))
+        paper = dict(zip(columns["p"], columns[f"{name}_test_error"]))
         distance = {}
         for corrupted in (False, True):
             errors = test_errors(runs, model, corrupted)
@@ -294,7 +301,10 @@ def r18(runs):
         if pair is None:
             return None
         gains[name] = pair
-    difference = {k: a.result["test_accuracy"] - b.result["test_accuracy"] for k, (a, b) in gains.items()}
+    difference = {
+        name: with_it.result["test_accuracy"] - without.result["test_accuracy"]
+        for name, (with_it, without) in gains.items()
+    }
     used = [run for pair in gains.values() for run in pair]
     measured = f"random crop {difference['crop']:+.1%}, weight decay {difference['decay']:+.1%}"
     error = accuracy_error(gains["crop"][0], gains["decay"][0])
@@ -308,14 +318,14 @@ def r19(runs):
     ]  # fmt: skip
     if not {"alexnet", "mlp_1x512"} <= set(distinct(chosen, "model")):
         return None
-    rows = [(r.settings["model"], r.settings["weight_decay"], r.result["train_accuracy"]) for r in chosen]
-    measured = ", ".join(f"{model} at {decay:g}: {a:.1%}" for model, decay, a in sorted(rows))
-    fitted = {
-        model: max(a for m, _, a in rows if m == model) >= 0.98 for model in distinct(chosen, "model")
-    }
-    failed = [a < 0.98 for model, _, a in rows if model == "alexnet"]
-    others = [fits for model, fits in fitted.items() if model != "alexnet"]
-    return Finding(measured, verdict([*others, any(failed)]), chosen)
+    rows = sorted(
+        (run.settings["model"], run.settings["weight_decay"], run.result["train_accuracy"])
+        for run in chosen
+    )
+    measured = ", ".join(f"{model} at {decay:g}: {accuracy:.1%}" for model, decay, accuracy in rows)
+    alexnet_fails = any(model == "alexnet" and accuracy < 0.98 for model, _, accuracy in rows)
+    others = [accuracy >= 0.98 for model, _, accuracy in rows if model != "alexnet"]
+    return Finding(measured, verdict([alexnet_fails, *others]), chosen)
 
 
 def r20(runs):
@@ -394,51 +404,47 @@ def _spearman(x: Sequence[float], y: Sequence[float]) -> float:
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-def _claim(id_: str, statement: str, source: str, stated: str, judge: Callable) -> Claim:
-    return Claim(id_, statement, source, stated, judge)
-
-
 CLAIMS = {
     claim.id: claim
     for claim in (
-        _claim("R1", "The five networks have the published numbers of parameters.", "Table 1",
+        Claim("R1", "The five networks have the published numbers of parameters.", "Table 1",
                "1,649,402 (twice), 1,387,786, 1,735,178, 1,209,866", r1),
-        _claim("R2", "A whitened image has mean 0 and deviation 1; a constant one becomes 0.",
+        Claim("R2", "A whitened image has mean 0 and deviation 1; a constant one becomes 0.",
                "Section 2", "yes", r2),
-        _claim("R3", "Inception fits fixed random labels.", "Table 1", "100.0 % train", r3),
-        _claim("R4", "and is at chance on the test set.", "Table 1", "9.78 % test", r4),
-        _claim("R5", "Time to a loss of 0.1: true < shuffled < Gaussian < random pixels < labels.",
+        Claim("R3", "A network fits fixed random labels (Inception in the paper).", "Table 1", "100.0 % train", r3),
+        Claim("R4", "Trained on random labels, it is at chance on the test set.", "Table 1", "9.78 % test", r4),
+        Claim("R5", "Time to a loss of 0.1: true < shuffled < Gaussian < random pixels < labels.",
                "Figure 1a", "8 < 13 < 20 < 21 < 35 epochs", r5),
-        _claim("R6", "Random labels: a long plateau over 2.2, then a fast fit.", "Figure 1a",
+        Claim("R6", "Random labels: a long plateau over 2.2, then a fast fit.", "Figure 1a",
                "at least 12 epochs, then at most 25 to 0.05", r6),
-        _claim("R7", "Gaussian noise: the loss after epoch 1 tells the moments used.",
+        Claim("R7", "Gaussian noise: the loss after epoch 1 tells the moments used.",
                "Figure 1a and seed 003", "2.3055 (dataset), 2.09 (image)", r7),
-        _claim("R8", "Labels drawn afresh cannot be fitted beyond 1 - 0.9 p.", "seed 003",
+        Claim("R8", "Labels drawn afresh cannot be fitted beyond 1 - 0.9 p.", "seed 003",
                "69.4 / 36.5 / 10.1 % at p = 1/3, 2/3, 1", r8),
-        _claim("R9", "Labels drawn afresh leave clean test accuracy nearly unchanged.", "seed 003",
+        Claim("R9", "Labels drawn afresh leave clean test accuracy nearly unchanged.", "seed 003",
                "85.3 / 85.2 against 84.85 %", r9),
-        _claim("R10", "Random labels slow Inception most and AlexNet least.", "Figure 1b",
+        Claim("R10", "Random labels slow Inception most and AlexNet least.", "Figure 1b",
                "3.6 / 1.96 (MLP) / 1.55", r10),
-        _claim("R11", "Time to overfit does not fall as p grows.", "Figure 1b",
+        Claim("R11", "Time to overfit does not fall as p grows.", "Figure 1b",
                "Spearman above 0.9", r11),
-        _claim("R12", "At p = 1 the test error is that of chance.", "Figure 1c",
+        Claim("R12", "At p = 1 the test error is that of chance.", "Figure 1c",
                ".9018 / .9014 / .8982", r12),
-        _claim("R13", "Test error: MLP > AlexNet > Inception for p up to 0.8.", "Figure 1c",
+        Claim("R13", "Test error: MLP > AlexNet > Inception for p up to 0.8.", "Figure 1c",
                "yes", r13),
-        _claim("R14", "Clean accuracies of Table 1, within 2.5 points.", "Table 1",
+        Claim("R14", "Clean accuracies of Table 1, within 2.5 points.", "Table 1",
                "85.75, 82.00, 76.07, 52.39, 50.51", r14),
-        _claim("R15", "Batch norm helps Inception.", "Table 1 and Figure 2b",
+        Claim("R15", "Batch norm helps Inception.", "Table 1 and Figure 2b",
                "+3.75 and +1.6 points", r15),
-        _claim("R16", "Figure 1c counts errors on test labels corrupted with the same p.",
+        Claim("R16", "Figure 1c counts errors on test labels corrupted with the same p.",
                "inferred from Figure 1c", "corrupted labels fit better", r16),
-        _claim("R17", "Inception without batch norm trains at learning rate 0.1.", "Table 1",
+        Claim("R17", "Inception without batch norm trains at learning rate 0.1.", "Table 1",
                "100 % train; seed 003 was stuck at 10 %", r17),
-        _claim("R18", "Random crops help Inception more than weight decay.", "Table 1",
+        Claim("R18", "Random crops help Inception more than weight decay.", "Table 1",
                "+3.56 and +0.28 points", r18),
-        _claim("R19", "Weight decay keeps AlexNet from fitting random labels, and no other.",
+        Claim("R19", "Weight decay keeps AlexNet from fitting random labels, and no other.",
                "Table 4", "100 / fails / 100 / 99.21 %", r19),
-        _claim("R20", "Early stopping gains less than a point.", "Figure 2b", "0.2 to 0.4", r20),
-        _claim("R27", "Weight decay 1e-3 ends above no regulariser.", "Table 1 and seed 003",
+        Claim("R20", "Early stopping gains less than a point.", "Figure 2b", "0.2 to 0.4", r20),
+        Claim("R27", "Weight decay 1e-3 ends above no regulariser.", "Table 1 and seed 003",
                "+0.28; 88.9 against 87.2 %", r27),
     )
 }  # fmt: skip
