@@ -10,12 +10,15 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from repro.reporting import tables, zhang, zhang_claims
+from repro.reporting import tables, zhang, zhang_claims, zhang_regularizer_claims, zhang_tables
+from repro.reporting.claims import Claim
 from repro.reporting.results import Run
 
-CLAIMS = {"zhang2017": zhang_claims.CLAIMS}
+CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
+    "zhang2017": {c.id: c for c in (*zhang_claims.CLAIMS, *zhang_regularizer_claims.CLAIMS)},
+}
 FIGURES = {**zhang.FIGURES}  # name -> function(runs) -> matplotlib Figure
-TABLES = {**zhang.TABLES}  # name -> function(runs) -> tables.Table
+TABLES = {**zhang_tables.TABLES}  # name -> function(runs) -> tables.Table
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}

@@ -1,16 +1,16 @@
-"""Figures 1a-c, 2a-b and Tables 1 and 4 of Zhang et al. 2017, ours beside the published ones."""
+"""Figures 1a-c, 2a-b of Zhang et al. 2017, ours beside the published ones."""
 
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 
-from repro.reporting.results import Run, distinct, protocol, published, select
-from repro.reporting.tables import Table, percent
-from repro.reporting.zhang_claims import (
+from repro.reporting.results import Run, distinct, published, select
+from repro.reporting.zhang_measures import (
     FIG1_MODELS,
     OVERFITTED_LOSS,
     corruption_level,
     overfit_epochs,
+    regularizers,
     test_errors,
 )
 
@@ -89,7 +89,7 @@ def fig1c(runs: Sequence[Run]) -> plt.Figure:
 
 def fig2a(runs: Sequence[Run]) -> plt.Figure:
     """Accuracy against epochs with fewer and fewer regularisers."""
-    return _accuracies(runs, _regularisers)
+    return _accuracies(runs, regularizers)
 
 
 def fig2b(runs: Sequence[Run]) -> plt.Figure:
@@ -119,77 +119,6 @@ def redraw(runs: Sequence[Run]) -> plt.Figure:
     return figure
 
 
-# Table 1 of the paper: (network, crop, weight decay, random labels) -> train and test accuracy.
-TABLE1 = {
-    ("inception", True, True, False): (100.0, 89.05),
-    ("inception", True, False, False): (100.0, 89.31),
-    ("inception", False, True, False): (100.0, 86.03),
-    ("inception", False, False, False): (100.0, 85.75),
-    ("inception", False, False, True): (100.0, 9.78),
-    ("inception_no_bn", False, True, False): (100.0, 83.00),
-    ("inception_no_bn", False, False, False): (100.0, 82.00),
-    ("inception_no_bn", False, False, True): (100.0, 10.12),
-    ("alexnet", True, True, False): (99.90, 81.22),
-    ("alexnet", True, False, False): (99.82, 79.66),
-    ("alexnet", False, True, False): (100.0, 77.36),
-    ("alexnet", False, False, False): (100.0, 76.07),
-    ("alexnet", False, False, True): (99.82, 9.86),
-    ("mlp_3x512", False, True, False): (100.0, 53.35),
-    ("mlp_3x512", False, False, False): (100.0, 52.39),
-    ("mlp_3x512", False, False, True): (100.0, 10.48),
-    ("mlp_1x512", False, True, False): (99.80, 50.39),
-    ("mlp_1x512", False, False, False): (100.0, 50.51),
-    ("mlp_1x512", False, False, True): (99.34, 10.61),
-}
-# Table 4: (network, regulariser) -> train accuracy on random labels.
-TABLE4 = {
-    ("inception", "weight decay"): "100.0",
-    ("alexnet", "weight decay"): "failed to converge",
-    ("mlp_3x512", "weight decay"): "100.0",
-    ("mlp_1x512", "weight decay"): "99.21",
-    ("inception", "crop"): "99.93",
-    ("inception", "flip, rotation"): "99.28",
-}
-
-
-def table1(runs: Sequence[Run]) -> Table:
-    """Accuracies with and without random crops, weight decay and true labels."""
-    rows = []
-    for (model, crop, decay, random), (paper_train, paper_test) in TABLE1.items():
-        for run in select(
-            runs, model=model, augment=["crop"] if crop else [],
-            corruption="random_labels" if random else "none",
-        ):  # fmt: skip
-            if (run.settings["weight_decay"] > 0) != decay:
-                continue
-            result = run.result
-            error = (result["test_accuracy"] * (1 - result["test_accuracy"])
-                     / result["test_examples"]) ** 0.5  # fmt: skip
-            rows.append([
-                f"{model} ({result['parameters']:,})", "random" if random else "true",
-                "yes" if crop else "no", f"{run.settings['weight_decay']:g}" if decay else "no",
-                percent(result["train_accuracy"]), f"{paper_train:.2f}",
-                percent(result["test_accuracy"], error), f"{paper_test:.2f}",
-                f"{result['train_examples']:,}",
-            ])  # fmt: skip
-    columns = ["network (parameters)", "labels", "random crop", "weight decay", "train %",
-               "published", "test %", "published", "training images"]  # fmt: skip
-    return Table(columns, rows, f"± is the standard error of the test set. {protocol(runs)}.")
-
-
-def table4(runs: Sequence[Run]) -> Table:
-    """Training accuracy on random labels under regularisers."""
-    rows = []
-    for (model, regulariser), paper in TABLE4.items():
-        for run in select(runs, model=model, corruption="random_labels"):
-            if _regularisers(run).split(" at ")[0] == regulariser:
-                accuracy = percent(run.result["train_accuracy"])
-                examples = f"{run.result['train_examples']:,}"
-                rows.append([model, _regularisers(run), accuracy, paper, examples])
-    columns = ["network", "regulariser", "train %", "published", "training images"]
-    return Table(columns, rows, f"Accuracy on the un-augmented training set. {protocol(runs)}.")
-
-
 def _accuracies(runs: Sequence[Run], label) -> plt.Figure:
     figure, axes = plt.subplots(figsize=(4.6, 3))
     for number, run in enumerate(runs):
@@ -202,16 +131,6 @@ def _accuracies(runs: Sequence[Run], label) -> plt.Figure:
     return figure
 
 
-def _regularisers(run: Run) -> str:
-    settings = run.settings
-    parts = list(settings["augment"])
-    if settings["weight_decay"]:
-        parts.append(f"weight decay at {settings['weight_decay']:g}")
-    if settings["dropout_rate"]:
-        parts.append(f"dropout {settings['dropout_rate']:g}")
-    return ", ".join(parts) or "none"
-
-
 def _subset(runs: Sequence[Run]) -> str:
     model, data = distinct(runs, "model")[0], distinct(runs, "dataset")[0]
     return f"{model}, {runs[0].result['train_examples']:,} images of {data}"
@@ -221,4 +140,3 @@ FIGURES = {
     "fig1a": fig1a, "fig1b": fig1b, "fig1c": fig1c, "fig2a": fig2a, "fig2b": fig2b,
     "redraw": redraw,
 }  # fmt: skip
-TABLES = {"table1": table1, "table4": table4}
