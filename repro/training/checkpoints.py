@@ -9,7 +9,8 @@ import tensorflow as tf
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE = (tf.errors.OpError, ValueError, AssertionError)
+# What TensorFlow raises for damaged files: a file cut short is an IndexError.
+UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
 
 
 class Checkpoints:
