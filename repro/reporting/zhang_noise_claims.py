@@ -68,7 +68,7 @@ def r16(runs):
         distance = {}
         for corrupted in (False, True):
             errors = test_errors(runs, model, corrupted)
-            gaps = [errors[p] - paper[p] for p in errors if p in paper]
+            gaps = [errors[p] - paper[p] for p in errors if math.isfinite(paper.get(p, math.nan))]
             distance[corrupted] = float(np.sqrt(np.mean(np.square(gaps)))) if gaps else math.nan
         if not math.isfinite(distance[True]):
             return None
