@@ -239,9 +239,9 @@ def main() -> None:
         print(f"{r.name:42} {r.value:7.3f} {r.unit:5} {r.target:>7} {verdict:6}  {r.detail}",
               flush=True)  # fmt: skip
 
-    from repro.training import runs
+    from repro.training import provenance
 
-    record = runs.environment("default", ["CPU"], "repro.tools.benchmark")
+    record = provenance.environment("default", ["CPU"], "repro.tools.benchmark")
     record |= {"fast": arguments.fast, "rows": [dataclasses.asdict(r) for r in rows]}
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     file = arguments.output_dir / "benchmark.json"
