@@ -108,10 +108,14 @@ def r6(runs):
     fitted = run.first_epoch(AVERAGE_LOSS, OVERFITTED_LOSS)
     if left is None or fitted is None:
         return Finding(f"loss 2.2 at epoch {left}, 0.05 at {fitted}", CONTRADICTED, [run])
-    measured = f"loss stays over 2.2 for {left - 1} epochs, then {fitted - left} epochs to 0.05"
     steps = run.result["steps"] / run.result["epochs"]
-    measured += f" ({steps:.0f} steps an epoch; the paper has 391)"
-    return Finding(measured, verdict([left - 1 >= 12 and fitted - left <= 25]), [run])
+    measured = f"{left - 1} epochs over 2.2, then {fitted - left} to 0.05, {steps:.0f} steps each"
+    if steps > 300:  # the paper has 391 and can be taken at its word
+        holds = left - 1 >= 12 and fitted - left <= 25
+    else:  # on a subset, the shape alone: the paper's plateau is 14 of 36 epochs
+        holds = (left - 1) / fitted >= 1 / 3
+        measured += "; judged by the plateau's share of the time, a third or more"
+    return Finding(measured, verdict([holds]), [run])
 
 
 def r7(runs):
