@@ -8,7 +8,7 @@ from repro.reporting.results import Run, distinct, published, select
 from repro.reporting.zhang_measures import (
     AVERAGE_LOSS,
     FIG1_MODELS,
-    OVERFITTED_LOSS,
+    OVERFITTED_ACCURACY,
     corruption_level,
     overfit_epochs,
     regularizers,
@@ -61,7 +61,8 @@ def fig1b(runs: Sequence[Run]) -> plt.Figure:
         axes.plot(columns["p"], columns[f"{name}_rel_time"], color=colour, ls=":", alpha=0.8)
     axes.plot([], [], color="grey", ls=":", label="published")
     axes.set(
-        xlabel="label corruption p", ylabel=f"epochs to a loss of {OVERFITTED_LOSS}, relative"
+        xlabel="label corruption p",
+        ylabel=f"epochs to {OVERFITTED_ACCURACY:.1%} train accuracy, relative",
     )
     axes.legend()
     return figure

@@ -16,7 +16,6 @@ from repro.reporting.claims import (
 from repro.reporting.results import Run, only, select
 from repro.reporting.zhang_measures import (
     AVERAGE_LOSS,
-    OVERFITTED_LOSS,
     PLAIN,
     corruption_level,
 )
@@ -89,7 +88,7 @@ def r5(runs):
     chosen = {kind: only(runs, corruption=kind, **PLAIN) for kind in ORDER}
     if None in chosen.values():
         return None
-    epochs = {kind: run.first_epoch(AVERAGE_LOSS, 0.1) for kind, run in chosen.items()}
+    epochs = {kind: run.first_epoch(AVERAGE_LOSS, at_most=0.1) for kind, run in chosen.items()}
     values = [math.inf if epoch is None else epoch for epoch in epochs.values()]
     measured = ", ".join(f"{kind} {epoch}" for kind, epoch in epochs.items())
     outcome = CONTRADICTED
@@ -104,8 +103,8 @@ def r6(runs):
     run = only(runs, corruption="random_labels", **PLAIN)
     if run is None:
         return None
-    left = run.first_epoch(AVERAGE_LOSS, 2.2)
-    fitted = run.first_epoch(AVERAGE_LOSS, OVERFITTED_LOSS)
+    left = run.first_epoch(AVERAGE_LOSS, at_most=2.2)
+    fitted = run.first_epoch(AVERAGE_LOSS, at_most=0.05)
     if left is None or fitted is None:
         return Finding(f"loss 2.2 at epoch {left}, 0.05 at {fitted}", CONTRADICTED, [run])
     steps = run.result["steps"] / run.result["epochs"]
