@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro import models
 from repro.data import pipeline
+from repro.models import layers
 from repro.training import optimizers, step
 from repro.training.strategy import get_strategy, is_chief
 
@@ -19,11 +19,11 @@ def small_network(norm=True, dropout_rate=0.0):
     keras.utils.set_random_seed(1)
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(6, 3, use_bias=False)(inputs)
-    x = models.layers.batch_norm("norm")(x) if norm else x
+    x = layers.batch_norm("norm")(x) if norm else x
     x = keras.layers.Flatten()(keras.layers.ReLU()(x))
     if dropout_rate:
         x = keras.layers.Dropout(dropout_rate)(x)
-    return keras.Model(inputs, models.layers.logits(x, 10, "glorot_uniform"))
+    return keras.Model(inputs, layers.logits(x, 10, "glorot_uniform"))
 
 
 def train(strategy, make_images, *, xla=False, augment=(), **network):
