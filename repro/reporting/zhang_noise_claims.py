@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from repro.reporting.claims import Claim, Finding, verdict
+from repro.reporting.claims import INCONCLUSIVE, Claim, Finding, verdict
 from repro.reporting.results import Run, published, select
 from repro.reporting.zhang_claims import near_chance
 from repro.reporting.zhang_measures import (
@@ -25,8 +25,11 @@ def r10(runs):
             return None
         ratios[model] = epochs[1.0] / epochs[0.0]
     measured = ", ".join(f"{model} {ratio:.2f}" for model, ratio in ratios.items())
-    ordered = ratios["inception"] > ratios["mlp_1x512"] > ratios["alexnet"]
-    return Finding(measured, verdict([ordered]), _figure_1(runs))
+    outcome = verdict([ratios["inception"] > ratios["mlp_1x512"] > ratios["alexnet"]])
+    if len({run.result["train_examples"] for run in _figure_1(runs)}) > 1:
+        measured += "; not comparable, as the networks saw different numbers of images"
+        outcome = INCONCLUSIVE
+    return Finding(measured, outcome, _figure_1(runs))
 
 
 def r11(runs):
