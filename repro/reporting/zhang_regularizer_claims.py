@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from repro.reporting.claims import (
+    CONTRADICTED,
     INCONCLUSIVE,
     REPRODUCED,
     Claim,
@@ -55,8 +56,10 @@ def r17(runs):
         f"({run.settings['initializer'] or 'glorot_uniform'}, {run.result['epochs']} epochs)"
         for run in chosen
     ]
-    fitted = [(run.result["train_accuracy"] or 0) >= 0.99 for run in at_the_papers_rate]
-    return Finding("train accuracy " + ", ".join(accuracies), verdict([any(fitted)]), chosen)
+    best = max(run.result["train_accuracy"] or 0 for run in at_the_papers_rate)
+    # Between chance and a fit it trains, but was not given the time to say how far.
+    outcome = REPRODUCED if best >= 0.99 else INCONCLUSIVE if best > 0.2 else CONTRADICTED
+    return Finding("train accuracy " + ", ".join(accuracies), outcome, chosen)
 
 
 def r18(runs):
