@@ -24,11 +24,13 @@ def wrn_28_1(
         return layers.ReLU(name=f"{name}_relu")(x)
 
     def conv(x, channels, size, strides, name):
-        if size == 3:  # PyTorch pads symmetrically, TensorFlow's SAME at stride 2 does not
-            x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+        padding = "same"
+        if size == 3 and strides == 2:  # PyTorch pads symmetrically, TensorFlow's SAME does not
+            x, padding = layers.ZeroPadding2D(1, name=f"{name}_pad")(x), "valid"
         return layers.Conv2D(
-            channels, size, strides, use_bias=False, kernel_initializer=initializer, name=name
-        )(x)
+            channels, size, strides, padding, use_bias=False, kernel_initializer=initializer,
+            name=name,
+        )(x)  # fmt: skip
 
     def block(x, channels, strides, name):
         activated = norm_relu(x, f"{name}_1")
