@@ -16,6 +16,7 @@ from repro.critical.loss import Problem
 from repro.critical.neurons import copies
 
 LARGE, SHARE = 3.0, 0.1  # a neuron may be in a channel if |a| > 3 and > a tenth of the largest
+SLIDING = 20.0  # an outgoing weight above this is on its way; those of finite minima are below 15
 CLOSE = 0.5  # linking distance of neurons that may be on their way to each other
 
 
@@ -30,6 +31,9 @@ class ChannelTest:
       lambda_max: largest eigenvalue of the Hessian, [S, J + 1].
       growing: number of neurons whose outgoing weights grow, [S].
       is_channel: [S]; the loss fell and the weights grew at every jump.
+      slides: [S]; where jumps led nowhere, descent itself went on with growing weights. This is
+        weaker evidence: groups of three and more approach zero at rates of their own, and halving
+        all distances leaves their channel.
     """
 
     gap: np.ndarray
@@ -38,6 +42,7 @@ class ChannelTest:
     lambda_max: np.ndarray
     growing: np.ndarray
     is_channel: np.ndarray
+    slides: np.ndarray
 
 
 def jump(student: np.ndarray, given: Problem, factor: float = 0.5) -> tuple[np.ndarray, float]:
@@ -78,6 +83,7 @@ def follow(theta: np.ndarray, given: Problem, jumps: int = 3, iterations: int = 
       iterations: of damped Newton after a jump.
     """
     records, start = [], np.abs(theta[:, 2])
+    slides = _slides(theta, given)
     for number in range(jumps + 1):
         jumped = [jump(student, given) for student in theta]
         loss, _, hessian = newton.evaluate(theta, given)
@@ -91,7 +97,20 @@ def follow(theta: np.ndarray, given: Problem, jumps: int = 3, iterations: int = 
     falls = (np.diff(loss, axis=1) < 0).all(axis=1)
     grows = (largest[:, 1:] > 1.3 * largest[:, :-1]).all(axis=1)
     growing = (np.abs(theta[:, 2]) > 1.3 * np.maximum(start, 1)).sum(axis=1)
-    return ChannelTest(gap, loss, largest, top, growing, falls & grows & (gap > 0).all(axis=1))
+    is_channel = falls & grows & (gap > 0).all(axis=1)
+    return ChannelTest(gap, loss, largest, top, growing, is_channel, slides)
+
+
+def _slides(theta: np.ndarray, given: Problem, iterations: int = 400) -> np.ndarray:
+    """Return which students [S] descend on with a growing weight above SLIDING."""
+    before, _, _ = newton.evaluate(theta, given)
+    largest = np.abs(theta[:, 2]).max(axis=1)
+    damping = np.full(len(theta), newton.DAMPING_START)
+    theta, _ = newton.descend(theta, damping, given, iterations)
+    loss, gradient, _ = newton.evaluate(theta, given)
+    going = ~newton.converged(loss, np.abs(gradient).max(axis=1))
+    grown = np.abs(theta[:, 2]).max(axis=1)
+    return going & (loss < before) & (grown > largest) & (grown > SLIDING)
 
 
 def _destinations(student: np.ndarray) -> list[tuple[list[int], np.ndarray]]:

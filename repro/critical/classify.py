@@ -53,8 +53,8 @@ def _global(student, loss, incoming, outgoing) -> Verdict:
 
     Along quartic valleys weights are off by loss^(1/4), in groups of three by loss^(1/6).
     """
-    for exponent in (1 / 4, 1 / 6):
-        found = decompose(student, incoming, outgoing, max(1e-6, 10 * loss**exponent))
+    for factor, exponent in ((10, 1 / 4), (30, 1 / 6)):
+        found = decompose(student, incoming, outgoing, max(1e-6, factor * loss**exponent))
         if found is not None:
             evidence = {"labels": " ".join(found.labels), "error": found.error}
             return Verdict("global", found.kind, 0, evidence)
@@ -115,7 +115,10 @@ def _channel_verdict(test: channels.ChannelTest, row: int, level: int) -> Verdic
     evidence = {
         name: getattr(test, name)[row].tolist() for name in ("gap", "loss", "largest", "lambda_max")
     }
-    if not test.is_channel[row]:
+    if test.is_channel[row]:
+        kind = f"{test.growing[row]} growing neurons" + (", split" if level else "")
+    elif test.slides[row]:
+        kind = "still sliding"
+    else:
         return Verdict("undecided", "not converged", 0, evidence)
-    kind = f"{test.growing[row]} growing neurons" + (", split" if level else "")
     return Verdict("channel", kind, 0, evidence)

@@ -38,14 +38,20 @@ def _compiled(key: _Key):
     return tf.function(lambda theta: loss_gradient_hessian(theta, key.given), jit_compile=True)
 
 
-def converged(loss: np.ndarray, gradient_norm: np.ndarray) -> np.ndarray:
+def converged(
+    loss: np.ndarray, gradient_norm: np.ndarray, tolerance: float = GRADIENT_TOLERANCE
+) -> np.ndarray:
     """Return which students need no more steps, from losses and gradient infinity norms."""
     in_valley = (loss > VALLEY[0]) & (loss < VALLEY[1])
-    return (gradient_norm < GRADIENT_TOLERANCE) & ~in_valley
+    return (gradient_norm < tolerance) & ~in_valley
 
 
 def descend(
-    theta: np.ndarray, damping: np.ndarray, given: Problem, iterations: int
+    theta: np.ndarray,
+    damping: np.ndarray,
+    given: Problem,
+    iterations: int,
+    tolerance: float = GRADIENT_TOLERANCE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take damped Newton steps in |eigenvalues| until converged or `iterations` are over.
 
@@ -58,6 +64,7 @@ def descend(
       damping: mu of each student relative to its largest eigenvalue, [S]; DAMPING_START at first.
       given: the problem.
       iterations: at most so many steps each.
+      tolerance: of the gradient's infinity norm.
 
     Returns:
       students and damping; going on from them equals not having stopped.
@@ -65,7 +72,7 @@ def descend(
     theta, damping = theta.copy(), damping.copy()
     loss, gradient, hessian = evaluate(theta, given)
     for _ in range(iterations):
-        active = np.flatnonzero(~converged(loss, np.abs(gradient).max(axis=1)))
+        active = np.flatnonzero(~converged(loss, np.abs(gradient).max(axis=1), tolerance))
         if not len(active):
             break
         eigenvalues, vectors = map(np.asarray, tf.linalg.eigh(hessian[active]))
