@@ -9,7 +9,6 @@ from repro.critical.loss import Problem
 from repro.critical.neurons import decompose
 from repro.critical.splitting import merge, sign_matrices, split_spectrum
 
-CLASSES = ("global", "local", "plateau", "saddle", "channel", "undecided")
 ZERO_LOSS = 1e-20  # converged students are below, or above 1e-7: nothing lies between
 COPY_TOLERANCE = 1e-6  # of incoming weights of one neuron split in two
 SIGN_TOLERANCE = 1e-10  # of the sign matrix M and of shares
@@ -87,6 +86,7 @@ def _split(narrow, merged, given) -> Verdict:
         "parent": parent[0].tolist(),
         "parent_gradient_norm": float(np.abs(gradient).max()),
         "parent_lambda_min": float(eigenvalues[0, 0]),
+        "parent_index": int((eigenvalues < 0).sum()),
         "neurons": [i for i, _ in merged],
         "shares": [shares.tolist() for _, shares in merged],
         "sign_eigenvalues": [np.linalg.eigvalsh(matrices[i]).tolist() for i, _ in merged],
@@ -95,7 +95,7 @@ def _split(narrow, merged, given) -> Verdict:
     moved = np.abs(parent[0] - narrow).max()
     if None in added or np.abs(eigenvalues).min() < tolerance or moved > 1e-3:
         return Verdict("undecided", kind, 0, evidence)
-    index = int((eigenvalues < 0).sum()) + sum(part.negative for part in added)
+    index = evidence["parent_index"] + sum(part.negative for part in added)
     return Verdict("saddle" if index else "plateau", kind, index, evidence)
 
 

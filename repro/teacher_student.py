@@ -1,0 +1,337 @@
+"""Simsek et al. (ICML 2021) and seed 002: what do students of a four-neuron teacher converge to?
+
+    python -m repro.teacher_student --protocol=census --width=5 --num_students=1000
+    python -m repro.teacher_student --verify=outputs/.../certificates.json
+
+Students 2-m-1 (sigmoid, no biases) learn the teacher's 1,681 labels by full-batch Adam. Then
+
+* --protocol=seed   does what the slides say: smallest Hessian eigenvalue; SLSQP where it is
+                    negative; perturb by --epsilon and SLSQP again until it is positive.
+* --protocol=census descends by damped Newton steps to a gradient below 1e-12, gives every student
+                    a class, and certifies every distinct critical point in ball arithmetic.
+
+Where this departs from the slides, or fills what they do not say:
+* The teacher's incoming weights are those of the 2021 paper's code; its outgoing weights are the
+  slides' (1, -1, 1, -1), or that code's (1, 1, 1, 1) with --teacher=ones.
+* Number of Adam steps, initial weights, epsilon and SLSQP's tolerance are not stated: flags.
+* Loss and Hessian are exact on half the grid (critical/loss.py) and in float64, as float32's
+  errors of 1e-8 to 4e-7 in eigenvalues exceed many of them.
+"""
+
+import json
+import time
+from pathlib import Path
+
+from absl import app, flags
+
+from repro import common_flags
+from repro.data import teacher as teachers
+
+MODULE = "repro.teacher_student"
+# --checkpoint_every counts pieces of this many Adam steps or Newton iterations.
+ADAM_PIECE, NEWTON_PIECE = 1000, 100
+FOLLOWED = 24  # students whose neurons' paths are kept for figures
+# Defaults of flags that belong to one protocol.
+SEED_ONLY = {"slsqp_ftol": 1e-6, "epsilon": 0.01, "max_perturbations": 20, "seed_students": 60}
+CENSUS_ONLY = {"newton_iterations": 3000}
+
+
+def define_flags():
+    common_flags.define_run(checkpoint_unit=f"Thousands of Adam steps, {NEWTON_PIECE}s of Newton's")
+    flags.adopt_module_key_flags(common_flags)
+    flags.DEFINE_enum("protocol", "census", ["seed", "census"], "What is done after Adam.")
+    flags.DEFINE_enum("teacher", "alternating", list(teachers.TEACHERS), "Outgoing weights.")
+    flags.DEFINE_integer("width", 5, "Hidden neurons of a student.", lower_bound=1)
+    flags.DEFINE_integer("num_students", 1000, "How many are trained.", lower_bound=1)
+    flags.DEFINE_enum("init", "glorot", ["glorot", "torch"], "Initial weights.")
+    flags.DEFINE_integer("adam_steps", 30_000, "Full-batch steps.", lower_bound=1)
+    flags.DEFINE_float("learning_rate", 1e-4, "Of Adam.", lower_bound=0.0)
+    flags.DEFINE_enum("adam_precision", "float64", ["float64", "float32"], "Of Adam only.")
+    flags.DEFINE_integer("newton_iterations", None, "census: at most. 3000.", lower_bound=1)
+    flags.DEFINE_float("slsqp_ftol", None, "seed: of scipy's SLSQP. 1e-6, scipy's default.")
+    flags.DEFINE_float("epsilon", None, "seed: length of a perturbation. 0.01.")
+    flags.DEFINE_integer("max_perturbations", None, "seed: tries per student. 20.", lower_bound=1)
+    flags.DEFINE_integer(
+        "seed_students", None, "seed: at most so many negative ones go on to SLSQP. 60.",
+        lower_bound=0,
+    )
+    flags.DEFINE_string("verify", None, "Check the certificates in this file instead of a run.")
+
+
+def run(
+    *,
+    protocol: str,
+    teacher: str,
+    width: int,
+    num_students: int,
+    init: str,
+    adam_steps: int,
+    learning_rate: float,
+    adam_precision: str,
+    newton_iterations: int | None,
+    slsqp_ftol: float | None,
+    epsilon: float | None,
+    max_perturbations: int | None,
+    seed_students: int | None,
+    seed: int,
+    run_directory,
+    environment: dict,
+    checkpoint_every: int = 1,
+) -> dict:
+    """Train students, look where they are, and return the result of the run.
+
+    Arguments are the flags of the same names; `run_directory` is a training.runs.RunDirectory.
+    """
+    import numpy as np
+
+    from repro.critical import adam, loss
+    from repro.training import snapshots
+
+    net = teachers.get(teacher)
+    given = loss.problem(teachers.half_grid(), net.weights, net.signs)
+    place = run_directory.path / "checkpoints"
+    state = snapshots.load(place)
+    if state is None:
+        theta = adam.INITIALIZERS[init](seed, num_students, width)
+        state = {
+            "theta": theta.astype(adam_precision), "moments": np.zeros((2, *theta.shape)),
+            "damping": np.zeros(num_students), "adam_steps": np.array(0),
+            "newton_iterations": np.array(0), "trajectory": theta[None, :FOLLOWED],
+        }  # fmt: skip
+    pieces = -(-int(state["adam_steps"]) // ADAM_PIECE)
+    run_directory.begin(pieces + int(state["newton_iterations"]) // NEWTON_PIECE, environment)
+    keep = _keeper(run_directory, place, checkpoint_every, given)
+
+    started = time.monotonic()
+    state = _train(state, given, adam_steps, learning_rate, adam_precision, keep)
+    seconds = {"adam": time.monotonic() - started}
+    trained = state["theta"].astype(np.float64)
+    if protocol == "census":
+        state = _descend(state | {"theta": trained}, given, newton_iterations, adam_steps, keep)
+        seconds["newton"] = time.monotonic() - started - seconds["adam"]
+        result, arrays = _census(state["theta"], given, net, newton_iterations)
+    else:
+        result, arrays = _seed_pipeline(
+            trained, given, ftol=slsqp_ftol, epsilon=epsilon, attempts=max_perturbations,
+            at_most=seed_students, seed=seed,
+        )  # fmt: skip
+    seconds["all"] = time.monotonic() - started
+    if "certificates" in result:
+        certificates = result.pop("certificates")
+        text = json.dumps(certificates, indent=1) + "\n"
+        (run_directory.path / "certificates.json").write_text(text)
+    run_directory.save_arrays(**arrays, trajectory=state["trajectory"])
+    protocol_text = (
+        f"{num_students:,} students of width {width}, teacher {teacher}, {init} start, "
+        f"Adam {learning_rate:g} for {adam_steps:,} steps in {adam_precision}, "
+        + (f"at most {newton_iterations:,} Newton iterations" if protocol == "census"
+           else f"SLSQP with ftol {slsqp_ftol:g}, epsilon {epsilon:g}")
+        + f", seed {seed}"
+    )  # fmt: skip
+    return {**result, "protocol": protocol_text, "seconds": seconds}
+
+
+def _keeper(run_directory, place, every: int, given):
+    """Return a function that logs a state after each piece of work and saves every so many."""
+    import numpy as np
+
+    from repro.critical import newton
+    from repro.training import snapshots
+
+    def keep(state: dict, piece: int, step: int, last: bool) -> None:
+        losses, gradients, hessians = newton.evaluate(state["theta"].astype(np.float64), given)
+        lowest = np.linalg.eigvalsh(hessians)[:, 0]
+        run_directory.log({
+            "epoch": piece, "step": step, "students/median_loss": float(np.median(losses)),
+            "students/zero_loss": float((losses < 1e-20).mean()),
+            "students/negative_lambda_min": float((lowest < 0).mean()),
+            "students/lowest_lambda_min": float(lowest.min()),
+            "students/median_gradient": float(np.median(np.abs(gradients).max(axis=1))),
+        })  # fmt: skip
+        if last or piece % every == 0:
+            snapshots.save(place, **state)
+
+    return keep
+
+
+def _train(state, given, steps, learning_rate, precision, keep) -> dict:
+    """Take the Adam steps that are left, in pieces."""
+    import numpy as np
+
+    from repro.critical import adam
+
+    while (done := int(state["adam_steps"])) < steps:
+        piece = min(ADAM_PIECE, steps - done)
+        theta, moments = adam.train(
+            state["theta"], state["moments"], given, start=done, steps=piece,
+            learning_rate=learning_rate, precision=precision,
+        )  # fmt: skip
+        path = np.concatenate([state["trajectory"], theta[None, :FOLLOWED]])
+        state = state | {
+            "theta": theta, "moments": moments, "adam_steps": np.array(done + piece),
+            "trajectory": path,
+        }  # fmt: skip
+        keep(state, -(-(done + piece) // ADAM_PIECE), done + piece, done + piece == steps)
+    return state
+
+
+def _descend(state, given, iterations, adam_steps, keep) -> dict:
+    """Take the Newton iterations that are left, in pieces, until all students have converged."""
+    import numpy as np
+
+    from repro.critical import newton
+
+    offset = -(-adam_steps // ADAM_PIECE)
+    while (done := int(state["newton_iterations"])) < iterations:
+        damping = state["damping"] if done else np.full(len(state["theta"]), newton.DAMPING_START)
+        theta, damping = newton.descend(state["theta"], damping, given, NEWTON_PIECE)
+        still = np.array_equal(theta, state["theta"])
+        done = iterations if still else done + NEWTON_PIECE
+        state = state | {"theta": theta, "damping": damping, "newton_iterations": np.array(done)}
+        if not still:
+            keep(state, offset + done // NEWTON_PIECE, adam_steps + done, done >= iterations)
+    return state
+
+
+def _census(theta, given, net, iterations) -> tuple[dict, dict]:
+    """Classify and certify; return the result and the arrays of the run."""
+    import numpy as np
+
+    from repro.critical import census, certificates, newton
+
+    theta, verdicts = census.settle(theta, given, net.weights, net.signs, iterations)
+    losses, gradients, hessians = newton.evaluate(theta, given)
+    exact = certificates.exact(teachers.half_grid(), net.incoming, net.outgoing)
+    points, verdicts = census.certify_points(theta, losses, verdicts, net.name, exact)
+    spectrum = np.linalg.eigvalsh(hessians)
+    names = np.full(len(theta), "", dtype="<U24")
+    for point in points:
+        names[point.students] = point.name
+    counts = census.counts(verdicts)
+    result = {
+        "summary": ", ".join(f"{name} {c['count']}" for name, c in counts.items() if c["count"]),
+        "counts": counts,
+        "kinds": census.kinds(verdicts),
+        "points": [
+            {"name": p.name, "loss": p.loss, "index": p.index, "students": len(p.students),
+             "certified": p.certificate is not None, "reason": p.reason}
+            for p in points
+        ],
+        "certificates": {p.name: p.certificate for p in points if p.certificate is not None},
+    }  # fmt: skip
+    channels = [v.evidence if v.name == "channel" else {} for v in verdicts]
+    steps = max((len(c["gap"]) for c in channels if c), default=0)
+    tables = {
+        f"channel_{key}": np.array([c.get(key, [np.nan] * steps) for c in channels])
+        for key in ("gap", "loss", "lambda_max")
+    }
+    arrays = {
+        "loss": losses, "gradient_norm": np.abs(gradients).max(axis=1),
+        "lambda_min": spectrum[:, 0], "spectrum": spectrum,
+        "index": np.array([v.index for v in verdicts]),
+        "incoming": theta[:, :2].transpose(0, 2, 1), "outgoing": theta[:, 2],
+        "class": np.array([v.name for v in verdicts]), "kind": np.array([v.kind for v in verdicts]),
+        "point": names, **tables,
+    }  # fmt: skip
+    return result, arrays
+
+
+def _seed_pipeline(theta, given, *, ftol, epsilon, attempts, at_most, seed) -> tuple[dict, dict]:
+    """Do what the slides do after Adam; return the result and the arrays of the run."""
+    import numpy as np
+
+    from repro.critical import newton, perturb
+    from repro.critical.counting import wilson
+
+    losses, gradients, hessians = newton.evaluate(theta, given)
+    lowest = np.linalg.eigvalsh(hessians)[:, 0]
+    negative = np.flatnonzero(lowest < 0)
+    examined = negative[:at_most]
+    refined = [perturb.slsqp(theta[s], given, ftol) for s in examined]
+    perturbed = [
+        perturb.until_positive(
+            theta[s], given, epsilon=epsilon, ftol=ftol, attempts=attempts, seed=seed, number=int(s)
+        )
+        for s in examined
+    ]
+
+    def share(hits, trials):
+        return {"count": int(hits), "of": int(trials),
+                "wilson": list(wilson(int(hits), int(trials))) if trials else None}  # fmt: skip
+
+    flipped = sum(r.lambda_min > 0 for r in refined)
+    succeeded = sum(r.lambda_min > 0 for r, _ in perturbed)
+    negatives = share(len(negative), len(theta))
+    result = {
+        "summary": f"{len(negative)} of {len(theta)} students with a negative smallest eigenvalue; "
+                   f"SLSQP flips {flipped} of {len(examined)}, perturbing {succeeded}",
+        "negative": negatives,
+        "slsqp_positive": share(flipped, len(examined)),
+        "perturbed_positive": share(succeeded, len(examined)),
+        "slsqp_one_iteration": int(sum(r.iterations <= 1 for r in refined)),
+    }  # fmt: skip
+    columns = {"slsqp": refined, "perturbed": [r for r, _ in perturbed]}
+    arrays = {
+        f"{name}_{field}": np.array([getattr(r, field) for r in rows])
+        for name, rows in columns.items()
+        for field in ("loss", "lambda_min", "gradient_norm", "iterations")
+    }
+    return result, arrays | {
+        "loss": losses, "gradient_norm": np.abs(gradients).max(axis=1), "lambda_min": lowest,
+        "incoming": theta[:, :2].transpose(0, 2, 1), "outgoing": theta[:, 2],
+        "examined": examined, "attempts": np.array([tries for _, tries in perturbed]),
+    }  # fmt: skip
+
+
+def verify(file: str) -> int:
+    """Prove all certificates in a file again and return their number.
+
+    Raises:
+      ValueError: the file is missing or no JSON, or a certificate does not prove its claim.
+    """
+    from repro.critical import certificates
+
+    try:
+        content = json.loads(Path(file).read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"cannot read certificates from {file}: {error}") from error
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"{file} holds no certificates")
+    named = {"the certificate": content} if "kind" in content else content
+    for name, certificate in named.items():
+        if not isinstance(certificate, dict):
+            raise ValueError(f"{name} in {file} is no certificate")
+        net = teachers.get(certificate.get("teacher", ""))
+        exact = certificates.exact(teachers.half_grid(), net.incoming, net.outgoing)
+        try:
+            certificates.verify(certificate, exact)
+        except certificates.InvalidCertificate as error:
+            raise ValueError(f"{name} in {file} is not valid: {error}") from error
+    return len(named)
+
+
+def main(argv):
+    common_flags.reject_stray_arguments(argv)
+    values = common_flags.values()
+    if (file := values.pop("verify")) is not None:
+        print(f"{verify(file)} certificates hold")
+        return
+    others = {"seed": CENSUS_ONLY, "census": SEED_ONLY}[values["protocol"]]
+    if given := [name for name in others if values[name] is not None]:
+        raise ValueError(f"--{given[0]} is not for --protocol={values['protocol']}")
+    own = {"seed": SEED_ONLY, "census": CENSUS_ONLY}[values["protocol"]]
+    values |= {name: default for name, default in own.items() if values[name] is None}
+    for name in ("slsqp_ftol", "epsilon", "learning_rate"):
+        if values[name] is not None and not values[name] > 0:
+            raise ValueError(f"--{name} must be positive, not {values[name]:g}")
+    name = "-".join([
+        values["protocol"], values["teacher"], f"m{values['width']}", f"n{values['num_students']}",
+        f"seed{values['seed']}",
+    ])  # fmt: skip
+    unsaid, no_sweeps = {}, Path("nowhere")
+    common_flags.run_binary(MODULE, values, unsaid, no_sweeps, name, run)
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(common_flags.end_with_one_line(main))
