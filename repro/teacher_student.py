@@ -84,7 +84,7 @@ def run(
     """
     import numpy as np
 
-    from repro.critical import adam, loss
+    from repro.critical import adam, census, certificates, loss, slides
     from repro.training import snapshots
 
     net = teachers.get(teacher)
@@ -106,29 +106,30 @@ def run(
     state = _train(state, given, adam_steps, learning_rate, adam_precision, keep)
     seconds = {"adam": time.monotonic() - started}
     trained = state["theta"].astype(np.float64)
-    if protocol == "census":
-        state = _descend(state | {"theta": trained}, given, newton_iterations, adam_steps, keep)
-        seconds["newton"] = time.monotonic() - started - seconds["adam"]
-        result, arrays = _census(state["theta"], given, net, newton_iterations)
-    else:
-        result, arrays = _seed_pipeline(
+    text = (
+        f"{num_students:,} students of width {width}, teacher {teacher}, {init} start, "
+        f"Adam {learning_rate:g} for {adam_steps:,} steps in {adam_precision}, "
+    )
+    if protocol == "seed":
+        result, arrays = slides.follow_slides(
             trained, given, ftol=slsqp_ftol, epsilon=epsilon, attempts=max_perturbations,
             at_most=seed_students, seed=seed,
         )  # fmt: skip
-    seconds["all"] = time.monotonic() - started
-    if "certificates" in result:
-        certificates = result.pop("certificates")
-        text = json.dumps(certificates, indent=1) + "\n"
-        (run_directory.path / "certificates.json").write_text(text)
+        text += f"SLSQP with ftol {slsqp_ftol:g}, epsilon {epsilon:g}"
+    else:
+        state = _descend(state, given, newton_iterations, adam_steps, keep)
+        seconds["newton"] = time.monotonic() - started - seconds["adam"]
+        exact = certificates.exact(teachers.half_grid(), net.incoming, net.outgoing)
+        named = (net.name, net.weights, net.signs)
+        result, arrays, proofs = census.take(
+            state["theta"], given, exact, named, newton_iterations
+        )
+        arrays |= _after_adam(state["trained"], given)
+        _write_certificates(run_directory, proofs)
+        text += f"at most {newton_iterations:,} Newton iterations"
     run_directory.save_arrays(**arrays, trajectory=state["trajectory"])
-    protocol_text = (
-        f"{num_students:,} students of width {width}, teacher {teacher}, {init} start, "
-        f"Adam {learning_rate:g} for {adam_steps:,} steps in {adam_precision}, "
-        + (f"at most {newton_iterations:,} Newton iterations" if protocol == "census"
-           else f"SLSQP with ftol {slsqp_ftol:g}, epsilon {epsilon:g}")
-        + f", seed {seed}"
-    )  # fmt: skip
-    return {**result, "protocol": protocol_text, "seconds": seconds}
+    seconds["all"] = time.monotonic() - started
+    return {**result, "protocol": f"{text}, seed {seed}", "seconds": seconds}
 
 
 def _keeper(run_directory, place, every: int, given):
@@ -182,6 +183,9 @@ def _descend(state, given, iterations, adam_steps, keep) -> dict:
     from repro.critical import newton
 
     offset = -(-adam_steps // ADAM_PIECE)
+    if not int(state["newton_iterations"]):
+        trained = state["theta"].astype(np.float64)
+        state = state | {"trained": trained, "theta": trained}
     while (done := int(state["newton_iterations"])) < iterations:
         damping = state["damping"] if done else np.full(len(state["theta"]), newton.DAMPING_START)
         theta, damping = newton.descend(state["theta"], damping, given, NEWTON_PIECE)
@@ -193,94 +197,23 @@ def _descend(state, given, iterations, adam_steps, keep) -> dict:
     return state
 
 
-def _census(theta, given, net, iterations) -> tuple[dict, dict]:
-    """Classify and certify; return the result and the arrays of the run."""
+def _after_adam(trained, given) -> dict:
+    """Return where Adam stopped and how it looked there, for figures."""
     import numpy as np
 
-    from repro.critical import census, certificates, newton
+    from repro.critical import newton
 
-    theta, verdicts = census.settle(theta, given, net.weights, net.signs, iterations)
-    losses, gradients, hessians = newton.evaluate(theta, given)
-    exact = certificates.exact(teachers.half_grid(), net.incoming, net.outgoing)
-    points, verdicts = census.certify_points(theta, losses, verdicts, net.name, exact)
-    spectrum = np.linalg.eigvalsh(hessians)
-    names = np.full(len(theta), "", dtype="<U24")
-    for point in points:
-        names[point.students] = point.name
-    counts = census.counts(verdicts)
-    result = {
-        "summary": ", ".join(f"{name} {c['count']}" for name, c in counts.items() if c["count"]),
-        "counts": counts,
-        "kinds": census.kinds(verdicts),
-        "points": [
-            {"name": p.name, "loss": p.loss, "index": p.index, "students": len(p.students),
-             "certified": p.certificate is not None, "reason": p.reason}
-            for p in points
-        ],
-        "certificates": {p.name: p.certificate for p in points if p.certificate is not None},
+    losses, gradients, hessians = newton.evaluate(trained, given)
+    return {
+        "adam_loss": losses, "adam_gradient_norm": np.abs(gradients).max(axis=1),
+        "adam_lambda_min": np.linalg.eigvalsh(hessians)[:, 0], "adam_theta": trained,
     }  # fmt: skip
-    channels = [v.evidence if v.name == "channel" else {} for v in verdicts]
-    steps = max((len(c["gap"]) for c in channels if c), default=0)
-    tables = {
-        f"channel_{key}": np.array([c.get(key, [np.nan] * steps) for c in channels])
-        for key in ("gap", "loss", "lambda_max")
-    }
-    arrays = {
-        "loss": losses, "gradient_norm": np.abs(gradients).max(axis=1),
-        "lambda_min": spectrum[:, 0], "spectrum": spectrum,
-        "index": np.array([v.index for v in verdicts]),
-        "incoming": theta[:, :2].transpose(0, 2, 1), "outgoing": theta[:, 2],
-        "class": np.array([v.name for v in verdicts]), "kind": np.array([v.kind for v in verdicts]),
-        "point": names, **tables,
-    }  # fmt: skip
-    return result, arrays
 
 
-def _seed_pipeline(theta, given, *, ftol, epsilon, attempts, at_most, seed) -> tuple[dict, dict]:
-    """Do what the slides do after Adam; return the result and the arrays of the run."""
-    import numpy as np
-
-    from repro.critical import newton, perturb
-    from repro.critical.counting import wilson
-
-    losses, gradients, hessians = newton.evaluate(theta, given)
-    lowest = np.linalg.eigvalsh(hessians)[:, 0]
-    negative = np.flatnonzero(lowest < 0)
-    examined = negative[:at_most]
-    refined = [perturb.slsqp(theta[s], given, ftol) for s in examined]
-    perturbed = [
-        perturb.until_positive(
-            theta[s], given, epsilon=epsilon, ftol=ftol, attempts=attempts, seed=seed, number=int(s)
-        )
-        for s in examined
-    ]
-
-    def share(hits, trials):
-        return {"count": int(hits), "of": int(trials),
-                "wilson": list(wilson(int(hits), int(trials))) if trials else None}  # fmt: skip
-
-    flipped = sum(r.lambda_min > 0 for r in refined)
-    succeeded = sum(r.lambda_min > 0 for r, _ in perturbed)
-    negatives = share(len(negative), len(theta))
-    result = {
-        "summary": f"{len(negative)} of {len(theta)} students with a negative smallest eigenvalue; "
-                   f"SLSQP flips {flipped} of {len(examined)}, perturbing {succeeded}",
-        "negative": negatives,
-        "slsqp_positive": share(flipped, len(examined)),
-        "perturbed_positive": share(succeeded, len(examined)),
-        "slsqp_one_iteration": int(sum(r.iterations <= 1 for r in refined)),
-    }  # fmt: skip
-    columns = {"slsqp": refined, "perturbed": [r for r, _ in perturbed]}
-    arrays = {
-        f"{name}_{field}": np.array([getattr(r, field) for r in rows])
-        for name, rows in columns.items()
-        for field in ("loss", "lambda_min", "gradient_norm", "iterations")
-    }
-    return result, arrays | {
-        "loss": losses, "gradient_norm": np.abs(gradients).max(axis=1), "lambda_min": lowest,
-        "incoming": theta[:, :2].transpose(0, 2, 1), "outgoing": theta[:, 2],
-        "examined": examined, "attempts": np.array([tries for _, tries in perturbed]),
-    }  # fmt: skip
+def _write_certificates(run_directory, proofs: dict) -> None:
+    """Write all certificates of a run, by name, to one file for --verify."""
+    file = run_directory.path / "certificates.json"
+    file.write_text(json.dumps(proofs, indent=1) + "\n")
 
 
 def verify(file: str) -> int:

@@ -1,40 +1,65 @@
-"""From converged students to classes, distinct critical points and certificates."""
+"""A census of students: settle what they converged to, certify it, count it."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-from repro.critical import certificates, newton
+from repro.critical import newton
 from repro.critical.classify import Verdict, classify
 from repro.critical.counting import wilson
-from repro.critical.intervals import ExactProblem, NotCertified
+from repro.critical.intervals import ExactProblem
 from repro.critical.loss import Problem
-from repro.critical.neurons import distances, distinct
+from repro.critical.points import Point, certify_points
 
 CLASSES = ("global", "local", "plateau", "saddle", "channel", "undecided")
-# Equal critical points agree in loss to 9 digits and more, and in place to the square root of that.
-LOSS_TOLERANCE, PLACE_TOLERANCE = 1e-8, 1e-4
 LAST_TOLERANCE = 1e-16  # gradient norm for students that could not be decided at 1e-12
 
 
-@dataclasses.dataclass(frozen=True)
-class Point:
-    """A distinct critical point modulo permutation and signs.
+def take(
+    theta: np.ndarray,
+    given: Problem,
+    exact: ExactProblem,
+    teacher: tuple[str, np.ndarray, np.ndarray],
+    iterations: int,
+) -> tuple[dict, dict[str, np.ndarray], dict[str, dict]]:
+    """Give every student a class and every distinct critical point a certificate.
 
-    Attributes:
-      name: class and number in order of loss, such as `local-00`; of its certificate, too.
-      students: numbers of the students that ended there.
-      certificate: a dict as certificates.certify returns it, or None.
-      reason: why there is none.
+    Args:
+      theta: students [S, 3, m] where descent stopped.
+      given: the problem.
+      exact: the same in balls.
+      teacher: name, incoming weights [r, 2], outgoing weights [r].
+      iterations: of Newton's method for those that cannot be decided at first.
+
+    Returns:
+      the result (counts with Wilson intervals, kinds, points), arrays per student, and
+      certificates by name of the point.
     """
-
-    name: str
-    loss: float
-    index: int
-    students: list[int]
-    certificate: dict | None
-    reason: str
+    name, incoming, outgoing = teacher
+    theta, verdicts = settle(theta, given, incoming, outgoing, iterations)
+    loss, gradient, hessian = newton.evaluate(theta, given)
+    points, verdicts = certify_points(theta, loss, verdicts, name, exact)
+    spectrum = np.linalg.eigvalsh(hessian)
+    counted = counts(verdicts)
+    result = {
+        "summary": ", ".join(f"{name} {c['count']}" for name, c in counted.items() if c["count"]),
+        "counts": counted,
+        "kinds": kinds(verdicts),
+        "points": [record(point) for point in points],
+    }
+    names = np.full(len(theta), "", dtype="<U24")
+    for point in points:
+        names[point.students] = point.name
+    arrays = {
+        "loss": loss, "gradient_norm": np.abs(gradient).max(axis=1),
+        "lambda_min": spectrum[:, 0], "spectrum": spectrum,
+        "index": np.array([verdict.index for verdict in verdicts]),
+        "incoming": theta[:, :2].transpose(0, 2, 1), "outgoing": theta[:, 2],
+        "class": np.array([verdict.name for verdict in verdicts]),
+        "kind": np.array([verdict.kind for verdict in verdicts]),
+        "point": names, **_channels(verdicts),
+    }  # fmt: skip
+    return result, arrays, {p.name: p.certificate for p in points if p.certificate is not None}
 
 
 def settle(
@@ -60,45 +85,6 @@ def settle(
     return theta, verdicts
 
 
-def certify_points(
-    theta: np.ndarray, loss: np.ndarray, verdicts: Sequence[Verdict], teacher: str,
-    given: ExactProblem,
-) -> tuple[list[Point], list[Verdict]]:  # fmt: skip
-    """Find the distinct critical points with positive loss among students and certify each once.
-
-    An undecided student whose point is certified in ball arithmetic becomes a local minimum: its
-    smallest eigenvalue was only too small for float64.
-
-    Args:
-      theta: students [S, 3, m].
-      loss: [S].
-      verdicts: of each student.
-      teacher: its name.
-      given: the problem in balls.
-
-    Returns:
-      the points in order of class and loss, and the verdicts.
-    """
-    verdicts, points = list(verdicts), []
-    for s, verdict in enumerate(verdicts):
-        if verdict.name == "undecided" and loss[s] > newton.VALLEY[1]:
-            certificate, _ = _certify(theta[s], verdict, teacher, given)
-            if certificate is not None and certificate["kind"] == "minimum":
-                verdicts[s] = Verdict("local", "isolated", 0, {"lambda_min": certificate["lambda"]})
-    for name in ("local", "plateau", "saddle"):
-        chosen = [s for s, verdict in enumerate(verdicts) if verdict.name == name]
-        groups = _groups(chosen, theta, loss, verdicts)
-        groups.sort(key=lambda group: loss[group[0]])
-        for number, group in enumerate(groups):
-            head = group[0]
-            certificate, reason = _certify(theta[head], verdicts[head], teacher, given)
-            points.append(
-                Point(f"{name}-{number:02}", float(loss[head]), verdicts[head].index,
-                      group, certificate, reason)
-            )  # fmt: skip
-    return points, verdicts
-
-
 def counts(verdicts: Sequence[Verdict]) -> dict:
     """Return, per class, the number of students, their share and its Wilson interval."""
     table = {}
@@ -118,55 +104,21 @@ def kinds(verdicts: Sequence[Verdict]) -> dict:
     return {name: dict(sorted(of_class.items())) for name, of_class in sorted(table.items())}
 
 
-def _groups(chosen, theta, loss, verdicts) -> list[list[int]]:
-    """Group students of one class by critical point; split ones by parent, neurons and signs."""
-    buckets: dict[tuple, list[int]] = {}
-    for s in chosen:
-        buckets.setdefault(_split_width(verdicts[s]), []).append(s)
-    groups = []
-    for width, members in buckets.items():
-        places = np.stack([
-            np.array(verdicts[s].evidence["parent"]) if width else theta[s] for s in members
-        ])  # fmt: skip
-        numbers = distinct(places, loss[members], LOSS_TOLERANCE, PLACE_TOLERANCE)
-        for number in range(numbers.max() + 1):
-            same = np.flatnonzero(numbers == number)
-            by_split: dict[tuple, list[int]] = {}
-            for row in same:
-                key = _split_key(verdicts[members[row]], places[row], places[same[0]])
-                by_split.setdefault(key, []).append(members[row])
-            groups += by_split.values()
-    return groups
+def record(point: Point) -> dict:
+    """Return what result.json says about a point."""
+    return {
+        "name": point.name, "loss": point.loss, "index": point.index,
+        "students": len(point.students), "certified": point.certificate is not None,
+        "reason": point.reason,
+    }  # fmt: skip
 
 
-def _split_width(verdict: Verdict) -> int:
-    """Return the parent's width, 0 for a point that is not split."""
-    return len(verdict.evidence["parent"][0]) if "parent" in verdict.evidence else 0
-
-
-def _split_key(verdict: Verdict, parent: np.ndarray, head: np.ndarray) -> tuple:
-    """Return which neurons of the parent, numbered as in `head`, are split, by which signs."""
-    if "parent" not in verdict.evidence:
-        return ()
-    table, _ = distances(parent, head)
-    return tuple(sorted(
-        (int(table[neuron].argmin()), sum(share < 0 for share in shares), len(shares))
-        for neuron, shares in zip(verdict.evidence["neurons"], verdict.evidence["shares"])
-    ))  # fmt: skip
-
-
-def _certify(student, verdict, teacher, given) -> tuple[dict | None, str]:
-    """Return a certificate, or None and why not."""
-    try:
-        if "parent" not in verdict.evidence:
-            return certificates.certify(student, verdict.index, teacher, given), ""
-        place = np.array(verdict.evidence["parent"])
-        added = verdict.evidence["parent_index"]
-        parent = certificates.certify(place, added, teacher, given)
-        splits = [
-            (neuron, shares[:-1])
-            for neuron, shares in zip(verdict.evidence["neurons"], verdict.evidence["shares"])
-        ]
-        return certificates.certify_split(parent, splits, given), ""
-    except NotCertified as failure:
-        return None, str(failure)
+def _channels(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:
+    """Return the jumps of channels, [S, J + 1] each; NaN for students of other classes."""
+    evidence = [verdict.evidence if verdict.name == "channel" else {} for verdict in verdicts]
+    length = max((len(each["gap"]) for each in evidence if each), default=0)
+    missing = [np.nan] * length
+    return {
+        f"channel_{key}": np.array([each.get(key, missing) for each in evidence])
+        for key in ("gap", "loss", "lambda_max")
+    }

@@ -66,8 +66,8 @@ def certify(point: np.ndarray, index: int, teacher: str, given: ExactProblem) ->
         raise NotCertified("Newton's method leaves the point")
     with intervals.precision(BITS):
         hessian = intervals.derivatives(_at(doubles, correction), given)[2]
-    eigenvalues = np.linalg.eigvalsh(np.array([[float(x) for x in row] for row in hessian.tolist()]))
-    smallest = float(np.abs(eigenvalues).min())
+    rounded = np.array([[float(x) for x in row] for row in hessian.tolist()])
+    smallest = float(np.abs(np.linalg.eigvalsh(rounded)).min())
     claim = {
         "kind": "saddle" if index else "minimum", "teacher": teacher, "index": index,
         "point": doubles.tolist(), "correction": correction.tolist(), "rho": RHO,
@@ -80,7 +80,9 @@ def certify(point: np.ndarray, index: int, teacher: str, given: ExactProblem) ->
     raise failure
 
 
-def certify_split(parent: dict, splits: Sequence[tuple[int, Sequence[float]]], given: ExactProblem) -> dict:
+def certify_split(
+    parent: dict, splits: Sequence[tuple[int, Sequence[float]]], given: ExactProblem
+) -> dict:
     """Certify a point made by splitting neurons of a certified one.
 
     Args:
@@ -152,7 +154,8 @@ def _prove(claim: Mapping, given: ExactProblem) -> dict:
             raise NotCertified("eigenvalues may change sign within the ball")
         bounds = {
             "lambda": claim["lambda"], "loss": [below(loss), above(loss)],
-            "gradient_norm": above(slope), "third_derivative": above(third), "radius": above(radius),
+            "gradient_norm": above(slope), "third_derivative": above(third),
+            "radius": above(radius),
         }  # fmt: skip
         if claim["kind"] == "minimum":
             bounds["loss_floor"] = below(_lemma_2(loss, slope, hessian, third, radius))

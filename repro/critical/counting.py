@@ -47,5 +47,5 @@ def wilson(hits: int, trials: int, z: float = 1.959963984540054) -> tuple[float,
     share, weight = hits / trials, z * z / trials
     centre = (share + weight / 2) / (1 + weight)
     half = z * math.sqrt(share * (1 - share) / trials + weight / (4 * trials)) / (1 + weight)
-    # at 0 and at all hits a bound is 0 or 1 exactly, and only rounding says otherwise
-    return max(0.0, centre - half) if hits else 0.0, min(1.0, centre + half) if hits < trials else 1.0
+    # without hits, or without misses, a bound is 0 or 1, and only rounding says otherwise
+    return centre - half if hits else 0.0, centre + half if hits < trials else 1.0

@@ -69,11 +69,13 @@ def derivatives(theta: Student, given: ExactProblem) -> tuple[arb, list[arb], ar
     outgoing, size = theta[2], len(theta[2])
     halves, residual, offset = _residual(theta, given)
     points, scale = given.points.transpose().tolist(), arb(4) / given.count
-    slopes = [[arb(1) / 4 - h * h for h in row] for row in halves]  # sigma' = 1/4 - (sigma - 1/2)^2
-    jacobian = arb_mat(
-        [[a * s * x for s, x in zip(row, axis)] for axis in points for a, row in zip(outgoing, slopes)]
-        + halves
-    )
+    # sigma' = 1/4 - (sigma - 1/2)^2
+    slopes = [[arb(1) / 4 - h * h for h in row] for row in halves]
+    incoming = [
+        [a * s * x for s, x in zip(row, axis)]
+        for axis in points for a, row in zip(outgoing, slopes)
+    ]  # fmt: skip
+    jacobian = arb_mat(incoming + halves)
     gradient = (jacobian * arb_mat([[r] for r in residual])).entries()
     gradient = [scale * g for g in gradient]
     hessian = (jacobian * jacobian.transpose() * scale).tolist()

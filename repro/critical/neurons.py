@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 
 def distances(student: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return distances [m, n] of neurons [3, m] and [3, n] up to sign, and the signs that give them."""
+    """Return distances [m, n] of neurons [3, m] and [3, n] up to sign, and those signs."""
     gap = student[:, :, None] - other[:, None]
     gap_flipped = student[:, :, None] + other[:, None]
     same, flipped = np.linalg.norm(gap, axis=0), np.linalg.norm(gap_flipped, axis=0)
@@ -19,13 +19,15 @@ def distances(student: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def match_distance(student: np.ndarray, other: np.ndarray) -> float:
-    """Return the largest distance between neurons matched one to one, modulo permutation and sign."""
+    """Return the largest distance between neurons matched modulo permutation and sign."""
     table, _ = distances(student, other)
     rows, columns = linear_sum_assignment(table)
     return float(table[rows, columns].max())
 
 
-def distinct(theta: np.ndarray, loss: np.ndarray, loss_tolerance: float, tolerance: float) -> np.ndarray:
+def distinct(
+    theta: np.ndarray, loss: np.ndarray, loss_tolerance: float, tolerance: float
+) -> np.ndarray:
     """Number critical points so that equal ones, modulo permutation and signs, share a number.
 
     Args:
@@ -92,7 +94,8 @@ class Decomposition:
             extra += [name] * (label in count)
         teacher = [label for label in count if label[0] in "+-"]
         extra += ["copy"] * any(count[label] > 1 for label in teacher)
-        extra += ["opposite copy"] * any("-" + label[1:] in count for label in teacher if "+" in label)
+        both = any("-" + label[1:] in count for label in teacher if label[0] == "+")
+        extra += ["opposite copy"] * both
         flips = sum(1 for label in teacher if label[0] == "-")
         return " + ".join([f"{flips} reflected", *extra])
 

@@ -1,4 +1,4 @@
-"""Seed 002's second half: SLSQP at points with a negative eigenvalue, and perturb until positive."""
+"""SLSQP, perturbations and escapes: seed 002's tools at points with a negative eigenvalue."""
 
 import dataclasses
 
@@ -100,7 +100,7 @@ class Escapes:
     Attributes:
       epsilon: [E].
       loss: final, [E, D].
-      share: of draws that ended lower than the point or farther than returning allows, [E].
+      share: of draws that ended with another loss, [E].
     """
 
     epsilon: np.ndarray
@@ -109,9 +109,13 @@ class Escapes:
 
 
 def transition(
-    student: np.ndarray, given: Problem, epsilons: np.ndarray, draws: int, seed: int,
+    student: np.ndarray,
+    given: Problem,
+    epsilons: np.ndarray,
+    draws: int,
+    seed: int,
     iterations: int = 1000,
-) -> Escapes:  # fmt: skip
+) -> Escapes:
     """Perturb one critical point [3, m] by each epsilon, `draws` times, and descend again.
 
     A draw has escaped if its final loss differs from the point's by a relative 1e-6: then it is

@@ -72,7 +72,9 @@ class SplitSpectrum:
     positive: int
 
 
-def split_spectrum(matrix: np.ndarray, shares: np.ndarray, tolerance: float) -> SplitSpectrum | None:
+def split_spectrum(
+    matrix: np.ndarray, shares: np.ndarray, tolerance: float
+) -> SplitSpectrum | None:
     """Return what splitting a neuron with sign matrix [2, 2] by shares [k] adds to the inertia.
 
     Copies displaced by d_j with sum g_j d_j = 0 change the loss by sum_j g_j d_j^T M d_j to second
