@@ -106,7 +106,7 @@ def test_bad_input_is_one_clear_line(flags, message):
 
 
 def test_altered_certificates_are_refused(census, tmp_path):
-    path, result, _ = census
+    path, *_ = census
     proofs = json.loads((path / "certificates.json").read_text())
     if not proofs:
         pytest.fail("the census of this seed certified nothing: choose another seed")
