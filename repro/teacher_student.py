@@ -9,6 +9,9 @@ Students 2-m-1 (sigmoid, no biases) learn the teacher's 1,681 labels by full-bat
                     negative; perturb by --epsilon and SLSQP again until it is positive.
 * --protocol=census descends by damped Newton steps to a gradient below 1e-12, gives every student
                     a class, and certifies every distinct critical point in ball arithmetic.
+* --protocol=graph  takes a census of every width from 1 to --width, splits the neurons of all
+                    minima, certifies the plateaus and saddles that makes, steps off the saddles,
+                    and perturbs one point of each class by a range of lengths.
 
 Where this departs from the slides, or fills what they do not say:
 * The teacher's incoming weights are those of the 2021 paper's code; its outgoing weights are the
@@ -39,7 +42,7 @@ CENSUS_ONLY = {"newton_iterations": 3000}
 def define_flags():
     common_flags.define_run(checkpoint_unit=f"Thousands of Adam steps, {NEWTON_PIECE}s of Newton's")
     flags.adopt_module_key_flags(common_flags)
-    flags.DEFINE_enum("protocol", "census", ["seed", "census"], "What is done after Adam.")
+    flags.DEFINE_enum("protocol", "census", ["seed", "census", "graph"], "What is done after Adam.")
     flags.DEFINE_enum("teacher", "alternating", list(teachers.TEACHERS), "Outgoing weights.")
     flags.DEFINE_integer("width", 5, "Hidden neurons of a student.", lower_bound=1)
     flags.DEFINE_integer("num_students", 1000, "How many are trained.", lower_bound=1)
@@ -84,13 +87,30 @@ def run(
     """
     import numpy as np
 
-    from repro.critical import adam, census, certificates, loss, slides
+    from repro.critical import adam, census, certificates, family, loss, slides
     from repro.training import snapshots
 
     net = teachers.get(teacher)
     given = loss.problem(teachers.half_grid(), net.weights, net.signs)
+    exact = certificates.exact(teachers.half_grid(), net.incoming, net.outgoing)
+    named = (net.name, net.weights, net.signs)
     place = run_directory.path / "checkpoints"
     state = snapshots.load(place)
+    text = (
+        f"{num_students:,} students of width {width}, teacher {teacher}, {init} start, "
+        f"Adam {learning_rate:g} for {adam_steps:,} steps in {adam_precision}, "
+    )
+    if protocol == "graph":
+        starts = {r: adam.INITIALIZERS[init](seed, num_students, r) for r in range(1, width + 1)}
+        adam_options = {"learning_rate": learning_rate, "precision": adam_precision}
+        run_directory.begin(len(state or ()), environment)
+        ends = _ends(starts, state or {}, given, adam_steps, adam_options, newton_iterations,
+                     run_directory)  # fmt: skip
+        result, arrays, proofs = family.trace(ends, given, exact, named, newton_iterations, seed)
+        _write_certificates(run_directory, proofs)
+        run_directory.save_arrays(**arrays)
+        text = text.replace(" of width ", " of each width up to ")
+        return {**result, "protocol": f"{text}at most {newton_iterations:,} Newton iterations"}
     if state is None:
         theta = adam.INITIALIZERS[init](seed, num_students, width)
         state = {
@@ -106,10 +126,6 @@ def run(
     state = _train(state, given, adam_steps, learning_rate, adam_precision, keep)
     seconds = {"adam": time.monotonic() - started}
     trained = state["theta"].astype(np.float64)
-    text = (
-        f"{num_students:,} students of width {width}, teacher {teacher}, {init} start, "
-        f"Adam {learning_rate:g} for {adam_steps:,} steps in {adam_precision}, "
-    )
     if protocol == "seed":
         result, arrays = slides.follow_slides(
             trained, given, ftol=slsqp_ftol, epsilon=epsilon, attempts=max_perturbations,
@@ -119,8 +135,6 @@ def run(
     else:
         state = _descend(state, given, newton_iterations, adam_steps, keep)
         seconds["newton"] = time.monotonic() - started - seconds["adam"]
-        exact = certificates.exact(teachers.half_grid(), net.incoming, net.outgoing)
-        named = (net.name, net.weights, net.signs)
         result, arrays, proofs = census.take(
             state["theta"], given, exact, named, newton_iterations
         )
@@ -197,6 +211,30 @@ def _descend(state, given, iterations, adam_steps, keep) -> dict:
     return state
 
 
+def _ends(starts, state, given, adam_steps, adam_options, iterations, run_directory) -> dict:
+    """Return, per width, where students [S, 3, m] end after Adam and Newton; keep each width."""
+    import numpy as np
+
+    from repro.critical import adam, newton
+    from repro.training import snapshots
+
+    for width, theta in starts.items():
+        if f"width_{width}" not in state:
+            moments = np.zeros((2, *theta.shape))
+            theta, _ = adam.train(
+                theta, moments, given, start=0, steps=adam_steps, **adam_options
+            )
+            damping = np.full(len(theta), newton.DAMPING_START)
+            theta, _ = newton.descend(theta.astype(np.float64), damping, given, iterations)
+            state = state | {f"width_{width}": theta}
+            losses, _, _ = newton.evaluate(theta, given)
+            run_directory.log({
+                "epoch": width, "step": width, "students/zero_loss": float((losses < 1e-20).mean())
+            })  # fmt: skip
+            snapshots.save(run_directory.path / "checkpoints", **state)
+    return {width: state[f"width_{width}"] for width in starts}
+
+
 def _after_adam(trained, given) -> dict:
     """Return where Adam stopped and how it looked there, for figures."""
     import numpy as np
@@ -249,10 +287,10 @@ def main(argv):
     if (file := values.pop("verify")) is not None:
         print(f"{verify(file)} certificates hold")
         return
-    others = {"seed": CENSUS_ONLY, "census": SEED_ONLY}[values["protocol"]]
+    seed_protocol = values["protocol"] == "seed"
+    own, others = (SEED_ONLY, CENSUS_ONLY) if seed_protocol else (CENSUS_ONLY, SEED_ONLY)
     if given := [name for name in others if values[name] is not None]:
         raise ValueError(f"--{given[0]} is not for --protocol={values['protocol']}")
-    own = {"seed": SEED_ONLY, "census": CENSUS_ONLY}[values["protocol"]]
     values |= {name: default for name, default in own.items() if values[name] is None}
     for name in ("slsqp_ftol", "epsilon", "learning_rate"):
         if values[name] is not None and not values[name] > 0:

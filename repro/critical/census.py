@@ -9,7 +9,7 @@ from repro.critical.classify import Verdict, classify
 from repro.critical.counting import wilson
 from repro.critical.intervals import ExactProblem
 from repro.critical.loss import Problem
-from repro.critical.points import Point, certify_points
+from repro.critical.points import certify_points, record
 
 CLASSES = ("global", "local", "plateau", "saddle", "channel", "undecided")
 LAST_TOLERANCE = 1e-16  # gradient norm for students that could not be decided at 1e-12
@@ -102,15 +102,6 @@ def kinds(verdicts: Sequence[Verdict]) -> dict:
         of_class = table.setdefault(verdict.name, {})
         of_class[verdict.kind] = of_class.get(verdict.kind, 0) + 1
     return {name: dict(sorted(of_class.items())) for name, of_class in sorted(table.items())}
-
-
-def record(point: Point) -> dict:
-    """Return what result.json says about a point."""
-    return {
-        "name": point.name, "loss": point.loss, "index": point.index,
-        "students": len(point.students), "certified": point.certificate is not None,
-        "reason": point.reason,
-    }  # fmt: skip
 
 
 def _channels(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:

@@ -24,6 +24,7 @@ from repro.critical.intervals import ExactProblem, NotCertified, above, below
 
 BITS = 192  # doubles with a correction carry 106 bits
 RHO = 1e-4  # distance within which third derivatives are bounded; the radius must be smaller
+FARTHEST = 1e-2  # a weight may move while its point is refined; eigenvalues can be 1e-13
 KINDS = ("minimum", "saddle", "split")
 
 
@@ -31,7 +32,7 @@ class InvalidCertificate(ValueError):
     """A certificate does not prove what it says."""
 
 
-def refine(point: np.ndarray, given: ExactProblem, steps: int = 4) -> tuple[np.ndarray, np.ndarray]:
+def refine(point: np.ndarray, given: ExactProblem, steps: int = 8) -> tuple[np.ndarray, np.ndarray]:
     """Take Newton steps in BITS bits; return the point [3, m] as doubles and their correction."""
     with intervals.precision(BITS):
         theta = intervals.student(point.tolist())
@@ -62,7 +63,7 @@ def certify(point: np.ndarray, index: int, teacher: str, given: ExactProblem) ->
         doubles, correction = refine(point, given)
     except ZeroDivisionError as error:  # a singular Hessian
         raise NotCertified("the Hessian is singular") from error
-    if not np.isfinite(doubles).all() or np.abs(doubles - point).max() > 1e-2:
+    if not np.isfinite(doubles).all() or np.abs(doubles - point).max() > FARTHEST:
         raise NotCertified("Newton's method leaves the point")
     with intervals.precision(BITS):
         hessian = intervals.derivatives(_at(doubles, correction), given)[2]

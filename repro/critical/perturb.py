@@ -114,12 +114,12 @@ def transition(
     epsilons: np.ndarray,
     draws: int,
     seed: int,
-    iterations: int = 1000,
+    iterations: int = 300,
 ) -> Escapes:
     """Perturb one critical point [3, m] by each epsilon, `draws` times, and descend again.
 
     A draw has escaped if its final loss differs from the point's by a relative 1e-6: then it is
-    another critical point, as losses of one agree to 9 digits.
+    another critical point, as losses of one agree to 9 digits. Losses below 1e-20 all count as 0.
 
     Raises:
       ValueError: an epsilon is not positive.
@@ -135,5 +135,5 @@ def transition(
     end, _ = newton.descend(moved, damping, given, iterations)
     loss, _, _ = newton.evaluate(end, given)
     loss = loss.reshape(len(epsilons), draws)
-    escaped = np.abs(loss - start) > 1e-6 * start
+    escaped = np.abs(loss - start) > np.maximum(1e-6 * start, 1e-20)
     return Escapes(np.asarray(epsilons), loss, escaped.mean(axis=1))

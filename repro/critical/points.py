@@ -75,6 +75,15 @@ def certify_points(
     return points, verdicts
 
 
+def record(point: Point) -> dict:
+    """Return what result.json says about a point."""
+    return {
+        "name": point.name, "loss": point.loss, "index": point.index,
+        "students": len(point.students), "certified": point.certificate is not None,
+        "reason": point.reason,
+    }  # fmt: skip
+
+
 def _groups(chosen, theta, loss, verdicts) -> list[list[int]]:
     """Group students of one class by critical point; split ones by parent, neurons and signs."""
     buckets: dict[tuple, list[int]] = {}
