@@ -109,6 +109,7 @@ def run(
         result, arrays, proofs = family.trace(ends, given, exact, named, newton_iterations, seed)
         _write_certificates(run_directory, proofs)
         run_directory.save_arrays(**arrays)
+        result["exact"] = _exactness(net, given)
         text = text.replace(" of width ", " of each width up to ")
         return {**result, "protocol": f"{text}at most {newton_iterations:,} Newton iterations"}
     if state is None:
@@ -233,6 +234,23 @@ def _ends(starts, state, given, adam_steps, adam_options, iterations, run_direct
             })  # fmt: skip
             snapshots.save(run_directory.path / "checkpoints", **state)
     return {width: state[f"width_{width}"] for width in starts}
+
+
+def _exactness(net, given) -> dict:
+    """Return counts, and the half grid's largest relative error over 100 random students."""
+    import numpy as np
+
+    from repro.critical import counting, newton
+
+    grid, theta = teachers.grid(), np.random.default_rng(0).uniform(-1.5, 1.5, (100, 3, 5))
+    outputs = [a @ (1 / (1 + np.exp(-(grid @ np.stack([x, y])).T))) for x, y, a in theta]
+    full = np.mean((np.array(outputs) - net.output(grid)) ** 2, axis=1)
+    half, _, _ = newton.evaluate(theta, given)
+    return {
+        "grid": len(grid), "G": [counting.critical_subspaces(r, 5) for r in (4, 3, 2)],
+        "T": counting.global_subspaces(4, 5),
+        "half_grid_error": float(np.abs(half / full - 1).max()),
+    }  # fmt: skip
 
 
 def _after_adam(trained, given) -> dict:

@@ -14,7 +14,7 @@ from repro.critical.intervals import ExactProblem, NotCertified
 from repro.critical.loss import Problem
 from repro.critical.perturb import direction
 from repro.critical.points import LOSS_TOLERANCE, Point, record
-from repro.critical.splitting import split
+from repro.critical.splitting import inertia, split
 
 SHARES = {"inside": 0.5, "outside": 1.5}
 PUSH, DRAWS = 1e-3, 6  # length of the step off a saddle, and how many are taken
@@ -43,7 +43,9 @@ def build(
     for width, points in certified.items():
         for point in points:
             name = f"m{width}/{point.name}"
-            nodes.append({"id": name, "width": width, "class": "local", "level": 0} | record(point))
+            counted = _inertia(np.array(point.certificate["point"]), given)
+            node = {"id": name, "width": width, "class": "local", "level": 0, "inertia": counted}
+            nodes.append(node | record(point))
             proofs[name] = point.certificate
     for width, points in certified.items():
         if width + 1 not in certified:
@@ -51,8 +53,8 @@ def build(
         children = [
             child for point in points for child in _children(f"m{width}/{point.name}", point, exact)
         ]
-        for node, proof, _ in children:
-            nodes.append(node)
+        for node, proof, student in children:
+            nodes.append(node | {"inertia": _inertia(student, given)})
             proofs[node["id"]] = proof
             edges.append({"kind": "split", "from": node["parent"], "to": node["id"]})
         saddles = [(node["id"], s) for node, _, s in children if node["class"] == "saddle"]
@@ -93,6 +95,12 @@ def _children(
             }  # fmt: skip
             children.append((node, proof, split(student, neuron, [share, 1 - share])))
     return children
+
+
+def _inertia(student: np.ndarray, given: Problem) -> list[int]:
+    """Return numbers of negative, zero, positive eigenvalues of the float64 Hessian."""
+    hessian = newton.evaluate(student[None], given)[2]
+    return inertia(hessian, newton.zero_tolerance(np.linalg.eigvalsh(hessian)))[0].tolist()
 
 
 def _descents(
