@@ -45,7 +45,10 @@ def widths(runs: Sequence[Run]) -> plt.Figure:
 
 
 def trajectories(runs: Sequence[Run]) -> plt.Figure:
-    """Neurons' paths in the w-plane under Adam, one panel per class; the teacher's rays in grey."""
+    """Neurons' paths in the w-plane under Adam, one panel per class; the teacher's rays in grey.
+
+    Dots, coloured by outgoing weight: where Adam stops. Circles: where Newton's method ends.
+    """
     arrays = runs[0].arrays()
     paths, names = arrays["trajectory"], arrays["class"][: arrays["trajectory"].shape[1]]
     shown = [int(np.flatnonzero(names == name)[0]) for name in COLOURS if name in names][:4]
@@ -59,6 +62,7 @@ def trajectories(runs: Sequence[Run]) -> plt.Figure:
         end = path[-1]
         axes.scatter(end[0], end[1], c=np.clip(end[2], -1, 1), cmap="coolwarm", vmin=-1, vmax=1,
                      s=14, zorder=3)  # fmt: skip
+        axes.scatter(*arrays["incoming"][student].T, s=40, facecolors="none", edgecolors="k", lw=0.6)
         axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xlabel="$w_1$",
                  title=f"{names[student]}, {arrays['loss'][student]:.1e}")  # fmt: skip
     panels[0][0].set_ylabel("$w_2$")
@@ -176,6 +180,8 @@ def channel_jumps(run: Run) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     was not halved by every jump, or whose loss did not fall, tell nothing and are left out.
     """
     arrays, jumps = run.arrays(), []
+    if not arrays["channel_gap"].size:  # no student is in a channel
+        return jumps
     for gap, loss, top in zip(
         arrays["channel_gap"], arrays["channel_loss"], arrays["channel_lambda_max"]
     ):
