@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -30,10 +31,12 @@ class Run:
         with np.load(self.path / "arrays.npz", allow_pickle=False) as arrays:
             return dict(arrays)
 
-    def first_epoch(self, quantity: str, at_most: float) -> int | None:
-        """Return the first epoch whose value is `at_most` or less; None if there is none."""
+    def first_epoch(
+        self, quantity: str, *, at_most: float = math.inf, at_least: float = -math.inf
+    ) -> int | None:
+        """Return the first epoch whose value is within the bounds; None if there is none."""
         for epoch, value in zip(*self.curve(quantity)):
-            if value <= at_most:
+            if at_least <= value <= at_most:
                 return epoch
         return None
 

@@ -62,7 +62,8 @@ def trajectories(runs: Sequence[Run]) -> plt.Figure:
         end = path[-1]
         axes.scatter(end[0], end[1], c=np.clip(end[2], -1, 1), cmap="coolwarm", vmin=-1, vmax=1,
                      s=14, zorder=3)  # fmt: skip
-        axes.scatter(*arrays["incoming"][student].T, s=40, facecolors="none", edgecolors="k", lw=0.6)
+        ended = arrays["incoming"][student].T
+        axes.scatter(*ended, s=40, facecolors="none", edgecolors="k", lw=0.6)
         axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xlabel="$w_1$",
                  title=f"{names[student]}, {arrays['loss'][student]:.1e}")  # fmt: skip
     panels[0][0].set_ylabel("$w_2$")

@@ -13,6 +13,9 @@ from repro.training.checkpoints import Checkpoints
 from repro.training.runs import RunDirectory
 
 SECONDS_PER_CALL = 1.0  # of compiled steps, between two looks at the keyboard and the progress bar
+# Several workers match their all-reduces by iteration of the compiled loop: they wait for each
+# other for ever unless all ask for the same numbers of steps, whatever their clocks say.
+STEPS_PER_CALL_OF_WORKERS = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +69,8 @@ def fit(
       eval_every, checkpoint_every: epochs between two; the last epoch always has both.
 
     Returns:
-      The last row, its `status` `complete`, or `diverged` with the `step` whose loss was not
-      finite.
+      The last row, its `status` `complete`, or `diverged` with the `step` whose loss, or
+      after which the loss over the training set, was not finite.
     """
     epoch = checkpoints.restore_latest()
     if epoch == 0:
@@ -85,11 +88,14 @@ def fit(
         if done < today.train.steps:
             progress.say(f"loss is not finite at step {step + 1} (epoch {epoch}): diverged")
             return {**row, "status": "diverged", "epoch": epoch, "step": step + 1}
-        row = {"epoch": epoch, "step": step, "train/running_loss": loss}
+        before, row = row, {"epoch": epoch, "step": step, "train/running_loss": loss}
         evaluated = epoch % eval_every == 0 or epoch >= stop.epochs
         for split, batches in today.evaluations.items() if evaluated else ():
             for quantity, value in evaluate(batches).items():
                 row[f"{split}/{quantity}"] = value
+        if not np.isfinite(row.get("train/loss", 0.0)):  # the last step's update went too far
+            progress.say(f"loss is not finite after step {step} (epoch {epoch}): diverged")
+            return {**before, "status": "diverged", "epoch": epoch, "step": step}
         seconds += time.perf_counter() - start
         row["seconds"] = round(seconds, 2)
         if evaluated:
@@ -108,14 +114,16 @@ def train_epoch(
     iterator = iter(
         strategy.distribute_datasets_from_function(lambda context: batches.epoch(epoch, context))
     )
-    total, done, chunk = 0.0, 0, 1
+    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    total, done, chunk = 0.0, 0, STEPS_PER_CALL_OF_WORKERS if workers else 1
     while done < batches.steps:
         wanted, start = min(chunk, batches.steps - done), time.perf_counter()
         loss, steps = train_steps(iterator, tf.constant(wanted))
         total, done = total + float(loss), done + int(steps)
         if int(steps) < wanted:
             break
-        chunk = max(1, int(wanted * SECONDS_PER_CALL / (time.perf_counter() - start)))
+        if not workers:
+            chunk = max(1, int(wanted * SECONDS_PER_CALL / (time.perf_counter() - start)))
         progress.steps(done, batches.steps, total / done)
     return total / max(done, 1), done
 
