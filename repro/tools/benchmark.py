@@ -17,12 +17,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from repro.tools import benchmark_training
+from repro.tools import benchmark_students, benchmark_training
 from repro.tools.measure import Row
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow is imported late; keep it quiet
 
-ROWS: dict[str, Callable[[bool], Row]] = {**benchmark_training.ROWS}
+ROWS: dict[str, Callable[[bool], Row]] = {
+    **benchmark_training.ROWS,
+    **benchmark_students.ROWS,
+}
 
 
 def main() -> None:
@@ -31,19 +34,16 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="small and noisy: does it work at all")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs"))
     arguments = parser.parse_args()
-    from repro.tools import benchmark_students  # its rows are made of this module's
-
-    all_rows = ROWS | benchmark_students.ROWS
-    chosen = [name for name in all_rows if name.startswith(arguments.only)]
+    chosen = [name for name in ROWS if name.startswith(arguments.only)]
     if not chosen:
-        sys.exit(f"error: no row {arguments.only!r}; choose from {', '.join(all_rows)}")
+        sys.exit(f"error: no row {arguments.only!r}; choose from {', '.join(ROWS)}")
     load = os.getloadavg()[0]  # of the last minute
     if load > 0.5:
         print(f"note: other programs keep {load:.1f} of {os.cpu_count()} CPUs busy")
     print(f"{'row':42} {'value':>7} {'unit':5} {'target':>7}")
     rows = []
     for name in chosen:
-        rows.append(r := all_rows[name](arguments.fast))
+        rows.append(r := ROWS[name](arguments.fast))
         verdict = "holds" if r.holds else "MISSED"
         print(f"{r.name:42} {r.value:7.3f} {r.unit:5} {r.target:>7} {verdict:6}  {r.detail}",
               flush=True)  # fmt: skip

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 
-from repro.tools.benchmark import Row, judged
+from repro.tools.measure import Row, judged
 
 WIDTH, STUDENTS = 5, 1000
 
