@@ -23,7 +23,8 @@ HOUSEKEEPING = (
 
 
 def define(model: str | None, dataset: str) -> None:
-    """Define the common flags, with a binary's own default network and dataset."""
+    """Define the flags of an image binary, with its own default network and dataset."""
+    define_run(checkpoint_unit="Epochs")
     flags.DEFINE_enum("model", model, list(MODELS), "Network.")
     flags.DEFINE_enum("dataset", dataset, list(DATASETS), "Dataset.")
     flags.DEFINE_string("train_split", "train", "What to train on: a tfds split string.")
@@ -34,7 +35,6 @@ def define(model: str | None, dataset: str) -> None:
     flags.DEFINE_integer(
         "train_examples", None, "Train on a class-balanced subset of this size.", lower_bound=1
     )
-    flags.DEFINE_integer("seed", 0, "Of everything random.", lower_bound=0)
     flags.DEFINE_enum(
         "strategy", "default", ["default", "mirrored", "multi_worker", "tpu"],
         "default: one device. mirrored: all GPUs here. multi_worker: per TF_CONFIG.",
@@ -47,17 +47,28 @@ def define(model: str | None, dataset: str) -> None:
     flags.DEFINE_bool("deterministic", False, "Only deterministic kernels, also on GPUs; slower.")
     flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
     flags.DEFINE_bool("download", True, "Let tensorflow-datasets download what is missing.")
-    flags.DEFINE_string("output_dir", "outputs", "Runs land in <output_dir>/<binary>/<settings>.")
-    flags.DEFINE_string("run_dir", None, "The exact directory of this run.")
-    flags.DEFINE_integer("checkpoint_every", 1, "Epochs between checkpoints.", lower_bound=1)
-    flags.DEFINE_string("wandb_project", None, "TensorBoard goes to this W&B project too.")
-    flags.DEFINE_string("profile_dir", None, "Write a TensorFlow profile of training there.")
 
     @flags.multi_flags_validator(
         ["xla", "deterministic"], "--xla and --deterministic exclude each other: choose one"
     )
     def _(values):
         return not (values["xla"] and values["deterministic"])
+
+
+def define_run(checkpoint_unit: str) -> None:
+    """Define the flags of any binary: its seed, where its run goes, who watches.
+
+    Args:
+      checkpoint_unit: what --checkpoint_every counts.
+    """
+    flags.DEFINE_integer("seed", 0, "Of everything random.", lower_bound=0)
+    flags.DEFINE_string("output_dir", "outputs", "Runs land in <output_dir>/<binary>/<settings>.")
+    flags.DEFINE_string("run_dir", None, "The exact directory of this run.")
+    flags.DEFINE_integer(
+        "checkpoint_every", 1, f"{checkpoint_unit} between checkpoints.", lower_bound=1
+    )
+    flags.DEFINE_string("wandb_project", None, "TensorBoard goes to this W&B project too.")
+    flags.DEFINE_string("profile_dir", None, "Write a TensorFlow profile of training there.")
 
 
 def values() -> dict:
@@ -117,8 +128,8 @@ def run_binary(
       unsaid: flags the paper leaves unsaid -> documented defaults.
       tuned_file: what sweeps have found for them.
       name: readable part of the run directory's name.
-      run: the experiment; called with the settings, where the data is, and `strategy`,
-        `run_directory`, `environment`.
+      run: the experiment; called with the settings, where the data is, `run_directory`,
+        `environment`, and `strategy` where the binary has such a flag.
 
     Returns:
       The result, also of a run that was complete before.
@@ -128,7 +139,8 @@ def run_binary(
     from repro import tuning
 
     logging.set_verbosity(logging.WARNING)
-    filled, source = tuning.fill_unsaid(settings(values), unsaid, tuned_file, values["model"])
+    tuned_key = values.get("model", "")
+    filled, source = tuning.fill_unsaid(settings(values), unsaid, tuned_file, tuned_key)
     if source:
         print("unsaid by the paper: " + ", ".join(
             f"{flag}={filled[flag]:g} ({origin})" for flag, origin in source.items()
@@ -139,30 +151,32 @@ def run_binary(
     from repro.training import provenance, runs
     from repro.training.strategy import get_strategy, is_chief
 
-    strategy = get_strategy(values["strategy"])  # before any operation, as multi_worker needs
-    if values["deterministic"]:
+    strategy_name = values.get("strategy", "default")
+    strategy = get_strategy(strategy_name)  # before any operation, as multi_worker needs
+    if values.get("deterministic"):
         tf.config.experimental.enable_op_determinism()
     path = values["run_dir"] or "/".join(
         [values["output_dir"], module.split(".")[-1], f"{name}-{runs.settings_hash(filled)}"]
     )
-    places = {flag: values[flag] for flag in PLACES}
+    places = {flag: values[flag] for flag in PLACES if flag in values}
     directory = runs.RunDirectory(path, filled, places=places, chief=is_chief(strategy))
     result = directory.result()
     if result is None:
         _follow(values, path)
         devices = [device.name for device in tf.config.list_logical_devices()]
+        distributed = {"strategy": strategy} if "strategy" in values else {}
         with _profile(values["profile_dir"]):
             result = run(
-                **{**filled, **places, "strategy": strategy},
+                **{**filled, **places, **distributed},
                 checkpoint_every=values["checkpoint_every"],
                 run_directory=directory,
-                environment=provenance.environment(values["strategy"], devices, module),
+                environment=provenance.environment(strategy_name, devices, module),
             )
         result = directory.finish({**result, "settings": filled, "unsaid": source})
     else:
         directory.close()
         print("complete already")
-    shown = ("status", "epochs", "train_loss", "train_accuracy", "test_accuracy")
+    shown = ("summary", "status", "epochs", "train_loss", "train_accuracy", "test_accuracy")
     print("  ".join(f"{key} {result[key]}" for key in shown if key in result))
     print(f"result: {directory.path / 'result.json'}")
     return result

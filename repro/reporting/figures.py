@@ -11,6 +11,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from repro.reporting import (
+    stoican,
+    stoican_claims,
     tables,
     zhang,
     zhang_claims,
@@ -27,9 +29,10 @@ CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
         for room in (zhang_claims, zhang_noise_claims, zhang_regularizer_claims)
         for claim in room.CLAIMS
     },
+    "stoican": {claim.id: claim for claim in stoican_claims.CLAIMS},
 }
-FIGURES = {**zhang.FIGURES}  # name -> function(runs) -> matplotlib Figure
-TABLES = {**zhang_tables.TABLES}  # name -> function(runs) -> tables.Table
+FIGURES = {**zhang.FIGURES, **stoican.FIGURES}  # name -> function(runs) -> matplotlib Figure
+TABLES = {**zhang_tables.TABLES, **stoican.TABLES}  # name -> function(runs) -> tables.Table
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}

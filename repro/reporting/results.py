@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 PUBLISHED = Path(__file__).parent / "published"
 
 
@@ -23,6 +25,11 @@ class Run:
         """Return epochs and values of a quantity such as `train/loss`."""
         rows = [row for row in self.metrics if quantity in row]
         return [row["epoch"] for row in rows], [row[quantity] for row in rows]
+
+    def arrays(self) -> dict:
+        """Return the arrays of arrays.npz by name."""
+        with np.load(self.path / "arrays.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
 
     def first_epoch(
         self, quantity: str, *, at_most: float = math.inf, at_least: float = -math.inf
@@ -61,7 +68,12 @@ def distinct(runs: Iterable[Run], setting: str) -> list:
 
 
 def protocol(runs: Sequence[Run]) -> str:
-    """Describe in one line what runs have in common: data, sizes, epochs, precision, seeds."""
+    """Describe in one line what runs have in common: data, sizes, epochs, precision, seeds.
+
+    Runs that describe their protocol themselves are quoted.
+    """
+    if all("protocol" in run.result for run in runs):
+        return "; ".join(dict.fromkeys(run.result["protocol"] for run in runs))
 
     def values(name):
         return "/".join(str(v) for v in distinct(runs, name) if v is not None)

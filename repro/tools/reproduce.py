@@ -59,7 +59,11 @@ def expand(config: dict, scale: str) -> list[dict]:
 
 def run_name(flags: dict) -> str:
     """Return a name of the run that says its main settings and stands for all of them."""
-    shown = [flags.get(name) for name in ("model", "dataset", "corruption")]
+    shown = [
+        flags.get(name) for name in ("model", "dataset", "corruption", "protocol", "teacher")
+    ]
+    if flags.get("width"):
+        shown.append(f"m{flags['width']}")
     if flags.get("corrupt_prob"):
         shown.append(f"p{flags['corrupt_prob']:.3g}")
     if flags.get("train_examples"):

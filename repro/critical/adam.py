@@ -1,0 +1,120 @@
+"""Adam for many students at once: one compiled loop per block of students."""
+
+import concurrent.futures
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from repro.critical.loss import Problem, loss_and_gradient
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+# Students of one compiled loop. Their activations, 125 x m x 840 numbers, stay near the cache:
+# measured 1.5 times faster per student than 1,000 at once.
+BLOCK = 125
+
+
+def glorot_uniform(seed: int, students: int, width: int) -> np.ndarray:
+    """Draw students [S, 3, m] as the authors' code does: Glorot uniform in float32, then float64.
+
+    Student s depends on (seed, s) alone, so that a larger census contains the smaller one.
+    """
+    bounds = np.sqrt([6 / (2 + width), 6 / (2 + width), 6 / (width + 1)])
+    return _uniform(seed, students, width, bounds)
+
+
+def torch_linear(seed: int, students: int, width: int) -> np.ndarray:
+    """Draw students [S, 3, m] as torch.nn.Linear would: uniform in +-1/sqrt(fan-in), float32."""
+    return _uniform(seed, students, width, np.array([2.0, 2.0, width]) ** -0.5)
+
+
+INITIALIZERS = {"glorot": glorot_uniform, "torch": torch_linear}
+
+
+def train(
+    theta: np.ndarray,
+    moments: np.ndarray,
+    given: Problem,
+    *,
+    start: int,
+    steps: int,
+    learning_rate: float,
+    precision: str = "float64",
+    workers: int = 2,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take full-batch Adam steps, each student on its own.
+
+    Args:
+      theta: students [S, 3, m].
+      moments: Adam's two moving averages, [2, S, 3, m]; zeros at the start.
+      given: the problem.
+      start: steps taken before, for the bias correction.
+      steps: how many to take now.
+      learning_rate: constant.
+      precision: float64 or float32, of students and arithmetic alike.
+      workers: blocks computed at a time; results do not depend on it.
+
+    Returns:
+      students and moments in the given precision; going on from them equals not having stopped.
+    """
+    theta, moments = theta.astype(precision), moments.astype(precision)
+    loop = _compiled(_Key(given), precision)
+
+    def advance(first: int) -> tuple[np.ndarray, np.ndarray]:
+        block = slice(first, first + BLOCK)
+        done = loop(theta[block], moments[:, block], start, steps, learning_rate)
+        return done[0].numpy(), done[1].numpy()
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        blocks = list(pool.map(advance, range(0, len(theta), BLOCK)))
+    return np.concatenate([b[0] for b in blocks]), np.concatenate([b[1] for b in blocks], axis=1)
+
+
+class _Key:
+    """A problem by identity, so that a compiled loop is found again."""
+
+    def __init__(self, given: Problem):
+        self.given = given
+
+    def __eq__(self, other):
+        return self.given is other.given
+
+    def __hash__(self):
+        return id(self.given)
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(key: _Key, precision: str):
+    dtype = tf.dtypes.as_dtype(precision)
+
+    @tf.function(jit_compile=True, reduce_retracing=False)
+    def loop(theta, moments, start, steps, learning_rate):
+        mean, square = moments[0], moments[1]
+        # float64 even for float32 students: 0.999 ** 1e5 underflows gracefully, the steps do not
+        for step in tf.range(start + 1, start + steps + 1):
+            _, gradient = loss_and_gradient(theta, key.given)
+            mean = BETA_1 * mean + (1 - BETA_1) * gradient
+            square = BETA_2 * square + (1 - BETA_2) * gradient**2
+            taken = tf.cast(step, tf.float64)
+            unbiased_1 = tf.cast(1 - tf.pow(tf.constant(BETA_1, tf.float64), taken), dtype)
+            unbiased_2 = tf.cast(1 - tf.pow(tf.constant(BETA_2, tf.float64), taken), dtype)
+            rate = tf.cast(learning_rate, dtype)
+            theta -= rate * (mean / unbiased_1) / (tf.sqrt(square / unbiased_2) + EPSILON)
+        return theta, tf.stack([mean, square])
+
+    def call(theta, moments, start, steps, learning_rate):
+        return loop(
+            tf.constant(theta), tf.constant(moments), tf.constant(start), tf.constant(steps),
+            tf.constant(learning_rate, tf.float64),
+        )  # fmt: skip
+
+    return call
+
+
+def _uniform(seed: int, students: int, width: int, bounds: np.ndarray) -> np.ndarray:
+    draws = [
+        np.random.default_rng([seed, width, student]).random((3, width), dtype=np.float32)
+        for student in range(students)
+    ]
+    low_to_high = 2 * np.stack(draws) - 1
+    return (low_to_high * bounds[:, None].astype(np.float32)).astype(np.float64)

@@ -1,0 +1,115 @@
+"""A census of students: settle what they converged to, certify it, count it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from repro.critical import newton
+from repro.critical.classify import Verdict, classify
+from repro.critical.counting import wilson
+from repro.critical.intervals import ExactProblem
+from repro.critical.loss import Problem
+from repro.critical.points import certify_points, record
+
+CLASSES = ("global", "local", "plateau", "saddle", "channel", "undecided")
+LAST_TOLERANCE = 1e-16  # gradient norm for students that could not be decided at 1e-12
+
+
+def take(
+    theta: np.ndarray,
+    given: Problem,
+    exact: ExactProblem,
+    teacher: tuple[str, np.ndarray, np.ndarray],
+    iterations: int,
+) -> tuple[dict, dict[str, np.ndarray], dict[str, dict]]:
+    """Give every student a class and every distinct critical point a certificate.
+
+    Args:
+      theta: students [S, 3, m] where descent stopped.
+      given: the problem.
+      exact: the same in balls.
+      teacher: name, incoming weights [r, 2], outgoing weights [r].
+      iterations: of Newton's method for those that cannot be decided at first.
+
+    Returns:
+      the result (counts with Wilson intervals, kinds, points), arrays per student, and
+      certificates by name of the point.
+    """
+    name, incoming, outgoing = teacher
+    theta, verdicts = settle(theta, given, incoming, outgoing, iterations)
+    loss, gradient, hessian = newton.evaluate(theta, given)
+    points, verdicts = certify_points(theta, loss, verdicts, name, exact)
+    spectrum = np.linalg.eigvalsh(hessian)
+    counted = counts(verdicts)
+    result = {
+        "summary": ", ".join(f"{name} {c['count']}" for name, c in counted.items() if c["count"]),
+        "counts": counted,
+        "kinds": kinds(verdicts),
+        "points": [record(point) for point in points],
+    }
+    names = np.full(len(theta), "", dtype="<U24")
+    for point in points:
+        names[point.students] = point.name
+    arrays = {
+        "loss": loss, "gradient_norm": np.abs(gradient).max(axis=1),
+        "lambda_min": spectrum[:, 0], "spectrum": spectrum,
+        "index": np.array([verdict.index for verdict in verdicts]),
+        "incoming": theta[:, :2].transpose(0, 2, 1), "outgoing": theta[:, 2],
+        "class": np.array([verdict.name for verdict in verdicts]),
+        "kind": np.array([verdict.kind for verdict in verdicts]),
+        "point": names, **_channels(verdicts),
+    }  # fmt: skip
+    return result, arrays, {p.name: p.certificate for p in points if p.certificate is not None}
+
+
+def settle(
+    theta: np.ndarray,
+    given: Problem,
+    incoming: np.ndarray,
+    outgoing: np.ndarray,
+    iterations: int,
+) -> tuple[np.ndarray, list[Verdict]]:
+    """Classify students [S, 3, m]; descend on with those undecided, down to LAST_TOLERANCE.
+
+    Returns:
+      students, of which only undecided ones have moved, and their verdicts.
+    """
+    theta = theta.copy()
+    verdicts = classify(theta, given, incoming, outgoing)
+    left = [s for s, verdict in enumerate(verdicts) if verdict.name == "undecided"]
+    if left:
+        damping = np.full(len(left), newton.DAMPING_START)
+        theta[left], _ = newton.descend(theta[left], damping, given, iterations, LAST_TOLERANCE)
+        for s, verdict in zip(left, classify(theta[left], given, incoming, outgoing)):
+            verdicts[s] = verdict
+    return theta, verdicts
+
+
+def counts(verdicts: Sequence[Verdict]) -> dict:
+    """Return, per class, the number of students, their share and its Wilson interval."""
+    table = {}
+    for name in CLASSES:
+        hits = sum(verdict.name == name for verdict in verdicts)
+        low, high = wilson(hits, len(verdicts))
+        table[name] = {"count": hits, "share": hits / len(verdicts), "wilson": [low, high]}
+    return table
+
+
+def kinds(verdicts: Sequence[Verdict]) -> dict:
+    """Return the number of students per kind of each class."""
+    table: dict[str, dict[str, int]] = {}
+    for verdict in verdicts:
+        of_class = table.setdefault(verdict.name, {})
+        of_class[verdict.kind] = of_class.get(verdict.kind, 0) + 1
+    return {name: dict(sorted(of_class.items())) for name, of_class in sorted(table.items())}
+
+
+def _channels(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:
+    """Return the jumps of channels, [S, J + 1] each; NaN for students of other classes."""
+    evidence = [verdict.evidence if verdict.name == "channel" else {} for verdict in verdicts]
+    length = max((len(each["gap"]) for each in evidence if each), default=0)
+    missing = [np.nan] * length
+    return {
+        f"channel_{key}": np.array([each.get(key, missing) for each in evidence])
+        for key in ("gap", "loss", "lambda_max")
+    }

@@ -1,0 +1,51 @@
+"""How many critical subspaces and global minima a wider net has, and how sure a share is."""
+
+import math
+from collections.abc import Sequence
+
+
+def critical_subspaces(r: int, m: int) -> int:
+    """Return G(r, m), the affine subspaces of width m made by one critical point of width r.
+
+    G = sum over k_1 + ... + k_r = m, k_i >= 1, of m! / (k_1! ... k_r!): the number of ways to
+    assign m neurons onto r (Simsek et al. 2021). G counts one critical point up to permutation; the
+    number of saddles of level m - r is G times the number of inequivalent points of width r.
+    """
+    return sum((-1) ** j * math.comb(r, j) * (r - j) ** m for j in range(r + 1))
+
+
+def global_subspaces(r: int, m: int) -> int:
+    """Return T(r, m), the affine subspaces whose union is the set of global minima.
+
+    Besides the r teacher groups there may be j unlabelled groups whose outgoing weights sum to
+    zero: T = sum_j G(r + j, m) / j!. This holds for activations without symmetries; the logistic
+    sigma has more global minima (neurons.decompose).
+    """
+    return sum(critical_subspaces(r + j, m) // math.factorial(j) for j in range(m - r + 1))
+
+
+def reflected_global_minima(outgoing: Sequence[int]) -> int:
+    """Return the number of isolated zero-loss students as wide as a logistic teacher.
+
+    Each is a permutation and a choice of reflected neurons whose outgoing weights sum to zero, so
+    that the constant stays: 24 x 6 = 144 for outgoing (1, -1, 1, -1), 24 for (1, 1, 1, 1).
+    """
+    sums = [0]
+    for weight in outgoing:
+        sums += [total + weight for total in sums]
+    return math.factorial(len(outgoing)) * sums.count(0)
+
+
+def wilson(hits: int, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Return Wilson's interval for a share of `hits` in `trials`, 95 percent by default.
+
+    Raises:
+      ValueError: there are no trials.
+    """
+    if trials < 1:
+        raise ValueError("a share needs at least one trial")
+    share, weight = hits / trials, z * z / trials
+    centre = (share + weight / 2) / (1 + weight)
+    half = z * math.sqrt(share * (1 - share) / trials + weight / (4 * trials)) / (1 + weight)
+    # without hits, or without misses, a bound is 0 or 1, and only rounding says otherwise
+    return centre - half if hits else 0.0, centre + half if hits < trials else 1.0

@@ -1,0 +1,132 @@
+"""Newton's method for many students at once: damped descent to minima, plain steps to saddles."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from repro.critical.adam import _Key
+from repro.critical.loss import Problem, loss_gradient_hessian
+
+GRADIENT_TOLERANCE = 1e-12  # infinity norm at which a student has converged
+# A student with zero loss can reach that gradient in a quartic valley long before its neurons are
+# in place (distance ~ loss^(1/4)), so such students go on until the loss is at rounding error.
+VALLEY = (1e-26, 1e-9)
+# Relative rounding error of the loss: residuals of 1e-2 carry errors of 1e-16, and a margin.
+LOSS_NOISE = 1e-13
+DAMPING_START, DAMPING_FLOOR, DAMPING_CEILING = 1e-2, 1e-15, 1e8
+
+
+def evaluate(
+    theta: np.ndarray, given: Problem
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return losses [S], gradients [S, 3m] and Hessians [S, 3m, 3m] of students [S, 3, m]."""
+    count = len(theta)
+    results = []
+    for first in range(0, count, 256):
+        block = theta[first : first + 256]
+        # powers of two, so that few shapes are compiled; the copies are cut off again
+        padded = 1 << (len(block) - 1).bit_length()
+        filled = np.concatenate([block, np.repeat(block[-1:], padded - len(block), axis=0)])
+        done = _compiled(_Key(given))(tf.constant(filled))
+        results.append([part.numpy()[: len(block)] for part in done])
+    return tuple(np.concatenate(parts) for parts in zip(*results))
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(key: _Key):
+    return tf.function(lambda theta: loss_gradient_hessian(theta, key.given), jit_compile=True)
+
+
+def converged(
+    loss: np.ndarray, gradient_norm: np.ndarray, tolerance: float = GRADIENT_TOLERANCE
+) -> np.ndarray:
+    """Return which students need no more steps, from losses and gradient infinity norms."""
+    in_valley = (loss > VALLEY[0]) & (loss < VALLEY[1])
+    return (gradient_norm < tolerance) & ~in_valley
+
+
+def descend(
+    theta: np.ndarray,
+    damping: np.ndarray,
+    given: Problem,
+    iterations: int,
+    tolerance: float = GRADIENT_TOLERANCE,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take damped Newton steps in |eigenvalues| until converged or `iterations` are over.
+
+    A step is -V (|Lambda| + mu)^-1 V^T g; where it lowers the loss mu falls to a third, else mu
+    rises fourfold and the step is taken back. Every eigenvalue counts by its size, so negative
+    curvature is descended: this method leaves strict saddles and finds minima.
+
+    Args:
+      theta: students [S, 3, m].
+      damping: mu of each student relative to its largest eigenvalue, [S]; DAMPING_START at first.
+      given: the problem.
+      iterations: at most so many steps each.
+      tolerance: of the gradient's infinity norm.
+
+    Returns:
+      students and damping; going on from them equals not having stopped.
+    """
+    theta, damping = theta.copy(), damping.copy()
+    loss, gradient, hessian = evaluate(theta, given)
+    for _ in range(iterations):
+        active = np.flatnonzero(~converged(loss, np.abs(gradient).max(axis=1), tolerance))
+        if not len(active):
+            break
+        eigenvalues, vectors = map(np.asarray, tf.linalg.eigh(hessian[active]))
+        size = np.abs(eigenvalues)
+        mu = damping[active] * size.max(axis=1)
+        along = np.einsum("spk,sp->sk", vectors, gradient[active]) / (size + mu[:, None])
+        step = np.einsum("spk,sk->sp", vectors, along).reshape(len(active), 3, -1)
+        tried = theta[active] - step
+        new = evaluate(tried, given)
+        better = _better(loss[active], gradient[active], new[0], new[1])
+        chosen = active[better]
+        theta[chosen] = tried[better]
+        loss[chosen], gradient[chosen], hessian[chosen] = (part[better] for part in new)
+        damping[active] *= np.where(better, 1 / 3, 4)
+        damping = np.clip(damping, DAMPING_FLOOR, DAMPING_CEILING)
+    return theta, damping
+
+
+def _better(loss, gradient, new_loss, new_gradient) -> np.ndarray:
+    """Return where a step lowers the loss or, within its rounding error, the gradient."""
+    level = new_loss <= loss * (1 + LOSS_NOISE)
+    flatter = np.abs(new_gradient).max(axis=1) < np.abs(gradient).max(axis=1)
+    return np.isfinite(new_loss) & ((new_loss < loss * (1 - LOSS_NOISE)) | (level & flatter))
+
+
+def to_critical_point(
+    theta: np.ndarray, given: Problem, iterations: int = 60, trust: float = 0.3
+) -> np.ndarray:
+    """Take plain Newton steps on the gradient, which converge to critical points of any index.
+
+    Steps are cut to length `trust`; directions whose eigenvalue is within rounding error of zero,
+    such as those along a line of critical points, are left alone. Students [S, 3, m] in and out;
+    the caller must look at the gradient to see which converged.
+    """
+    theta = theta.copy()
+    for _ in range(iterations):
+        _, gradient, hessian = evaluate(theta, given)
+        if np.abs(gradient).max() < GRADIENT_TOLERANCE / 100:
+            break
+        eigenvalues, vectors = map(np.asarray, tf.linalg.eigh(hessian))
+        along = np.einsum("spk,sp->sk", vectors, gradient)
+        still = np.abs(eigenvalues) < zero_tolerance(eigenvalues)[:, None]
+        along = np.where(still, 0, along) / np.where(still, 1, eigenvalues)
+        step = np.einsum("spk,sk->sp", vectors, along)
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        step *= np.minimum(1, trust / np.maximum(length, 1e-300))
+        theta -= step.reshape(theta.shape)
+    return theta
+
+
+def zero_tolerance(eigenvalues: np.ndarray) -> np.ndarray:
+    """Return the size [S] below which eigenvalues [S, 3m] of a float64 Hessian say nothing.
+
+    The Hessian's rounding error is 1e-16 to 1e-15 of its largest eigenvalue; 1e-11 leaves room for
+    the distance to the critical point.
+    """
+    return 1e-11 * np.abs(eigenvalues).max(axis=1)

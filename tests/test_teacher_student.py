@@ -1,0 +1,128 @@
+"""The binary from outside, and a run that is killed."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from repro import teacher_student
+from repro.training.runs import RunDirectory
+
+CENSUS = {
+    "protocol": "census", "teacher": "alternating", "width": 4, "num_students": 6,
+    "init": "glorot", "adam_steps": 2500, "learning_rate": 1e-2, "adam_precision": "float64",
+    "newton_iterations": 300, "slsqp_ftol": None, "epsilon": None, "max_perturbations": None,
+    "seed_students": None, "seed": 3,
+}  # fmt: skip
+SEED = CENSUS | {
+    "protocol": "seed", "adam_steps": 1500, "newton_iterations": None, "slsqp_ftol": 1e-6,
+    "epsilon": 0.01, "max_perturbations": 2, "seed_students": 2,
+}  # fmt: skip
+
+
+def complete(settings, path):
+    """Run to the end and return result and arrays."""
+    directory = RunDirectory(path, settings)
+    result = directory.finish(
+        teacher_student.run(**settings, run_directory=directory, environment={})
+    )
+    with np.load(path / "arrays.npz", allow_pickle=False) as arrays:
+        return result, dict(arrays)
+
+
+class Killed(Exception):
+    pass
+
+
+def kill(settings, path, after, monkeypatch):
+    """Run until that many rows of metrics are written."""
+    directory, written = RunDirectory(path, settings), []
+
+    def log(row):
+        if len(written) == after:
+            raise Killed
+        written.append(row)
+
+    monkeypatch.setattr(directory, "log", log)
+    with pytest.raises(Killed):
+        teacher_student.run(**settings, run_directory=directory, environment={})
+    directory.close()
+
+
+@pytest.fixture(scope="module")
+def census(tmp_path_factory):
+    path = tmp_path_factory.mktemp("census")
+    return path, *complete(CENSUS, path)
+
+
+def test_census(census):
+    path, result, arrays = census
+    assert arrays["incoming"].shape == (6, 4, 2) and arrays["outgoing"].shape == (6, 4)
+    for name in ("loss", "gradient_norm", "lambda_min", "index", "class"):
+        assert arrays[name].shape == (6,)
+    counted = {name: c["count"] for name, c in result["counts"].items()}
+    assert sum(counted.values()) == 6
+    assert list(counted) == ["global", "local", "plateau", "saddle", "channel", "undecided"]
+    for name, c in result["counts"].items():
+        assert c["count"] == (arrays["class"] == name).sum()
+        assert c["wilson"][0] <= c["share"] <= c["wilson"][1]
+    assert "6 students of width 4, teacher alternating" in result["protocol"]
+    assert teacher_student.verify(path / "certificates.json") == sum(
+        p["certified"] for p in result["points"]
+    )
+
+
+@pytest.mark.parametrize("settings, after", [(CENSUS, 1), (CENSUS, 4), (SEED, 1)])
+def test_killed_and_resumed_equals_uninterrupted(settings, after, tmp_path, monkeypatch):
+    expected, arrays = complete(settings, tmp_path / "whole")
+    kill(settings, tmp_path / "killed", after, monkeypatch)
+    result, again = complete(settings, tmp_path / "killed")
+    assert set(arrays) == set(again)
+    for name in arrays:
+        np.testing.assert_array_equal(arrays[name], again[name], err_msg=name)
+    for each in (expected, result):
+        del each["seconds"]
+    assert expected == result
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--width=0"], "--width"),
+        (["--teacher=two"], "alternating|ones"),
+        (["--protocol=seed", "--epsilon=0"], "epsilon must be positive"),
+        (["--epsilon=0.1"], "--epsilon is not for --protocol=census"),
+        (["--verify=nowhere.json"], "cannot read certificates from nowhere.json"),
+        (["extra"], "unexpected arguments: extra"),
+    ],
+)
+def test_bad_input_is_one_clear_line(flags, message):
+    done = _binary(*flags)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_altered_certificates_are_refused(census, tmp_path):
+    path, *_ = census
+    proofs = json.loads((path / "certificates.json").read_text())
+    if not proofs:
+        pytest.fail("the census of this seed certified nothing: choose another seed")
+    name = next(iter(proofs))
+    file = tmp_path / "altered.json"
+    file.write_text(json.dumps(proofs))
+    assert _binary(f"--verify={file}").stdout.endswith("certificates hold\n")
+    target = proofs[name].get("parent", proofs[name])
+    target["point"][0][0] += 1e-9
+    file.write_text(json.dumps(proofs))
+    done = _binary(f"--verify={file}")
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode != 0
+    assert lines[-1].startswith(f"error: {name} in {file} is not valid")
+
+
+def _binary(*flags):
+    command = [sys.executable, "-m", "repro.teacher_student", *flags]
+    return subprocess.run(command, capture_output=True, text=True)
