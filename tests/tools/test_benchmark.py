@@ -64,7 +64,7 @@ def test_an_unknown_row_lists_the_choices(command):
 
 def test_the_issues_rows_are_there():
     kinds = {name.split("/")[0] for name in benchmark.ROWS}
-    assert kinds == {"loop_overhead", "augmentation_headroom", "epoch_seconds", "start_seconds"}
+    assert kinds >= {"loop_overhead", "augmentation_headroom", "epoch_seconds", "start_seconds"}
 
 
 @pytest.mark.parametrize(
