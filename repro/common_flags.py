@@ -47,7 +47,7 @@ def define(model: str | None, dataset: str) -> None:
     flags.DEFINE_string("output_dir", "outputs", "Runs land in <output_dir>/<binary>/<settings>.")
     flags.DEFINE_string("run_dir", None, "The exact directory of this run.")
     flags.DEFINE_integer("checkpoint_every", 1, "Epochs between checkpoints.", lower_bound=1)
-    flags.DEFINE_string("wandb_project", None, "Mirror TensorBoard to this Weights & Biases project.")
+    flags.DEFINE_string("wandb_project", None, "TensorBoard goes to this W&B project too.")
     flags.DEFINE_string("profile_dir", None, "Write a TensorFlow profile of training there.")
 
     @flags.multi_flags_validator(

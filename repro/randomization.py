@@ -15,7 +15,6 @@ Where this departs from the paper, or fills what it does not say:
   augmentation, as Figure 1a's first point must have been: 0.84 at an accuracy of 0.70.
 """
 
-import dataclasses
 from pathlib import Path
 
 from absl import app, flags
@@ -28,7 +27,6 @@ TUNED = Path(__file__).parent.parent / "configs" / "randomization" / "tuned.json
 
 # What the paper leaves unsaid, where no sweep has found a value.
 UNSAID = {"batch_size": 128, "dropout_rate": 0.0, "weight_decay": 0.0}
-EVALUATION_BATCH = 500
 
 
 def define_flags():
@@ -110,63 +108,34 @@ def run(
     import keras
 
     from repro import models
-    from repro.data import corruption as corruptions
-    from repro.data import augmentation, datasets, pipeline
+    from repro.data import augmentation, randomized
     from repro.training import checkpoints, loop, optimizers, step
 
     augmentation.check(augment)
     keras.utils.set_random_seed(seed)
     keras.mixed_precision.set_global_policy(precision)
 
-    # Data: corrupted once for all epochs, or, under --redraw, afresh for every epoch and use.
-    num_classes = datasets.DATASETS[dataset]
-    train, test = datasets.load(
-        dataset, data_dir, download=download, train_split=train_split, test_split=test_split
+    data = randomized.prepare(
+        dataset=dataset, corruption=corruption, corrupt_prob=corrupt_prob, permute=permute,
+        gaussian_moments=gaussian_moments, redraw=redraw, augment=augment, seed=seed,
+        train_split=train_split, test_split=test_split, train_examples=train_examples,
+        batch_size=batch_size, data_dir=data_dir, download=download,
     )
-    if train_examples is not None:
-        train = train.take(datasets.class_balanced_subset(train.labels, train_examples, seed))
-
-    def corrupted(data, access):
-        draw = corruptions.redraw_seed(seed, access) if redraw else seed
-        images, labels = corruptions.corrupt(
-            data.images, data.labels, corruption, corrupt_prob, draw, num_classes,
-            ids=data.ids, permute=permute, gaussian_moments=gaussian_moments,
-        )
-        return dataclasses.replace(data, images=images, labels=labels)
-
-    test_corrupted = corrupted(test, 0)
-    test_images = pipeline.preprocess(test_corrupted.images)
-    test_clean = pipeline.EvaluationBatches(test_images, test.labels, EVALUATION_BATCH)
-
-    def epoch_data(access):
-        seen, measured = corrupted(train, 2 * access + 1), corrupted(train, 2 * access + 2)
-        whitened = pipeline.preprocess(measured.images)
-        return loop.EpochData(
-            train=pipeline.TrainBatches(
-                seen, batch_size, seed, augment=augment, whitened=None if redraw else whitened
-            ),
-            evaluations={
-                "train": pipeline.EvaluationBatches(whitened, measured.labels, EVALUATION_BATCH),
-                "test": test_clean,
-            },
-        )
-
-    fixed = None if redraw else epoch_data(0)
 
     # Network and optimiser, made where they will train.
     options = {"dropout_rate": dropout_rate}
     if initializer is not None:
         options["initializer"] = initializer
-    steps_per_epoch = -(-len(train) // batch_size)
+    steps_per_epoch = -(-data.facts["train_examples"] // batch_size)
     with strategy.scope():
-        network = models.build(model, tuple(test_images.shape[1:]), num_classes, **options)
+        network = models.build(model, data.image_shape, data.num_classes, **options)
         schedule = optimizers.exponential_decay(learning_rate, learning_rate_decay, steps_per_epoch)
         optimizer = optimizers.sgd(schedule, momentum, precision)
         optimizer.build(network.trainable_variables)  # before restoring, see checkpoints.py
 
     evaluate = step.make_evaluate(network, strategy)
     outcome = loop.fit(
-        data=lambda epoch: fixed or epoch_data(epoch),
+        data=data.epoch,
         train_steps=step.make_train_steps(
             network, optimizer, strategy, weight_decay=weight_decay, xla=xla
         ),
@@ -181,9 +150,7 @@ def run(
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
     )
-    with_corrupted_labels = evaluate(
-        pipeline.EvaluationBatches(test_images, test_corrupted.labels, EVALUATION_BATCH)
-    )
+    with_corrupted_labels = evaluate(data.test_with_corrupted_labels)
     return {
         "status": outcome["status"],
         "epochs": outcome["epoch"],
@@ -193,10 +160,7 @@ def run(
         "test_accuracy": outcome.get("test/accuracy"),
         "test_accuracy_corrupted_labels": with_corrupted_labels["accuracy"],
         "parameters": sum(v.value.shape.num_elements() for v in network.trainable_variables),
-        "train_examples": len(train),
-        "test_examples": len(test),
-        "wrong_labels": float((corrupted(train, 1).labels != train.labels).mean()),
-        "whitening": pipeline.whitening_errors(train.images),
+        **data.facts,
         "seconds": outcome["seconds"],
     }
 

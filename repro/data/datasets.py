@@ -14,6 +14,7 @@ DATASETS = {  # name -> number of classes
     "mnist": 10,
     "fashion_mnist": 10,
     "digits": 10,
+    "imagenet2012": 1000,  # streamed by imagenet.py, not read into memory
 }
 DIGITS_TEST_FRACTION = 0.2
 
@@ -64,6 +65,8 @@ def load(
     """
     if name not in DATASETS:
         raise ValueError(f"unknown dataset {name!r}; choose from {', '.join(DATASETS)}")
+    if name == "imagenet2012":
+        raise ValueError("imagenet2012 does not fit into memory; see repro/data/imagenet.py")
     if name == "digits":
         if (train_split, test_split) != ("train", "test"):
             raise ValueError("digits has the splits train and test only, without slices")
@@ -107,7 +110,7 @@ def _read_tfds(name: str, split: str, data_dir: str | None, download: bool) -> I
             name, split=split, data_dir=data_dir, download=download, batch_size=-1,
             read_config=tfds.ReadConfig(interleave_cycle_length=1),  # file order
         )
-    except (ValueError, tfds.core.utils.DatasetNotFoundError) as error:
+    except ValueError as error:
         raise ValueError(f"{name} has no split {split!r}: {error}".split("\n")[0]) from error
     except Exception as error:  # tfds raises many kinds: AssertionError, network and disk errors
         place = data_dir or tfds.core.constants.DATA_DIR

@@ -13,6 +13,7 @@ MODELS = {  # name -> module of this room and the function in it
     "mlp_1x512": ("mlp", "mlp_1x512"),
     "mlp_3x512": ("mlp", "mlp_3x512"),
     "wrn_28_1": ("resnet", "wrn_28_1"),
+    "inception_v3": ("inception_v3", "inception_v3"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Layers the papers' networks share, each set to the original's numbers and twice differentiable."""
+"""Layers the networks share, set to the originals' numbers and twice differentiable."""
 
 import keras
 import tensorflow as tf

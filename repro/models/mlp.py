@@ -1,4 +1,4 @@
-"""The multi-layer perceptrons of Zhang et al. 2017: one or three hidden layers of 512 ReLU units."""
+"""The perceptrons of Zhang et al. 2017: one or three hidden layers of 512 ReLU units."""
 
 import keras
 from keras import layers

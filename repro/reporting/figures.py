@@ -1,4 +1,62 @@
-"""One function per figure and table of a paper, by the names the configs use."""
-from repro.reporting import zhang_claims
-CLAIMS = {"zhang2017": zhang_claims.CLAIMS}
-def draw(*a): return []
+"""Every paper's figures, tables and claims, by the names that configs use."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from repro.reporting import tables, zhang, zhang_claims, zhang_regularizer_claims, zhang_tables
+from repro.reporting.claims import Claim
+from repro.reporting.results import Run
+
+CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
+    "zhang2017": {c.id: c for c in (*zhang_claims.CLAIMS, *zhang_regularizer_claims.CLAIMS)},
+}
+FIGURES = {**zhang.FIGURES}  # name -> function(runs) -> matplotlib Figure
+TABLES = {**zhang_tables.TABLES}  # name -> function(runs) -> tables.Table
+
+STYLE = Path(__file__).parent / "paper.mplstyle"
+WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
+
+
+def draw(name: str, runs: Sequence[Run], title: str, stem: Path) -> list[Path]:
+    """Draw a figure as PNG and PDF, or write a table as Markdown and LaTeX; return the files.
+
+    The same runs give the same bytes.
+
+    Args:
+      name: a key of FIGURES or TABLES.
+      runs: what to draw.
+      title: of the figure.
+      stem: path without suffix.
+
+    Raises:
+      ValueError: unknown name.
+    """
+    if name in TABLES:
+        table = TABLES[name](runs)
+        texts = {".md": tables.markdown(table, title), ".tex": tables.latex(table, title)}
+        return [_write(stem.with_suffix(suffix), text) for suffix, text in texts.items()]
+    if name not in FIGURES:
+        raise ValueError(f"unknown figure {name!r}; choose from {', '.join([*FIGURES, *TABLES])}")
+    files = []
+    with plt.style.context(STYLE):
+        figure = FIGURES[name](runs)
+        figure.suptitle(title, fontsize=9)
+        for kind, metadata in WITHOUT_DATES.items():
+            files.append(Path(f"{stem}.{kind}"))
+            figure.savefig(files[-1], metadata=metadata)
+        plt.close(figure)
+    return files
+
+
+def _write(file: Path, text: str) -> Path:
+    partial = Path(f"{file}.partial")
+    partial.write_text(text)
+    os.replace(partial, file)
+    return file

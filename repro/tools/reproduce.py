@@ -52,7 +52,7 @@ def expand(config: dict, scale: str) -> list[dict]:
     runs = []
     for group in groups:
         flags = {**config.get("flags", {}), **config.get("grid", {}), **chosen, **group}
-        axes = {name: value if isinstance(value, list) else [value] for name, value in flags.items()}
+        axes = {k: value if isinstance(value, list) else [value] for k, value in flags.items()}
         runs += [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
     return runs
 

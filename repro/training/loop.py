@@ -9,19 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from repro.data.pipeline import EvaluationBatches, TrainBatches
 from repro.training.checkpoints import Checkpoints
 from repro.training.runs import RunDirectory
 
 SECONDS_PER_CALL = 1.0  # of compiled steps, between two looks at the keyboard and the progress bar
-
-
-@dataclasses.dataclass(frozen=True)
-class EpochData:
-    """What one epoch trains on, and the sets it is evaluated on, by the names of their splits."""
-
-    train: TrainBatches
-    evaluations: Mapping[str, EvaluationBatches]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +35,7 @@ class Stop:
 
 def fit(
     *,
-    data: Callable[[int], EpochData],
+    data: Callable,
     train_steps: Callable,
     evaluate: Callable,
     strategy: tf.distribute.Strategy,
@@ -63,7 +54,9 @@ def fit(
     un-augmented examples.
 
     Args:
-      data: epoch (from 1) -> its data.
+      data: epoch (from 1) -> what it trains on, `train` (with `steps`, `batch_size` and
+        `epoch(number, context)`), and `evaluations`, name of a split -> batches, as in
+        repro.data.randomized.EpochData.
       train_steps, evaluate: as step.make_train_steps and step.make_evaluate return them.
       strategy: that of this process.
       stop: criterion, looked at after every evaluation.
@@ -87,7 +80,7 @@ def fit(
     while not (row["epoch"] == epoch and stop.reached(row)):
         epoch += 1
         start, today = time.perf_counter(), data(epoch)
-        loss, done = _train_epoch(epoch, today.train, train_steps, strategy, progress)
+        loss, done = train_epoch(epoch, today.train, train_steps, strategy, progress)
         step = (epoch - 1) * today.train.steps + done
         if done < today.train.steps:
             progress.say(f"loss is not finite at step {step + 1} (epoch {epoch}): diverged")
@@ -108,8 +101,8 @@ def fit(
     return {**row, "status": "complete"}
 
 
-def _train_epoch(
-    epoch: int, batches: TrainBatches, train_steps: Callable, strategy, progress: "Progress"
+def train_epoch(
+    epoch: int, batches, train_steps: Callable, strategy, progress: "Progress"
 ) -> tuple[float, int]:
     """Train one epoch; return the mean minibatch loss and the number of steps with finite loss."""
     iterator = iter(
@@ -142,7 +135,7 @@ class Progress:
             if done == steps:
                 self._bar = None
 
-    def epoch(self, row: Mapping, batches: TrainBatches) -> None:
+    def epoch(self, row: Mapping, batches) -> None:
         if self._first_epoch is None:
             self._first_epoch = row["epoch"] - 1
         per_epoch = (time.perf_counter() - self._start) / (row["epoch"] - self._first_epoch)

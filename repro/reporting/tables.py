@@ -1,0 +1,51 @@
+"""Tables with the paper's numbers beside ours, as Markdown and LaTeX."""
+
+import dataclasses
+from collections.abc import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Column names, rows of cells, and a note on how the numbers were got."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str
+
+
+def markdown(table: Table, title: str) -> str:
+    """Return the table in Markdown."""
+    lines = [f"### {title}", "", _row(table.columns), _row(["---"] * len(table.columns))]
+    lines += [_row(row) for row in table.rows]
+    return "\n".join([*lines, "", table.note]) + "\n"
+
+
+def latex(table: Table, title: str) -> str:
+    """Return the table as a LaTeX table environment (booktabs)."""
+    lines = [
+        r"\begin{table}", rf"\caption{{{_escape(title)}. {_escape(table.note)}}}",
+        rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}", r"\toprule",
+    ]  # fmt: skip
+    lines += [_latex_row(table.columns), r"\midrule", *map(_latex_row, table.rows)]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def percent(value: float | None, error: float | None = None) -> str:
+    """Return a share as a percentage, with its standard error where there is one."""
+    if value is None:
+        return "–"
+    return f"{100 * value:.2f}" + (f" ± {100 * error:.2f}" if error else "")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(_escape(cell) for cell in cells) + r" \\"
+
+
+def _escape(text: str) -> str:
+    for sign in "%&_#":
+        text = text.replace(sign, "\\" + sign)
+    return text.replace("±", r"$\pm$").replace("–", "--")

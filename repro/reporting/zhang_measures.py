@@ -1,0 +1,62 @@
+"""What Zhang et al. 2017 plot and tabulate, measured on runs: times to overfit, test errors."""
+
+from collections.abc import Sequence
+
+from repro.reporting.results import Run, select
+
+# Figure 1b does not say when a network has overfitted. With Figure 1a's curves, its ratio for
+# Inception (36 epochs over 10) fits any loss from 0.0466 to 0.0580.
+OVERFITTED_LOSS = 0.05
+FIG1_MODELS = {"inception": "Inception", "alexnet": "AlexNet", "mlp_1x512": "MLP1x512"}
+PLAIN = {
+    "inception": (85.75, 9.78),
+    "inception_no_bn": (82.00, 10.12),
+    "alexnet": (76.07, 9.86),
+    "mlp_3x512": (52.39, 10.48),
+    "mlp_1x512": (50.51, 10.61),
+}
+PLAIN = {"augment": [], "weight_decay": 0.0, "dropout_rate": 0.0, "redraw": False}
+
+
+def corruption_level(run: Run) -> float:
+    """Return p: the share of labels that were replaced."""
+    if run.settings["corruption"] == "random_labels":
+        return 1.0
+    return run.settings["corrupt_prob"] if run.settings["corruption"] == "partial_labels" else 0.0
+
+
+def label_noise_runs(runs: Sequence[Run], model: str) -> list[Run]:
+    """Return a network's runs on true and on corrupted labels, by rising p."""
+    chosen = [
+        run for run in select(runs, model=model, **PLAIN)
+        if run.settings["corruption"] in ("none", "partial_labels", "random_labels")
+    ]  # fmt: skip
+    return sorted(chosen, key=corruption_level)
+
+
+def overfit_epochs(runs: Sequence[Run], model: str) -> dict[float, int]:
+    """Return p -> the first epoch with a training loss of 0.05, for runs that got there."""
+    epochs = {}
+    for run in label_noise_runs(runs, model):
+        epoch = run.first_epoch("train/loss", OVERFITTED_LOSS)
+        if epoch is not None:
+            epochs[corruption_level(run)] = epoch
+    return epochs
+
+
+def test_errors(runs: Sequence[Run], model: str, corrupted: bool) -> dict[float, float]:
+    """Return p -> test error, on clean labels or on labels corrupted with the same p."""
+    name = "test_accuracy_corrupted_labels" if corrupted else "test_accuracy"
+    chosen = label_noise_runs(runs, model)
+    return {corruption_level(run): 1 - run.result[name] for run in chosen}
+
+
+def regularizers(run: Run) -> str:
+    """Return the regularisers of a run in words, such as `crop, weight decay at 0.0005`."""
+    settings = run.settings
+    parts = list(settings["augment"])
+    if settings["weight_decay"]:
+        parts.append(f"weight decay at {settings['weight_decay']:g}")
+    if settings["dropout_rate"]:
+        parts.append(f"dropout {settings['dropout_rate']:g}")
+    return ", ".join(parts) or "none"
