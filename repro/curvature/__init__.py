@@ -13,16 +13,16 @@ import keras
 
 from repro.curvature import density as _density
 from repro.curvature import eigen as _eigen
-from repro.curvature import trace as _trace
+from repro.curvature import traces as _traces
 from repro.curvature.density import SpectralDensity
 from repro.curvature.eigen import Eigenpairs
 from repro.curvature.hvp import Data, ExampleLoss, Operator, gauss_newton, hessian
 from repro.curvature.stability import Measure, nonuniformity, sharpness, theorem_1
-from repro.curvature.trace import TraceEstimate
+from repro.curvature.traces import TraceEstimate
 
 MATRICES = {"hessian": hessian, "gauss_newton": gauss_newton}
 EIGEN_METHODS = ("lanczos", "power")
-TRACE_METHODS = {"hutchinson": _trace.hutchinson, "hutch++": _trace.hutch_plus_plus}
+TRACE_METHODS = {"hutchinson": _traces.hutchinson, "hutch++": _traces.hutch_plus_plus}
 
 __all__ = [
     "Eigenpairs", "Measure", "Operator", "SpectralDensity", "TraceEstimate", "gauss_newton",
@@ -59,12 +59,13 @@ def top_eigenvalues(
     """
     operator = _operator(matrix, model, loss, dataset, options)
     _check("method", method, EIGEN_METHODS)
-    common = {"tolerance": tolerance, "max_iterations": max_iterations, "start": start, "seed": seed}
+    limits = {"tolerance": tolerance, "max_iterations": max_iterations}
+    begin = {"start": start, "seed": seed}
     if method == "lanczos":
-        return _eigen.lanczos(operator, k, which=which, **common)
+        return _eigen.lanczos(operator, k, which=which, **limits, **begin)
     if k != 1 or which != "largest":
         raise ValueError("power iteration finds the one eigenvalue of largest magnitude")
-    return _eigen.power_iteration(operator, **common)
+    return _eigen.power_iteration(operator, **limits, **begin)
 
 
 def trace(

@@ -20,7 +20,7 @@ class SpectralDensity:
     converged: bool = True  # a fixed number of steps always ends
 
     def evaluate(self, grid: np.ndarray, sigma: float) -> np.ndarray:
-        """Return the density per unit of eigenvalue at the points [g], smoothed by N(0, sigma^2)."""
+        """Return the density per unit of eigenvalue at points [g], smoothed by N(0, sigma^2)."""
         return np.mean(self._smoothed(grid, sigma), axis=0)
 
     def standard_error(self, grid: np.ndarray, sigma: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Extreme eigenvalues of a symmetric operator: Lanczos, and power iteration as the papers did it."""
+"""Extreme eigenvalues of a symmetric operator: Lanczos, and power iteration as papers ran it."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -53,7 +53,8 @@ def lanczos_steps(
     vector = start / np.linalg.norm(start)
     for step in range(operator.size):
         if step == len(basis):
-            basis = np.concatenate([basis, np.empty((min(step, operator.size - step), operator.size))])
+            more = np.empty((min(step, operator.size - step), operator.size))
+            basis = np.concatenate([basis, more])
         basis[step] = vector
         product = operator.product(vector)
         alphas.append(vector @ product)

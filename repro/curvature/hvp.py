@@ -1,8 +1,8 @@
 """Products with the Hessian and the Gauss-Newton matrix of a mean loss, streamed over data.
 
-Everything is differentiated in reverse over reverse mode, which also works through the all-reduce of
-synchronised batch norm, and never compiled by XLA: through max-pooling its float32 products are 2 %
-off and its float64 ones do not compile.
+Hessians are differentiated in reverse over reverse mode, which also works through the all-reduce
+of synchronised batch norm, and never compiled by XLA: through max-pooling its float32 products are
+2 % off and its float64 ones do not compile.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Products with mean H_i and mean H_i^2 without a weight vector per example, for chains of layers.
+"""Products with sums of H_i and H_i^2 for chains of layers, without a weight vector per example.
 
 In a chain of dense and convolutional layers, layer l maps rows X_i (the input, or its patches) to
 Z_i = X_i W + b, and the gradient of example i with respect to W is X_i^T D_i, where D_i is the
@@ -48,7 +48,8 @@ class LayerVectors:
         pairs = ((self.rows_change, self.gradients), (self.rows, self.gradients_change))
         # With few positions the products of rows cost less than the matrices of the examples.
         if positions * (fan_in + fan_out) < 1.5 * fan_in * fan_out:
-            change = tf.add_n([tf.matmul(tf.matmul(rows, x, transpose_b=True), d) for x, d in pairs])
+            meetings = [tf.matmul(rows, x, transpose_b=True) for x, _ in pairs]
+            change = tf.add_n([tf.matmul(m, d) for m, (_, d) in zip(meetings, pairs)])
         else:
             own = tf.add_n([tf.matmul(x, d, transpose_a=True) for x, d in pairs])
             change = tf.matmul(rows, own)
@@ -87,7 +88,7 @@ def _supported(layer: keras.layers.Layer) -> bool:
 
 
 def layerwise(here: Point, loss: Callable, layers: Sequence[keras.layers.Layer]) -> Callable:
-    """Return `batch_sum(vector, inputs, targets)` of sum H_i v and sum H_i H_i v, float64 [2, size].
+    """Return `batch_sum(vector, inputs, targets)`: sum H_i v, sum H_i H_i v, float64 [2, size].
 
     Args:
       here: the point.
@@ -127,7 +128,7 @@ def _layer_vectors(
     rows, outputs = {}, {}
     with tf.autodiff.ForwardAccumulator(zero, tf.ones_like(zero)) as forward:
         with tf.GradientTape() as tape:
-            x = tf.cast(inputs, zero.dtype)
+            x = tf.cast(tf.cast(inputs, layers[0].input.dtype), zero.dtype)
             tape.watch(x)
             for layer in layers:
                 if not layer.weights:
@@ -147,8 +148,8 @@ def _layer_vectors(
             return forward.jvp(tensor, unconnected_gradients="zero")
 
         return {
-            name: LayerVectors(rows[name], slope(rows[name]), gradients[name], slope(gradients[name]))
-            for name in rows
+            name: LayerVectors(x, slope(x), gradients[name], slope(gradients[name]))
+            for name, x in rows.items()
         }
 
 
@@ -170,10 +171,10 @@ def _rows(layer: keras.layers.Layer, x: tf.Tensor) -> tuple[tf.Tensor, tuple[int
         padding = [(m // 2, m - m // 2) for m in missing]
     x = tf.pad(x, [(0, 0), *padding, (0, 0)])
     # Slices rather than tf.image.extract_patches, whose gradient is slow.
+    tall, wide = (grid_height - 1) * down + 1, (grid_width - 1) * right + 1
     shifted = [
-        x[:, i : i + (grid_height - 1) * down + 1 : down, j : j + (grid_width - 1) * right + 1 : right]
-        for i in range(height) for j in range(width)
-    ]  # fmt: skip
+        x[:, i : i + tall : down, j : j + wide : right] for i in range(height) for j in range(width)
+    ]
     patches = tf.concat(shifted, axis=-1)
     rows = tf.reshape(patches, [-1, grid_height * grid_width, patches.shape[-1]])
     return rows, (grid_height, grid_width)

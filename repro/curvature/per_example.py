@@ -1,8 +1,10 @@
-"""Products with mean H_i and mean H_i^2, the Hessians of single examples, for any model.
+"""Products with sums of H_i and H_i^2, the Hessians of single examples, for any model.
 
 One example's products are differentiated as in hvp.py, and those of a batch at once by
 `tf.vectorized_map`. That holds a weight vector per example; layerwise.py does without.
 """
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -17,8 +19,8 @@ def examples_at_once(here: Point) -> int:
     return max(1, BYTES_PER_BATCH // (10 * bytes_each))
 
 
-def per_example(here: Point, loss):
-    """Return `batch_sum(vector, inputs, targets)` of sum H_i v and sum H_i H_i v, float64 [2, size].
+def per_example(here: Point, loss: Callable) -> Callable:
+    """Return `batch_sum(vector, inputs, targets)`: sum H_i v, sum H_i H_i v, float64 [2, size].
 
     Args:
       here: the model at a point; its batch norm must use moving statistics, or else the loss of an
