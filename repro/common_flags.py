@@ -27,7 +27,10 @@ def define(model: str | None, dataset: str) -> None:
     flags.DEFINE_enum("model", model, list(MODELS), "Network.")
     flags.DEFINE_enum("dataset", dataset, list(DATASETS), "Dataset.")
     flags.DEFINE_string("train_split", "train", "What to train on: a tfds split string.")
-    flags.DEFINE_string("test_split", "test", "What to test on, such as train[45000:].")
+    flags.DEFINE_string(
+        "test_split", "test",
+        "What to test on, such as train[45000:]; held_out: what --train_examples leaves out.",
+    )
     flags.DEFINE_integer(
         "train_examples", None, "Train on a class-balanced subset of this size.", lower_bound=1
     )
@@ -133,7 +136,7 @@ def run_binary(
 
     import tensorflow as tf
 
-    from repro.training import runs
+    from repro.training import provenance, runs
     from repro.training.strategy import get_strategy, is_chief
 
     strategy = get_strategy(values["strategy"])  # before any operation, as multi_worker needs
@@ -153,7 +156,7 @@ def run_binary(
                 **{**filled, **places, "strategy": strategy},
                 checkpoint_every=values["checkpoint_every"],
                 run_directory=directory,
-                environment=runs.environment(values["strategy"], devices, module),
+                environment=provenance.environment(values["strategy"], devices, module),
             )
         result = directory.finish({**result, "settings": filled, "unsaid": source})
     else:

@@ -11,8 +11,9 @@ Where this departs from the paper, or fills what it does not say:
 * Dropout and weight decay act only when asked for; their sizes are not in the paper.
 * The last batch of an epoch is filled up to full size (pipeline.epoch_order).
 * Batch norm keeps moving statistics with momentum 0.9, see models/layers.py.
-* "Train loss" and "train accuracy" are measured after the epoch on the whole training set without
-  augmentation, as Figure 1a's first point must have been: 0.84 at an accuracy of 0.70.
+* `train/loss` and `train/accuracy` are measured after the epoch, in inference mode, on the whole
+  training set without augmentation. Figure 1a draws `train/running_loss`, the epoch's minibatches:
+  at a learning rate of 0.1 batch norm's moving statistics lag behind the weights.
 """
 
 from pathlib import Path

@@ -1,14 +1,37 @@
 """Fill what a paper leaves unsaid: values found by keras-tuner, else documented defaults."""
 
+import dataclasses
 import json
-from collections.abc import Mapping
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+TUNERS = ("random", "grid", "hyperband", "bayesian")
+DEFAULT_TRIALS = {"random": 20, "bayesian": 20}  # grid and hyperband end by themselves
+OBJECTIVE = "objective"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """Values a sweep tried, the epochs they were trained for, the objective (more is better)."""
+
+    values: dict
+    epochs: int
+    objective: float
+
+
+# --- using what was found -------------------------------------------------------------------------
 
 
 def fill_unsaid(
     settings: Mapping, defaults: Mapping, tuned_file: Path, key: str
 ) -> tuple[dict, dict]:
     """Fill settings that are None: from the sweep recorded under `key`, else from `defaults`.
+
+    A sweep speaks only for what it was run on: its values are used where the settings agree with
+    its `applies_to`, such as true labels of one dataset.
 
     Args:
       settings: flags by name; None alone is what gets filled.
@@ -18,13 +41,143 @@ def fill_unsaid(
 
     Returns:
       the settings, and name -> `tuned` or `default` for each that was filled.
+
+    Raises:
+      ValueError: the file is not JSON.
     """
-    tuned = {}
-    if tuned_file.exists():
-        tuned = json.loads(tuned_file.read_text()).get(key, {}).get("values", {})
+    sweep = _read(tuned_file).get(key, {})
+    applies = all(settings.get(k) == v for k, v in sweep.get("applies_to", {}).items())
+    tuned = sweep.get("values", {}) if applies else {}
     filled, source = dict(settings), {}
     for name, default in defaults.items():
         if filled[name] is None:
             filled[name] = tuned.get(name, default)
             source[name] = "tuned" if name in tuned else "default"
     return filled, source
+
+
+def record(tuned_file: Path, key: str, sweep: Mapping) -> None:
+    """Write a sweep under `key` of tuned.json, whole or not at all; other keys stay."""
+    tuned = {**_read(tuned_file), key: sweep}
+    tuned_file.parent.mkdir(parents=True, exist_ok=True)
+    partial = tuned_file.with_name(f"{tuned_file.name}.partial")
+    partial.write_text(json.dumps(tuned, indent=1, sort_keys=True) + "\n")
+    partial.replace(tuned_file)
+
+
+def _read(tuned_file: Path) -> dict:
+    if not tuned_file.exists():
+        return {}
+    try:
+        return json.loads(tuned_file.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{tuned_file} is not JSON ({error}); remove or mend it") from error
+
+
+# --- finding it -----------------------------------------------------------------------------------
+
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """Return the best of the trials trained longest, the first of equals."""
+    return max(trials, key=lambda trial: (trial.epochs, trial.objective))
+
+
+def sweep(
+    run: Callable[[dict, int], float],
+    space: Mapping[str, Sequence],
+    *,
+    tuner: str,
+    trials: int | None,
+    epochs: int,
+    seed: int,
+    directory: Path,
+) -> list[Trial]:
+    """Search `space` for the values with the largest objective and return all trials.
+
+    The state of a sweep is its runs: keras-tuner's own is thrown away at the start. The same seed
+    asks for the same values again, and `run` answers at once for those it has run before, so a
+    sweep goes on after a kill as if there had been none. (keras-tuner 1.4.8 reloads grid searches
+    wrongly, forgets the random state of Bayesian ones and cannot read a file cut off by a kill.)
+
+    With KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT set, this process is
+    the chief, which hands out trials and returns them, or a worker, which runs them.
+
+    Args:
+      run: (values by name, epochs) -> objective, a finite number. Asked again, it should answer
+        without computing again.
+      space: name -> values to choose from, the documented default among them.
+      tuner: one of TUNERS.
+      trials: at most so many; None: DEFAULT_TRIALS, or all there are.
+      epochs: of a trial; hyperband's longest, while its short ones have fewer.
+      seed: of the search.
+      directory: for keras-tuner's files.
+
+    Returns:
+      the completed trials in order; none in a worker.
+
+    Raises:
+      Whatever `run` raises, which ends the sweep.
+    """
+    import keras_tuner
+    from keras_tuner.engine.base_tuner import BaseTuner
+
+    class Sweep(BaseTuner):
+        def pre_create_trial(self):
+            if is_worker():
+                time.sleep(0.2)  # a worker that waits for others would ask without a pause
+
+        def run_trial(self, trial, verbose):
+            chosen = trial.hyperparameters.values
+            values = {name: chosen[name] for name in space}
+            try:
+                return {OBJECTIVE: run(values, chosen.get("tuner/epochs", epochs))}
+            except Exception as error:  # any other kind keras-tuner would take for a bad trial
+                raise keras_tuner.errors.FatalError(str(error)) from error
+
+    if not is_worker():
+        shutil.rmtree(directory, ignore_errors=True)
+    searching = Sweep(_oracle(space, tuner, trials, epochs, seed), directory=directory.parent,
+                      project_name=directory.name)  # fmt: skip
+    try:
+        searching.search(verbose=0)
+    except keras_tuner.errors.FatalError as error:
+        raise error.__cause__ from None
+    if is_worker():
+        return []
+    return [
+        Trial({name: trial.hyperparameters.values[name] for name in space},
+              trial.hyperparameters.values.get("tuner/epochs", epochs), trial.score)
+        for _, trial in sorted(searching.oracle.trials.items()) if trial.status == "COMPLETED"
+    ]  # fmt: skip
+
+
+def is_worker() -> bool:
+    """Whether this process runs trials that the chief of a distributed sweep hands out."""
+    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in os.environ.get(
+        "KERASTUNER_TUNER_ID", ""
+    )
+
+
+def _oracle(space, tuner, trials, epochs, seed):
+    """Return keras-tuner's oracle, which decides what to try next."""
+    import keras_tuner
+
+    hyperparameters = keras_tuner.HyperParameters()
+    for name, values in space.items():
+        hyperparameters.Choice(name, list(values), ordered=True)
+    common = {
+        "objective": keras_tuner.Objective(OBJECTIVE, "max"),
+        "hyperparameters": hyperparameters,
+        "seed": seed + 1,  # keras-tuner takes 0 for "draw one"
+    }
+    trials = trials or DEFAULT_TRIALS.get(tuner)
+    if tuner == "hyperband":
+        oracle = keras_tuner.oracles.HyperbandOracle(max_epochs=epochs, **common)
+        oracle.max_trials = trials
+        return oracle
+    oracles = {
+        "random": keras_tuner.oracles.RandomSearchOracle,
+        "grid": keras_tuner.oracles.GridSearchOracle,
+        "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+    }
+    return oracles[tuner](max_trials=trials, **common)

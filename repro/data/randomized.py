@@ -3,11 +3,14 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from repro.data import corruption as corruptions
 from repro.data import datasets, imagenet, pipeline
 
 # Divisible among 1 to 6, 8, 10, 12, 16 or 32 replicas; does not change any number.
 EVALUATION_BATCH = 960
+HELD_OUT = "held_out"  # the test split of sweeps on a dataset without slices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +55,9 @@ def _in_memory(
 ) -> RandomizedData:  # fmt: skip
     """Read a dataset and corrupt it once for all epochs or, under --redraw, at every access."""
     num_classes = datasets.DATASETS[dataset]
-    train, test = datasets.load(
-        dataset, data_dir, download=download, train_split=train_split, test_split=test_split
+    train, test = _splits(
+        dataset, data_dir, download, train_split, test_split, train_examples, seed
     )
-    if train_examples is not None:
-        train = train.take(datasets.class_balanced_subset(train.labels, train_examples, seed))
 
     def corrupted(images, access):
         pixels, labels = corruptions.corrupt(
@@ -95,6 +96,25 @@ def _in_memory(
             "whitening": pipeline.whitening_errors(train.images),
         },
     )
+
+
+def _splits(dataset, data_dir, download, train_split, test_split, train_examples, seed):
+    """Return training and test examples; HELD_OUT are those that `train_examples` leaves out."""
+    held_out = test_split == HELD_OUT
+    if held_out and train_examples is None:
+        raise ValueError(f"--test_split={HELD_OUT} wants --train_examples: it tests on the others")
+    train, test = datasets.load(
+        dataset, data_dir, download=download, train_split=train_split,
+        test_split="test" if held_out else test_split,
+    )  # fmt: skip
+    if train_examples is None:
+        return train, test
+    kept = datasets.class_balanced_subset(train.labels, train_examples, seed)
+    if held_out:
+        test = train.take(np.setdiff1d(np.arange(len(train)), kept))
+        if not len(test):
+            raise ValueError(f"--train_examples={train_examples} leaves no example to test on")
+    return train.take(kept), test
 
 
 def _streamed(

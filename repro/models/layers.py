@@ -49,7 +49,8 @@ class LocalResponseNorm(layers.Layer):
         # The sum over the window of channels is a product with a banded matrix of ones.
         channels = inputs.shape[-1]
         ones = tf.ones((channels, channels), inputs.dtype)
-        window = tf.linalg.band_part(ones, self.depth_radius, self.depth_radius)
+        radius = min(self.depth_radius, channels)  # band_part takes no wider band
+        window = tf.linalg.band_part(ones, radius, radius)
         sums = tf.linalg.matmul(tf.square(inputs), window)
         return inputs * tf.pow(self.bias + self.alpha * sums, -self.beta)
 

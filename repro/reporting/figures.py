@@ -10,12 +10,23 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from repro.reporting import tables, zhang, zhang_claims, zhang_regularizer_claims, zhang_tables
+from repro.reporting import (
+    tables,
+    zhang,
+    zhang_claims,
+    zhang_noise_claims,
+    zhang_regularizer_claims,
+    zhang_tables,
+)
 from repro.reporting.claims import Claim
 from repro.reporting.results import Run
 
 CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
-    "zhang2017": {c.id: c for c in (*zhang_claims.CLAIMS, *zhang_regularizer_claims.CLAIMS)},
+    "zhang2017": {
+        claim.id: claim
+        for room in (zhang_claims, zhang_noise_claims, zhang_regularizer_claims)
+        for claim in room.CLAIMS
+    },
 }
 FIGURES = {**zhang.FIGURES}  # name -> function(runs) -> matplotlib Figure
 TABLES = {**zhang_tables.TABLES}  # name -> function(runs) -> tables.Table

@@ -73,10 +73,10 @@ def protocol(runs: Sequence[Run]) -> str:
 
 
 def published(name: str) -> dict[str, list[float]]:
-    """Return the columns of a digitised figure of a paper, such as `zhang_fig1a`."""
+    """Return the columns of a digitised figure, such as `zhang_fig1a`; NaN for no point."""
     with (PUBLISHED / f"{name}.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return {key: [float(row[key]) for row in rows] for key in rows[0]}
+    return {key: [float(row[key] or "nan") for row in rows] for key in rows[0]}
 
 
 def _join(numbers: Sequence[int]) -> str:

@@ -1,10 +1,8 @@
-"""Claims of Zhang et al. 2017 and of seed 003 on randomised data: R1 to R13 and R16."""
+"""Claims of Zhang et al. 2017 and of seed 003 on randomised data, R1 to R9."""
 
 import itertools
 import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from repro.reporting.claims import (
     CONTRADICTED,
@@ -15,15 +13,12 @@ from repro.reporting.claims import (
     accuracy_error,
     verdict,
 )
-from repro.reporting.results import Run, only, published, select
+from repro.reporting.results import Run, only, select
 from repro.reporting.zhang_measures import (
-    FIG1_MODELS,
+    AVERAGE_LOSS,
     OVERFITTED_LOSS,
     PLAIN,
     corruption_level,
-    label_noise_runs,
-    overfit_epochs,
-    test_errors,
 )
 
 PARAMETERS = {
@@ -87,14 +82,14 @@ def r4(runs):
     chosen = select(runs, corruption="random_labels", **PLAIN)
     if not chosen:
         return None
-    return _near_chance(chosen)
+    return near_chance(chosen)
 
 
 def r5(runs):
     chosen = {kind: only(runs, corruption=kind, **PLAIN) for kind in ORDER}
     if None in chosen.values():
         return None
-    epochs = {kind: run.first_epoch("train/loss", 0.1) for kind, run in chosen.items()}
+    epochs = {kind: run.first_epoch(AVERAGE_LOSS, 0.1) for kind, run in chosen.items()}
     values = [math.inf if epoch is None else epoch for epoch in epochs.values()]
     measured = ", ".join(f"{kind} {epoch}" for kind, epoch in epochs.items())
     outcome = CONTRADICTED
@@ -109,8 +104,8 @@ def r6(runs):
     run = only(runs, corruption="random_labels", **PLAIN)
     if run is None:
         return None
-    left = run.first_epoch("train/loss", 2.2)
-    fitted = run.first_epoch("train/loss", OVERFITTED_LOSS)
+    left = run.first_epoch(AVERAGE_LOSS, 2.2)
+    fitted = run.first_epoch(AVERAGE_LOSS, OVERFITTED_LOSS)
     if left is None or fitted is None:
         return Finding(f"loss 2.2 at epoch {left}, 0.05 at {fitted}", CONTRADICTED, [run])
     measured = f"loss stays over 2.2 for {left - 1} epochs, then {fitted - left} epochs to 0.05"
@@ -127,7 +122,7 @@ def r7(runs):
         )
         if run is None or not run.metrics:
             return None
-        values[moments] = (run.metrics[0]["train/loss"], stated)
+        values[moments] = (run.metrics[0][AVERAGE_LOSS], stated)
         used.append(run)
     measured = ", ".join(f"{moments} moments {value:.3f}" for moments, (value, _) in values.items())
     matches = [abs(value - stated) <= 0.03 for value, stated in values.values()]
@@ -159,78 +154,10 @@ def r9(runs):
     return Finding(measured, verdict([abs(x) <= 0.02 for x in losses.values()]), [clean, *redrawn])
 
 
-# --- R10 to R13, R16: Figures 1b and 1c -----------------------------------------------------------
-
-
-def r10(runs):
-    ratios = {}
-    for model in FIG1_MODELS:
-        epochs = overfit_epochs(runs, model)
-        if 0.0 not in epochs or 1.0 not in epochs:
-            return None
-        ratios[model] = epochs[1.0] / epochs[0.0]
-    measured = ", ".join(f"{model} {ratio:.2f}" for model, ratio in ratios.items())
-    ordered = ratios["inception"] > ratios["mlp_1x512"] > ratios["alexnet"]
-    return Finding(measured, verdict([ordered]), _figure_1(runs))
-
-
-def r11(runs):
-    correlations = {}
-    for model in FIG1_MODELS:
-        epochs = overfit_epochs(runs, model)
-        if len(epochs) < 4:
-            return None
-        correlations[model] = _spearman(list(epochs), list(epochs.values()))
-    measured = ", ".join(f"{model} {value:.2f}" for model, value in correlations.items())
-    outcomes = [value > 0.9 for value in correlations.values()]
-    return Finding(f"Spearman {measured}", verdict(outcomes), _figure_1(runs))
-
-
-def r12(runs):
-    chosen = [run for run in _figure_1(runs) if corruption_level(run) == 1.0]
-    if not chosen:
-        return None
-    return _near_chance(chosen)
-
-
-def r13(runs):
-    errors = {model: test_errors(runs, model, corrupted=True) for model in FIG1_MODELS}
-    common = sorted(p for p in set.intersection(*map(set, errors.values())) if p <= 0.8)
-    if not common:
-        return None
-    holds = [
-        errors["mlp_1x512"][p] > errors["alexnet"][p] > errors["inception"][p] for p in common
-    ]
-    measured = f"holds at {sum(holds)} of {len(holds)} values of p up to 0.8"
-    return Finding(measured, verdict(holds), _figure_1(runs))
-
-
-def r16(runs):
-    columns = published("zhang_fig1bc")
-    measured, outcomes = [], []
-    for model, name in FIG1_MODELS.items():
-        paper = dict(zip(columns["p"], columns[f"{name}_test_error"]))
-        distance = {}
-        for corrupted in (False, True):
-            errors = test_errors(runs, model, corrupted)
-            gaps = [errors[p] - paper[p] for p in errors if p in paper]
-            distance[corrupted] = float(np.sqrt(np.mean(np.square(gaps)))) if gaps else math.nan
-        if not math.isfinite(distance[True]):
-            return None
-        measured.append(f"{model} {distance[True]:.3f} against {distance[False]:.3f}")
-        outcomes.append(distance[True] < distance[False])
-    text = "distance from Figure 1c, corrupted against clean labels: " + ", ".join(measured)
-    return Finding(text, verdict(outcomes), _figure_1(runs))
-
-
 # --- shared pieces --------------------------------------------------------------------------------
 
 
-def _figure_1(runs: Sequence[Run]) -> list[Run]:
-    return [run for model in FIG1_MODELS for run in label_noise_runs(runs, model)]
-
-
-def _near_chance(runs: Sequence[Run]) -> Finding:
+def near_chance(runs: Sequence[Run]) -> Finding:
     """Whether test accuracy is 10 percent: within 1 point, or within what the test set can tell."""
     outcomes = []
     for run in runs:
@@ -247,17 +174,6 @@ def _near_chance(runs: Sequence[Run]) -> Finding:
 
 def _percents(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.2%}" for value in values)
-
-
-def _spearman(x: Sequence[float], y: Sequence[float]) -> float:
-    """Return Spearman's rank correlation, with mean ranks for ties."""
-    ranks = []
-    for values in (x, y):
-        values = np.asarray(values)
-        below = (values[None] < values[:, None]).sum(1)
-        equal = (values[None] == values[:, None]).sum(1)
-        ranks.append(below + (equal - 1) / 2)
-    return float(np.corrcoef(*ranks)[0, 1])
 
 
 CLAIMS = (
@@ -279,14 +195,4 @@ CLAIMS = (
           "69.4 / 36.5 / 10.1 % at p = 1/3, 2/3, 1", r8),
     Claim("R9", "Labels drawn afresh leave clean test accuracy nearly unchanged.", "seed 003",
           "85.3 / 85.2 against 84.85 %", r9),
-    Claim("R10", "Random labels slow Inception most and AlexNet least.", "Figure 1b",
-          "3.6 / 1.96 (MLP) / 1.55", r10),
-    Claim("R11", "Time to overfit does not fall as p grows.", "Figure 1b",
-          "Spearman above 0.9", r11),
-    Claim("R12", "At p = 1 the test error is that of chance.", "Figure 1c",
-          ".9018 / .9014 / .8982", r12),
-    Claim("R13", "Test error: MLP > AlexNet > Inception for p up to 0.8.", "Figure 1c",
-          "yes", r13),
-    Claim("R16", "Figure 1c counts errors on test labels corrupted with the same p.",
-          "inferred from Figure 1c", "corrupted labels fit better", r16),
 )  # fmt: skip

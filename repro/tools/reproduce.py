@@ -146,10 +146,12 @@ def main() -> None:
         return
     failed = [] if arguments.draw_only else run_missing(config, runs, passed, arguments.jobs)
     drawn = draw(config, arguments.name, arguments.scale, runs, arguments.output_dir)
-    if failed or not drawn:
-        names = ", ".join(path.name for path in failed) or "no run is complete"
+    if failed:
+        names = ", ".join(path.name for path in failed)
         sys.exit(f"error: {len(failed)} of {len(runs)} runs failed ({names}); "
                  "run the same command again to go on")
+    if not drawn:
+        sys.exit("error: no run is complete, so there is nothing to draw")
 
 
 if __name__ == "__main__":

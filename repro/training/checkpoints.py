@@ -9,7 +9,8 @@ import tensorflow as tf
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE = (tf.errors.OpError, ValueError, AssertionError)
+# What TensorFlow raises for damaged files: a file cut short is an IndexError.
+UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
 
 
 class Checkpoints:
@@ -37,6 +38,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(
             model=model, optimizer=optimizer, epoch=self._epoch, seeds=[v.value for v in seeds]
         )
+        self._checkpoint.save_counter  # noqa: B018 (made on first look: `initial` must hold it too)
         self._directory = str(directory) if chief else tempfile.mkdtemp()
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(directory) if chief else self._directory, max_to_keep=2
