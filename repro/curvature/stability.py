@@ -32,6 +32,10 @@ class Measure:
     converged: bool
     vector: np.ndarray  # [size], where it is attained; a warm start for the next checkpoint
 
+    def without_vector(self) -> dict:
+        """Return all but the vector, for a result in JSON."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if k != "vector"}
+
 
 def sharpness(
     model: keras.Model,

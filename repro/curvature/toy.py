@@ -2,8 +2,8 @@
 
     f1 = min{x^2, 0.1 (x - 1)^2},  f2 = min{x^2, 1.9 (x - 1)^2},  f = (f1 + f2) / 2
 
-Both minima have the sharpness 2. At x = 0 the two functions agree; at x = 1 their curvatures are 0.2
-and 3.8, so that the non-uniformity is 1.8.
+Both minima have the sharpness 2. At x = 0 the two functions agree; at x = 1 their curvatures are
+0.2 and 3.8, so that the non-uniformity is 1.8.
 """
 
 import numpy as np
