@@ -196,14 +196,16 @@ def main(argv):
         values["classes"] = [int(label) for label in chosen] if chosen else None
         examples = values["train_examples"] + values["wrong_examples"]
         values["batch_size"] = values["batch_size"] or examples
-    experiment = {"train": run, "escape": run, "measure": _measure, "toy": toy}[stage]
-    common_flags.run_binary(MODULE, values, {}, Path("none"), _name(values), experiment)
+    common_flags.run_binary(MODULE, values, {}, Path("none"), _name(values), EXPERIMENTS[stage])
 
 
 def _measure(**settings) -> dict:
     from repro import measurement
 
     return measurement.run(**settings)
+
+
+EXPERIMENTS = {"train": run, "escape": run, "measure": _measure, "toy": toy}
 
 
 def _name(values: dict) -> str:
