@@ -47,8 +47,8 @@ $claims
 """)
 
 
-def build(figures_dir: Path) -> str:
-    """Return the report on all figures drawn into a folder by tools/reproduce.
+def read(figures_dir: Path) -> list[tuple[Path, dict]]:
+    """Return the figures drawn into a folder by tools/reproduce: file and record of each.
 
     Raises:
       FileNotFoundError: nothing was drawn there.
@@ -56,7 +56,23 @@ def build(figures_dir: Path) -> str:
     files = sorted(figures_dir.glob("*.json"))
     if not files:
         raise FileNotFoundError(f"nothing is drawn in {figures_dir}; run tools/reproduce first")
-    drawn = [(file, json.loads(file.read_text())) for file in files]
+    return [(file, json.loads(file.read_text())) for file in files]
+
+
+def summary(drawn: Sequence[tuple[Path, dict]]) -> str:
+    """Return all verdicts as one Markdown table, for a README."""
+    rows = ["| claim | | published | measured | verdict |", "|---|---|---|---|---|"]
+    notes = []
+    for number, (_, record) in enumerate(drawn, start=1):
+        for claim in record["claims"]:
+            cells = (claim[key] for key in ("id", "statement", "published", "measured"))
+            rows.append(f"| {' | '.join(cells)} | {claim['verdict']} [{number}] |")
+        notes.append(f"{number}. {record['name']}, scale {record['scale']}: {record['protocol']}")
+    return "\n".join([*rows, "", *notes]) + "\n"
+
+
+def build(drawn: Sequence[tuple[Path, dict]]) -> str:
+    """Return the report, one self-contained HTML page, on figures as `read` returns them."""
     counts = Counter(claim["verdict"] for _, record in drawn for claim in record["claims"])
     summary = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v])
     return PAGE.substitute(

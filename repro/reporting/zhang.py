@@ -27,16 +27,12 @@ MODEL_STYLES = {"inception": ("C0", "o"), "alexnet": ("C1", "s"), "mlp_1x512": (
 
 
 def fig1a(runs: Sequence[Run]) -> plt.Figure:
-    """Training loss against steps on five corruptions; the paper's curves on the right.
-
-    Thin lines are the loss over the whole training set in inference mode.
-    """
+    """Training loss against steps on five corruptions; the paper's curves on the right."""
     figure, (ours, paper) = plt.subplots(1, 2, figsize=(6.75, 2.6), sharey=True)
     for kind, (label, colour, _) in DATA.items():
         for run in select(runs, corruption=kind):
             steps = [row["step"] / 1000 for row in run.metrics]
             ours.plot(steps, run.curve(AVERAGE_LOSS)[1], color=colour, label=label)
-            ours.plot(steps, run.curve("train/loss")[1], color=colour, lw=0.5, alpha=0.5)
     columns = published("zhang_fig1a")
     for label, colour, column in DATA.values():
         paper.plot(columns["kstep"], columns[column], color=colour, label=label)

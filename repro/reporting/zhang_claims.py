@@ -56,8 +56,8 @@ def r2(runs):
         for key in ("mean", "std", "constant_image")
     }
     measured = (
-        f"largest |mean| {worst['mean']:.1e}, |std - 1| {worst['std']:.1e}, "
-        f"|constant image| {worst['constant_image']:.1e}"
+        f"largest mean {worst['mean']:.1e}, deviation off 1 by {worst['std']:.1e}, "
+        f"constant image {worst['constant_image']:.1e}"
     )
     # A float32 mean over 2352 entries errs by up to log2(2352) units of roundoff, 7e-7; the floor
     # 1/sqrt(2352) by which a constant image is divided enlarges that 48 times.

@@ -10,8 +10,12 @@ looking at what is there. The work is tensorflow-datasets': --data_dir defaults 
 
 import argparse
 import errno
+import logging
 import os
+import socket
 import sys
+import urllib.parse
+import urllib.request
 
 from repro.data import datasets
 from repro.data.datasets import DATASETS
@@ -35,6 +39,7 @@ def prepare(name: str, data_dir: str | None, manual_dir: str | None) -> str:
     place = data_dir or tfds.core.constants.DATA_DIR
     try:
         builder = tfds.builder(name, data_dir=data_dir)
+        _look_for_network(builder)
         settings = tfds.download.DownloadConfig(manual_dir=manual_dir)
         builder.download_and_prepare(download_config=settings)
     except Exception as error:  # network, disk and missing files come as many kinds
@@ -53,6 +58,19 @@ def prepare(name: str, data_dir: str | None, manual_dir: str | None) -> str:
             f"{name} could not be prepared in {place} ({type(error).__name__}: {reason}). {what}"
         ) from error
     return str(builder.data_dir)
+
+
+def _look_for_network(builder) -> None:
+    """Raise ConnectionError at once where tensorflow-datasets would try again for minutes."""
+    downloaded = os.path.isdir(os.path.join(str(builder.data_dir_root), "downloads"))
+    by_hand = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
+    if builder.is_prepared() or downloaded or by_hand or urllib.request.getproxies():
+        return
+    for host in sorted({urllib.parse.urlparse(url).hostname for url in builder.url_infos} - {None}):
+        try:
+            socket.getaddrinfo(host, 443)
+        except OSError as error:
+            raise ConnectionError(f"the network has no {host}: {error.strerror}") from error
 
 
 def check(name: str, data_dir: str | None) -> str:
@@ -103,6 +121,7 @@ def main() -> None:
         problem = "name a dataset" if name is None else embedded or f"unknown dataset {name!r}"
         sys.exit(f"error: {problem}; choose from {', '.join(PREPARED)}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("absl").setLevel(logging.ERROR)
     if arguments.list:
         print(listing(data_dir))
         return

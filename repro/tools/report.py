@@ -1,6 +1,8 @@
-"""Gather every figure, table and verdict drawn so far into one HTML page.
+"""Gather every figure, table and verdict drawn so far into one page.
 
-tools/report [--output_dir=outputs]
+    tools/report [--output_dir=outputs]
+
+Writes report.html, self-contained, and report.md, the table of verdicts alone.
 """
 
 import argparse
@@ -15,12 +17,12 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, default=Path("outputs"))
     arguments = parser.parse_args()
     try:
-        page = report.build(arguments.output_dir / "figures")
+        drawn = report.read(arguments.output_dir / "figures")
     except FileNotFoundError as error:
         sys.exit(f"error: {error}")
-    file = arguments.output_dir / "report.html"
-    file.write_text(page)
-    print(f"wrote {file}")
+    for name, text in (("report.html", report.build(drawn)), ("report.md", report.summary(drawn))):
+        (arguments.output_dir / name).write_text(text)
+        print(f"wrote {arguments.output_dir / name}")
 
 
 if __name__ == "__main__":

@@ -66,8 +66,8 @@ def fit(
       eval_every, checkpoint_every: epochs between two; the last epoch always has both.
 
     Returns:
-      The last row, its `status` `complete`, or `diverged` with the `step` whose loss was not
-      finite.
+      The last row, its `status` `complete`, or `diverged` with the `step` whose loss, or
+      after which the loss over the training set, was not finite.
     """
     epoch = checkpoints.restore_latest()
     if epoch == 0:
@@ -85,11 +85,14 @@ def fit(
         if done < today.train.steps:
             progress.say(f"loss is not finite at step {step + 1} (epoch {epoch}): diverged")
             return {**row, "status": "diverged", "epoch": epoch, "step": step + 1}
-        row = {"epoch": epoch, "step": step, "train/running_loss": loss}
+        before, row = row, {"epoch": epoch, "step": step, "train/running_loss": loss}
         evaluated = epoch % eval_every == 0 or epoch >= stop.epochs
         for split, batches in today.evaluations.items() if evaluated else ():
             for quantity, value in evaluate(batches).items():
                 row[f"{split}/{quantity}"] = value
+        if not np.isfinite(row.get("train/loss", 0.0)):  # the last step's update went too far
+            progress.say(f"loss is not finite after step {step} (epoch {epoch}): diverged")
+            return {**before, "status": "diverged", "epoch": epoch, "step": step}
         seconds += time.perf_counter() - start
         row["seconds"] = round(seconds, 2)
         if evaluated:

@@ -1,0 +1,172 @@
+"""Benchmark rows of what all papers share: training loop, pipeline, epochs, start-up."""
+
+import contextlib
+import functools
+import io
+import itertools
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+
+from repro.models import MODELS
+from repro.tools.measure import REPEATS, Row, judged, medians
+
+BATCH = 128  # Zhang et al. 2017
+STEPS = 391  # of an epoch of CIFAR-10's 50,000 training images
+CIFAR = [name for name in MODELS if name != "inception_v3"]  # which is ImageNet's, for GPUs
+AUGMENT = ("crop", "flip", "brightness", "saturation", "hue", "contrast")
+SECONDS = 2.5  # that one repeat trains for, in whole epochs of at most STEPS steps
+
+
+def loop_overhead(fast: bool, model: str) -> Row:
+    """Time epochs of the training loop over as many bare compiled steps on one and the same batch.
+
+    An epoch includes making its iterator, gathering and shuffling, as in a run.
+    """
+    steps, bare_steps, epochs = _training(model, fast)
+    (bare, bare_cpu), (loop, loop_cpu) = medians([bare_steps, epochs], 1 if fast else REPEATS)
+    detail = (
+        f"{1e3 * loop / steps:.2f} ms a step over {1e3 * bare / steps:.2f} ms; {steps} steps; "
+        f"processor time {loop_cpu / bare_cpu:.3f}"
+    )
+    return judged(f"loop_overhead/{model}", loop / bare, "ratio", "<= 1.05", detail)
+
+
+def augmentation_headroom(fast: bool) -> Row:
+    """Compare images/s out of the fully augmented pipeline with what inception's training takes."""
+    from repro.data import pipeline
+
+    steps, _, train = _training("inception", fast)
+    batches = pipeline.TrainBatches(_images(BATCH * (4 if fast else 80)), BATCH, 0, augment=AUGMENT)
+
+    def feed():
+        for _ in batches.epoch(1):
+            pass
+
+    (trained, _), (fed, _) = medians([train, feed], 1 if fast else REPEATS)
+    made, taken = BATCH * batches.steps / fed, BATCH * steps / trained
+    detail = f"{made:,.0f} images/s made over {taken:,.0f} taken"
+    return judged("augmentation_headroom/inception", made / taken, "ratio", ">= 3", detail)
+
+
+def epoch_seconds(fast: bool, model: str) -> Row:
+    """Time whole epochs on 50,000 images: training, both evaluations, metrics, checkpoint."""
+    import tensorflow as tf
+
+    from repro.data import pipeline, randomized
+    from repro.training import checkpoints, loop, runs, step
+
+    network, optimizer = _network(model)
+    strategy, starts, splits = tf.distribute.get_strategy(), [], {}
+    train, test = _images(5_000 if fast else 50_000), _images(1_000 if fast else 10_000)
+    for name, images in (("train", train), ("test", test)):
+        whitened = pipeline.preprocess(images.images)
+        splits[name] = pipeline.EvaluationBatches(
+            whitened, images.labels, randomized.EVALUATION_BATCH
+        )
+    data = randomized.EpochData(pipeline.TrainBatches(train, BATCH, 0), splits)
+
+    def epoch_data(epoch):
+        starts.append(time.perf_counter())  # an epoch is all that happens between two of these
+        return data
+
+    with tempfile.TemporaryDirectory() as path, contextlib.redirect_stdout(io.StringIO()):
+        run = runs.RunDirectory(path, {})
+        loop.fit(
+            data=epoch_data, train_steps=step.make_train_steps(network, optimizer, strategy),
+            evaluate=step.make_evaluate(network, strategy), strategy=strategy,
+            stop=loop.Stop(3 if fast else 7), run=run, environment={},
+            checkpoints=checkpoints.Checkpoints(run.path / "checkpoints", network, optimizer),
+        )  # fmt: skip
+        run.close()
+    seconds = [end - start for start, end in itertools.pairwise(starts[1:])]  # the first compiles
+    detail = f"{min(seconds):.2f} to {max(seconds):.2f} s on {len(train):,} images"
+    return judged(f"epoch_seconds/{model}", statistics.median(seconds), "s", "<= 3", detail)
+
+
+def start_seconds(fast: bool, name: str, arguments: Sequence[str]) -> Row:
+    """Time a Python process that imports a binary or prints its help."""
+
+    def start():
+        subprocess.run([sys.executable, *arguments], capture_output=True)
+
+    ((seconds, _),) = medians([start], 1 if fast else REPEATS)
+    return judged(f"start_seconds/{name}", seconds, "s", "<= 1", f"python {' '.join(arguments)}")
+
+
+ROWS: dict[str, Callable[[bool], Row]] = {
+    "start_seconds/import": functools.partial(
+        start_seconds, name="import", arguments=("-c", "import repro.randomization")
+    ),
+    "start_seconds/help": functools.partial(
+        start_seconds, name="help", arguments=("-m", "repro.randomization", "--help")
+    ),
+    "epoch_seconds/mlp_1x512": functools.partial(epoch_seconds, model="mlp_1x512"),
+    **{f"loop_overhead/{model}": functools.partial(loop_overhead, model=model) for model in CIFAR},
+    "augmentation_headroom/inception": augmentation_headroom,
+}
+
+
+def _images(count: int):
+    """Return random images of CIFAR-10's shape."""
+    import numpy as np
+
+    from repro.data.datasets import Images
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 32, 32, 3), np.uint8)
+    return Images(images, rng.integers(0, 10, count), np.arange(count))
+
+
+def _network(model: str):
+    """Return a network and its optimiser; the step is small, so that nothing diverges."""
+    from repro import models
+    from repro.training import optimizers
+
+    network = models.build(model, (28, 28, 3), 10)
+    optimizer = optimizers.sgd(optimizers.exponential_decay(1e-3, 0.95, STEPS), 0.9)
+    optimizer.build(network.trainable_variables)
+    return network, optimizer
+
+
+def _training(model: str, fast: bool) -> tuple[int, Callable, Callable]:
+    """Return a number of steps, a function that takes them bare, and one through the loop."""
+    import tensorflow as tf
+
+    from repro.data import pipeline
+    from repro.training import loop, step
+
+    network, optimizer = _network(model)
+    variables = network.trainable_variables
+
+    @tf.function
+    def bare_step(images, labels):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(step.cross_entropy(labels, network(images, training=True)))
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    one_batch = next(iter(pipeline.TrainBatches(_images(BATCH), BATCH, 0).epoch(1)))
+    bare_step(*one_batch)
+    ((seconds, _),) = medians([lambda: bare_step(*one_batch)], 3)
+    wanted = max(2, round((0.2 if fast else SECONDS) / seconds))
+    steps = min(STEPS, wanted)  # of an epoch
+    count = -(-wanted // steps)  # of epochs
+
+    def bare_steps():
+        for _ in range(count * steps):
+            loss = bare_step(*one_batch)
+        float(loss)
+
+    strategy, progress = tf.distribute.get_strategy(), loop.Progress(1)
+    train_steps = step.make_train_steps(network, optimizer, strategy)
+    batches = pipeline.TrainBatches(_images(BATCH * steps), BATCH, 0)
+
+    def epochs():
+        for number in range(count):
+            loop.train_epoch(number, batches, train_steps, strategy, progress)
+
+    return count * steps, bare_steps, epochs

@@ -1,0 +1,133 @@
+"""Filling what is unsaid, and sweeps over a function whose best values are known."""
+
+import functools
+import itertools
+import json
+
+import pytest
+
+from repro import tuning
+
+DEFAULTS = {"batch_size": 128, "dropout_rate": 0.0}
+SPACE = {"a": [0, 1, 2], "b": [0.0, 0.5]}
+
+
+@pytest.fixture
+def tuned_file(tmp_path):
+    file = tmp_path / "configs" / "tuned.json"
+    tuning.record(file, "net", {
+        "values": {"batch_size": 64}, "applies_to": {"dataset": "digits", "corruption": "none"},
+    })  # fmt: skip
+    return file
+
+
+def settings(**changes):
+    unsaid = {"batch_size": None, "dropout_rate": None}
+    return {"dataset": "digits", "corruption": "none", **unsaid, **changes}
+
+
+def test_tuned_values_come_before_defaults(tuned_file):
+    filled, source = tuning.fill_unsaid(settings(), DEFAULTS, tuned_file, "net")
+    assert filled == settings(batch_size=64, dropout_rate=0.0)
+    assert source == {"batch_size": "tuned", "dropout_rate": "default"}
+
+
+def test_what_is_said_stays_even_where_it_is_zero(tuned_file):
+    said = settings(batch_size=7, dropout_rate=0.0)
+    assert tuning.fill_unsaid(said, DEFAULTS, tuned_file, "net") == (said, {})
+
+
+@pytest.mark.parametrize(
+    "other", [{"corruption": "random_labels"}, {"dataset": "cifar10"}], ids=str
+)
+def test_tuned_values_apply_only_to_what_they_were_found_for(tuned_file, other):
+    filled, source = tuning.fill_unsaid(settings(**other), DEFAULTS, tuned_file, "net")
+    assert filled["batch_size"] == 128 and source["batch_size"] == "default"
+
+
+@pytest.mark.parametrize("key", ["other net", "net"])
+def test_defaults_without_a_sweep(tmp_path, tuned_file, key):
+    file = tuned_file if key == "other net" else tmp_path / "missing.json"
+    assert tuning.fill_unsaid(settings(), DEFAULTS, file, key)[0]["batch_size"] == 128
+
+
+def test_a_broken_file_is_named(tmp_path):
+    (tmp_path / "tuned.json").write_text("{")
+    with pytest.raises(ValueError, match=r"tuned\.json is not JSON"):
+        tuning.fill_unsaid(settings(), DEFAULTS, tmp_path / "tuned.json", "net")
+
+
+def test_recording_keeps_other_keys(tuned_file):
+    tuning.record(tuned_file, "other", {"values": {}})
+    tuning.record(tuned_file, "other", {"values": {"batch_size": 1}})
+    tuned = json.loads(tuned_file.read_text())
+    assert set(tuned) == {"net", "other"} and tuned["other"]["values"] == {"batch_size": 1}
+
+
+def test_best_is_the_first_best_of_those_trained_longest():
+    trials = [tuning.Trial({"a": n}, *rest) for n, rest in
+              enumerate([(1, 0.9), (3, 0.4), (3, 0.6), (3, 0.6)])]  # fmt: skip
+    assert tuning.best(trials).values == {"a": 2}
+
+
+def score(values, epochs):
+    """Has its only maximum, 1, at a = 2 and b = 0.5 after long training."""
+    return 1 - (values["a"] - 2) ** 2 / 8 - abs(values["b"] - 0.5) - 0.1 / epochs
+
+
+def sweep(tmp_path, run=score, **settings):
+    return tuning.sweep(run, SPACE, directory=tmp_path / "sweep",
+                        **{"trials": None, "epochs": 4, "seed": 0, **settings})  # fmt: skip
+
+
+def test_grid_tries_everything_once_and_the_defaults_first(tmp_path):
+    trials = sweep(tmp_path, tuner="grid")
+    tried = [tuple(trial.values.values()) for trial in trials]
+    assert sorted(tried) == sorted(itertools.product(*SPACE.values()))
+    assert tried[0] == (0, 0.0)
+    assert tuning.best(trials).values == {"a": 2, "b": 0.5}
+    assert tuning.best(trials).objective == pytest.approx(score({"a": 2, "b": 0.5}, 4))
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian"])
+def test_trials_bound_a_search_and_the_seed_fixes_it(tmp_path, tuner):
+    first = sweep(tmp_path, tuner=tuner, trials=3)
+    assert len(first) == 3 and {trial.epochs for trial in first} == {4}
+    assert sweep(tmp_path / "again", tuner=tuner, trials=3) == first
+    assert sweep(tmp_path / "other", tuner=tuner, trials=3, seed=5) != first
+
+
+def test_hyperband_trains_the_better_ones_longer(tmp_path):
+    trials = sweep(tmp_path, tuner="hyperband")
+    short, long = ([t for t in trials if t.epochs == e] for e in (2, 4))
+    assert len(short) > 0 and {t.epochs for t in trials} == {2, 4}
+    best_short = max(short, key=lambda trial: trial.objective)
+    assert best_short.values in [trial.values for trial in long]
+
+
+@pytest.mark.parametrize("tuner", tuning.TUNERS)
+def test_a_sweep_goes_on_after_a_kill_as_if_there_had_been_none(tmp_path, tuner):
+    answers, computed = {}, []
+
+    def run(values, epochs, kill_at=None):
+        key = (*values.values(), epochs)
+        if key not in answers:  # what the run directories do for `tools/tune`
+            if len(computed) == kill_at:
+                raise KeyboardInterrupt
+            computed.append(key)
+            answers[key] = score(values, epochs)
+        return answers[key]
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path, functools.partial(run, kill_at=3), tuner=tuner, trials=5)
+    trials = sweep(tmp_path, run, tuner=tuner, trials=5)
+    assert len(trials) == 5 and len(computed) == len(set(computed)) == len(answers)
+    assert trials == sweep(tmp_path / "whole", tuner=tuner, trials=5)
+
+
+def test_an_error_ends_the_sweep_as_itself(tmp_path):
+    def run(values, epochs):
+        raise RuntimeError("no data")
+
+    with pytest.raises(RuntimeError, match=r"^no data$"):
+        sweep(tmp_path, run, tuner="random")

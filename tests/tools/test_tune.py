@@ -1,0 +1,173 @@
+"""Sweeps of the real binary on digits: killed and resumed, failing, with a chief and workers."""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from repro.data import randomized
+from repro.tools import tune
+
+QUICK = ("randomization", "--model=mlp_1x512", "--dataset=digits", "--train_examples=200",
+         "--epochs=1", "--trials=2")  # fmt: skip
+
+
+def arguments(**changes):
+    names = ("train_split", "test_split", "train_examples")
+    given = {"binary": "randomization", "model": "mlp_1x512", "dataset": "cifar10", "seed": 0,
+             "strategy": "default", "precision": "float32", **dict.fromkeys(names)}  # fmt: skip
+    return argparse.Namespace(**{**given, **changes})
+
+
+def test_the_last_tenth_of_the_training_set_is_held_out():
+    flags = tune.trial_flags(arguments())
+    assert (flags["train_split"], flags["test_split"]) == ("train[:90%]", "train[90%:]")
+    assert flags["corruption"] == "none"
+
+
+def test_digits_hold_out_a_tenth():
+    flags = tune.trial_flags(arguments(dataset="digits"))
+    assert (flags["train_split"], flags["test_split"]) == ("train", "held_out")
+    assert flags["train_examples"] == 1294
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [{"test_split": "test"}, {"train_split": "train", "test_split": "train"},
+     {"train_split": "test[:50%]"}],
+    ids=str,
+)  # fmt: skip
+def test_test_data_is_refused(splits):
+    with pytest.raises(ValueError, match="different parts of the training data"):
+        tune.trial_flags(arguments(**splits))
+
+
+def splits(train_examples, test_split):
+    return randomized._splits("digits", None, False, "train", test_split, train_examples, 0)
+
+
+def test_held_out_examples_are_the_rest_of_the_training_set():
+    train, held_out = splits(1294, "held_out")
+    whole, test = splits(None, "test")
+    assert (len(train), len(held_out)) == (1294, 144)
+    assert np.array_equal(np.sort(np.r_[train.ids, held_out.ids]), whole.ids)
+    assert not np.isin(held_out.ids, test.ids).any()
+    assert np.ptp(np.bincount(train.labels)) <= 1
+    assert set(held_out.labels) == set(range(10))
+
+
+@pytest.mark.parametrize(
+    "train_examples, message", [(None, "wants --train_examples"), (1438, "leaves no example")]
+)
+def test_there_must_be_something_to_hold_out(train_examples, message):
+    with pytest.raises(ValueError, match=message):
+        splits(train_examples, "held_out")
+
+
+def test_a_trial_has_a_directory_of_its_own(tmp_path):
+    flags = tune.trial_flags(arguments())
+    values = {"batch_size": 32, "dropout_rate": 0.5, "weight_decay": 1e-4}
+    path = tune.run_dir(tmp_path, flags, values, 3)
+    assert path.name.startswith(
+        "mlp_1x512-cifar10-batch_size32-dropout_rate0.5-weight_decay0.0001-epochs3-"
+    )
+    others = [(flags, values, 4), ({**flags, "seed": 1}, values, 3)]
+    assert len({path, *(tune.run_dir(tmp_path, *other) for other in others)}) == 3
+
+
+def test_divergence_counts_as_zero():
+    assert tune.objective({"status": "diverged", "test_accuracy": None}) == 0
+    assert tune.objective({"status": "complete", "test_accuracy": 0.5}) == 0.5
+
+
+# --- whole sweeps ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(tmp_path):
+    places = (f"--output_dir={tmp_path}", f"--tuned_file={tmp_path / 'tuned.json'}")
+    return [sys.executable, "-m", "repro.tools.tune", *QUICK, *places]
+
+
+def finished(path):
+    return sorted(path.glob("tuning/randomization/*/result.json"))
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
+
+
+def check_tuned(path):
+    """Check tuned.json after a sweep of two trials."""
+    sweep = json.loads((path / "tuned.json").read_text())["mlp_1x512"]
+    accuracies = [json.loads(file.read_text())["test_accuracy"] for file in finished(path)]
+    assert sorted(trial["objective"] for trial in sweep["trials"]) == sorted(accuracies)
+    assert sweep["objective"] == max(accuracies)
+    best = max(sweep["trials"], key=lambda trial: trial["objective"])
+    assert set(sweep["values"]) == {"batch_size", "dropout_rate", "weight_decay"}
+    assert sweep["values"] == best["values"]
+    assert sweep["applies_to"] == {"dataset": "digits", "corruption": "none"}
+    protocol = sweep["protocol"]
+    assert (protocol["train_examples"], protocol["held_out_examples"]) == (200, 1238)
+    assert (protocol["epochs"], protocol["seed"], protocol["tuner"]) == (1, 0, "random")
+    assert {"tensorflow", "keras", "keras-tuner"} <= set(protocol["versions"])
+
+
+def test_a_killed_sweep_goes_on(tmp_path, command, environment):
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        wait_for(lambda: len(list(tmp_path.glob("tuning/randomization/mlp*"))) == 2)
+        os.kill(process.pid, signal.SIGKILL)  # its second run lives on and holds its directory
+    (first,) = finished(tmp_path)
+    before = first.stat().st_mtime_ns
+    resumed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "best of 2 trials" in resumed.stdout
+    assert len(finished(tmp_path)) == 2 and first.stat().st_mtime_ns == before
+    check_tuned(tmp_path)
+
+
+def test_a_failing_trial_ends_the_sweep_in_one_line(tmp_path, python):
+    done = python("-m", "repro.tools.tune", "randomization", "--model=mlp_1x512", "--trials=1",
+                  "--dataset=mnist", "--download=false", f"--data_dir={tmp_path}",
+                  f"--output_dir={tmp_path}", f"--tuned_file={tmp_path}/tuned.json")  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "error: mnist is not prepared in" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "tuned.json").exists()
+
+
+def test_unknown_names_list_the_choices(python):
+    done = python("-m", "repro.tools.tune", "randomization", "--model=nothing")
+    assert done.returncode == 2 and "mlp_1x512" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_chief_and_two_workers(tmp_path, command, environment):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    processes = [
+        subprocess.Popen(command, env={
+            **environment, "KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": "127.0.0.1",
+            "KERASTUNER_ORACLE_PORT": port,
+        }, stdout=subprocess.PIPE, text=True)
+        for name in ("chief", "worker0", "worker1")
+    ]  # fmt: skip
+    try:
+        printed = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert "best of 2 trials" in printed[0] and "trial 1" not in printed[0]
+    assert sum(text.count("on held-out training data") for text in printed[1:]) == 2
+    check_tuned(tmp_path)
