@@ -170,8 +170,8 @@ def test_wrong_labels_of_fashion_mnist():
     from repro.data import regression
 
     train, _ = regression.load(
-        "fashion_mnist", os.environ["REPRO_DATA_DIR"], download=False, classes=None, train_split="train[:1200]",
-        test_split="test[:10]", train_examples=1000, wrong_examples=200,
+        "fashion_mnist", os.environ["REPRO_DATA_DIR"], download=False, classes=None,
+        train_split="train[:1200]", test_split="test[:10]", train_examples=1000, wrong_examples=200,
     )  # fmt: skip
     counts = train.targets[1000:].sum(0).astype(int)
     assert counts.tolist() == [31, 25, 28, 16, 10, 30, 16, 21, 23, 0]

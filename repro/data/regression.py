@@ -80,8 +80,8 @@ def wrong_labels(labels: np.ndarray, largest: int) -> np.ndarray:
 
 def _of_classes(images: datasets.Images, classes: list[int]) -> datasets.Images:
     kept = images.take(np.flatnonzero(np.isin(images.labels, classes)))
-    if set(classes) - set(kept.labels.tolist()):
-        raise ValueError(f"--classes={','.join(map(str, classes))}: there are no images of some")
+    if not len(kept):
+        raise ValueError(f"there are no images of the classes {', '.join(map(str, classes))}")
     number = {label: position for position, label in enumerate(classes)}
     return dataclasses.replace(kept, labels=np.array([number[label] for label in kept.labels]))
 

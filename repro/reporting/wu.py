@@ -1,6 +1,5 @@
 """Figures of Wu, Ma, E 2018, ours beside the published numbers."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -9,8 +8,6 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-
-from repro.reporting.results import Run
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 

@@ -17,12 +17,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from repro.tools import benchmark_training
+from repro.tools import benchmark_curvature, benchmark_training
 from repro.tools.measure import Row
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow is imported late; keep it quiet
 
-ROWS: dict[str, Callable[[bool], Row]] = {**benchmark_training.ROWS}
+ROWS: dict[str, Callable[[bool], Row]] = {
+    **benchmark_training.ROWS, **benchmark_curvature.ROWS,
+}  # fmt: skip
 
 
 def main() -> None:
