@@ -191,7 +191,9 @@ def main(argv):
         raise ValueError("--stage=measure wants --run, the directory of a complete run")
     for name, value in DEFAULTS[stage].items():
         values[name] = value if values[name] is None else values[name]
-    if stage in ("train", "escape"):
+    if stage == "toy":
+        values |= {"model": None, "dataset": None}  # it has none
+    elif stage != "measure":
         chosen = values["classes"] or CLASSES.get(values["dataset"])
         values["classes"] = [int(label) for label in chosen] if chosen else None
         examples = values["train_examples"] + values["wrong_examples"]

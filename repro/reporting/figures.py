@@ -12,6 +12,10 @@ import matplotlib.pyplot as plt
 
 from repro.reporting import (
     tables,
+    wu,
+    wu_claims,
+    wu_escape_claims,
+    wu_tables,
     zhang,
     zhang_claims,
     zhang_noise_claims,
@@ -27,9 +31,10 @@ CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
         for room in (zhang_claims, zhang_noise_claims, zhang_regularizer_claims)
         for claim in room.CLAIMS
     },
+    "wu2018": {c.id: c for c in (*wu_claims.CLAIMS, *wu_escape_claims.CLAIMS)},
 }
-FIGURES = {**zhang.FIGURES}  # name -> function(runs) -> matplotlib Figure
-TABLES = {**zhang_tables.TABLES}  # name -> function(runs) -> tables.Table
+FIGURES = {**zhang.FIGURES, **wu.FIGURES}  # name -> function(runs) -> matplotlib Figure
+TABLES = {**zhang_tables.TABLES, **wu_tables.TABLES}  # name -> function(runs) -> tables.Table
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
