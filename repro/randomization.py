@@ -21,6 +21,7 @@ from pathlib import Path
 from absl import app, flags
 
 from repro import common_flags
+from repro.data import AUGMENTATIONS
 from repro.data.corruption import CORRUPTIONS, GAUSSIAN_MOMENTS, PERMUTES
 
 MODULE = "repro.randomization"
@@ -45,8 +46,11 @@ def define_flags():
         "gaussian_moments", "dataset", list(GAUSSIAN_MOMENTS), "Whose mean and variance noise has."
     )
     flags.DEFINE_bool("redraw", False, "Seed 003's bug: corrupt afresh at every access.")
-    flags.DEFINE_list(
-        "augment", [], "Any of crop, flip, brightness, saturation, hue, contrast, rotation."
+    flags.DEFINE_list("augment", [], f"Any of {', '.join(AUGMENTATIONS)}.")
+    flags.register_validator(
+        "augment",
+        lambda names: set(names) <= set(AUGMENTATIONS),
+        f"choose from {', '.join(AUGMENTATIONS)}",
     )
     flags.DEFINE_integer("epochs", 100, "Train for at most so many epochs.", lower_bound=1)
     flags.DEFINE_float("stop_train_loss", None, "Stop at this loss over the training set.")
@@ -109,10 +113,9 @@ def run(
     import keras
 
     from repro import models
-    from repro.data import augmentation, randomized
+    from repro.data import randomized
     from repro.training import checkpoints, loop, optimizers, step
 
-    augmentation.check(augment)
     keras.utils.set_random_seed(seed)
     keras.mixed_precision.set_global_policy(precision)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-AUGMENTATIONS = ("crop", "flip", "brightness", "saturation", "hue", "contrast", "rotation")
+from repro.data import AUGMENTATIONS
 
 # Zhang et al. 2017 name the operations (sections 3 and appendix E) but few ranges; these are
 # seed 003's, whose rerun left hue out.

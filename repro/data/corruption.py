@@ -33,7 +33,7 @@ def corrupt(
     permute: str = "entries",
     gaussian_moments: str = "dataset",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return corrupted copies of images and labels (Zhang et al. 2017, section 2.1).
+    """Return corrupted images and labels (Zhang et al. 2017, section 2.1), leaving those given.
 
     A replaced label is uniform over all classes and so may hit the true one: with probability p
     of replacement the share of wrong labels is p (k - 1) / k. Pixel corruptions and noise keep the

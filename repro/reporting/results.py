@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -23,10 +24,12 @@ class Run:
         rows = [row for row in self.metrics if quantity in row]
         return [row["epoch"] for row in rows], [row[quantity] for row in rows]
 
-    def first_epoch(self, quantity: str, at_most: float) -> int | None:
-        """Return the first epoch whose value is `at_most` or less; None if there is none."""
+    def first_epoch(
+        self, quantity: str, *, at_most: float = math.inf, at_least: float = -math.inf
+    ) -> int | None:
+        """Return the first epoch whose value is within the bounds; None if there is none."""
         for epoch, value in zip(*self.curve(quantity)):
-            if value <= at_most:
+            if at_least <= value <= at_most:
                 return epoch
         return None
 

@@ -8,7 +8,7 @@ from repro.reporting.results import Run, distinct, published, select
 from repro.reporting.zhang_measures import (
     AVERAGE_LOSS,
     FIG1_MODELS,
-    OVERFITTED_LOSS,
+    OVERFITTED_ACCURACY,
     corruption_level,
     overfit_epochs,
     regularizers,
@@ -61,7 +61,8 @@ def fig1b(runs: Sequence[Run]) -> plt.Figure:
         axes.plot(columns["p"], columns[f"{name}_rel_time"], color=colour, ls=":", alpha=0.8)
     axes.plot([], [], color="grey", ls=":", label="published")
     axes.set(
-        xlabel="label corruption p", ylabel=f"epochs to a loss of {OVERFITTED_LOSS}, relative"
+        xlabel="label corruption p",
+        ylabel=f"epochs to {OVERFITTED_ACCURACY:.1%} train accuracy, relative",
     )
     axes.legend()
     return figure
@@ -95,7 +96,9 @@ def fig2a(runs: Sequence[Run]) -> plt.Figure:
 
 def fig2b(runs: Sequence[Run]) -> plt.Figure:
     """Accuracy against epochs with and without batch norm; the published curves dotted."""
-    figure = _accuracies(runs, lambda run: run.settings["model"])
+    figure = _accuracies(
+        runs, lambda run: f"{run.settings['model']} (lr {run.settings['learning_rate']:g})"
+    )
     columns = published("zhang_fig2b")
     axes = figure.axes[0]
     for column, colour in (("test_inception_bn", "C0"), ("test_inception_nobn", "C1")):

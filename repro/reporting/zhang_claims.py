@@ -16,7 +16,6 @@ from repro.reporting.claims import (
 from repro.reporting.results import Run, only, select
 from repro.reporting.zhang_measures import (
     AVERAGE_LOSS,
-    OVERFITTED_LOSS,
     PLAIN,
     corruption_level,
 )
@@ -89,7 +88,7 @@ def r5(runs):
     chosen = {kind: only(runs, corruption=kind, **PLAIN) for kind in ORDER}
     if None in chosen.values():
         return None
-    epochs = {kind: run.first_epoch(AVERAGE_LOSS, 0.1) for kind, run in chosen.items()}
+    epochs = {kind: run.first_epoch(AVERAGE_LOSS, at_most=0.1) for kind, run in chosen.items()}
     values = [math.inf if epoch is None else epoch for epoch in epochs.values()]
     measured = ", ".join(f"{kind} {epoch}" for kind, epoch in epochs.items())
     outcome = CONTRADICTED
@@ -104,14 +103,18 @@ def r6(runs):
     run = only(runs, corruption="random_labels", **PLAIN)
     if run is None:
         return None
-    left = run.first_epoch(AVERAGE_LOSS, 2.2)
-    fitted = run.first_epoch(AVERAGE_LOSS, OVERFITTED_LOSS)
+    left = run.first_epoch(AVERAGE_LOSS, at_most=2.2)
+    fitted = run.first_epoch(AVERAGE_LOSS, at_most=0.05)
     if left is None or fitted is None:
         return Finding(f"loss 2.2 at epoch {left}, 0.05 at {fitted}", CONTRADICTED, [run])
-    measured = f"loss stays over 2.2 for {left - 1} epochs, then {fitted - left} epochs to 0.05"
     steps = run.result["steps"] / run.result["epochs"]
-    measured += f" ({steps:.0f} steps an epoch; the paper has 391)"
-    return Finding(measured, verdict([left - 1 >= 12 and fitted - left <= 25]), [run])
+    measured = f"{left - 1} epochs over 2.2, then {fitted - left} to 0.05, {steps:.0f} steps each"
+    if steps > 300:  # the paper has 391 and can be taken at its word
+        holds = left - 1 >= 12 and fitted - left <= 25
+    else:  # on a subset, the shape alone: the paper's plateau is 14 of 36 epochs
+        holds = (left - 1) / fitted >= 1 / 3
+        measured += "; judged by the plateau's share of the time, a third or more"
+    return Finding(measured, verdict([holds]), [run])
 
 
 def r7(runs):

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from repro.reporting.results import Run, select
 
-# Figure 1b does not say when a network has overfitted. With Figure 1a's curves, its ratio for
-# Inception (36 epochs over 10) fits any loss from 0.0466 to 0.0580.
-OVERFITTED_LOSS = 0.05
+# Figure 1b does not say when a network has overfitted. Its base of 10 epochs for Inception is where
+# Figure 2b's training accuracy passes 98.5 percent (.9834 after epoch 9, .9858 after 10). A loss of
+# 0.05 would fit Inception's 36 epochs over 10 in Figure 1a as well, but not the MLP, which never
+# gets there on noisy labels while ending at the accuracy of Table 1.
+OVERFITTED_ACCURACY = 0.985
 # Figure 1a's "average loss": the mean over the minibatches of an epoch. In inference mode, batch
 # norm's moving statistics lag behind the weights while the learning rate is high, and the loss of
 # one and the same network can be ten times as large.
@@ -39,10 +41,10 @@ def label_noise_runs(runs: Sequence[Run], model: str) -> list[Run]:
 
 
 def overfit_epochs(runs: Sequence[Run], model: str) -> dict[float, int]:
-    """Return p -> the first epoch at a loss of 0.05, for runs that got there."""
+    """Return p -> the first epoch with 98.5 percent of the training set right, if any."""
     epochs = {}
     for run in label_noise_runs(runs, model):
-        epoch = run.first_epoch(AVERAGE_LOSS, OVERFITTED_LOSS)
+        epoch = run.first_epoch("train/accuracy", at_least=OVERFITTED_ACCURACY)
         if epoch is not None:
             epochs[corruption_level(run)] = epoch
     return epochs

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from repro.reporting.results import Run, protocol, select
 from repro.reporting.tables import Table, percent
-from repro.reporting.zhang_measures import regularizers
+from repro.reporting.zhang_measures import corruption_level, regularizers
 
 # Table 1 of the paper: (network, crop, weight decay, random labels) -> train and test accuracy.
 TABLE1 = {
@@ -43,11 +43,8 @@ def table1(runs: Sequence[Run]) -> Table:
     """Accuracies with and without random crops, weight decay and true labels."""
     rows = []
     for (model, crop, decay, random), (paper_train, paper_test) in TABLE1.items():
-        for run in select(
-            runs, model=model, augment=["crop"] if crop else [],
-            corruption="random_labels" if random else "none",
-        ):  # fmt: skip
-            if (run.settings["weight_decay"] > 0) != decay:
+        for run in select(runs, model=model, augment=["crop"] if crop else []):
+            if corruption_level(run) != random or (run.settings["weight_decay"] > 0) != decay:
                 continue
             result = run.result
             error = (result["test_accuracy"] * (1 - result["test_accuracy"])

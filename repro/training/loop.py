@@ -13,6 +13,9 @@ from repro.training.checkpoints import Checkpoints
 from repro.training.runs import RunDirectory
 
 SECONDS_PER_CALL = 1.0  # of compiled steps, between two looks at the keyboard and the progress bar
+# Several workers match their all-reduces by iteration of the compiled loop: they wait for each
+# other for ever unless all ask for the same numbers of steps, whatever their clocks say.
+STEPS_PER_CALL_OF_WORKERS = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,14 +114,16 @@ def train_epoch(
     iterator = iter(
         strategy.distribute_datasets_from_function(lambda context: batches.epoch(epoch, context))
     )
-    total, done, chunk = 0.0, 0, 1
+    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    total, done, chunk = 0.0, 0, STEPS_PER_CALL_OF_WORKERS if workers else 1
     while done < batches.steps:
         wanted, start = min(chunk, batches.steps - done), time.perf_counter()
         loss, steps = train_steps(iterator, tf.constant(wanted))
         total, done = total + float(loss), done + int(steps)
         if int(steps) < wanted:
             break
-        chunk = max(1, int(wanted * SECONDS_PER_CALL / (time.perf_counter() - start)))
+        if not workers:
+            chunk = max(1, int(wanted * SECONDS_PER_CALL / (time.perf_counter() - start)))
         progress.steps(done, batches.steps, total / done)
     return total / max(done, 1), done
 

@@ -40,9 +40,15 @@ def make_train_steps(
       example_loss: labels [b], outputs [b, k] -> losses [b].
       xla: compile forward and backward pass with XLA; never the update, whose all-reduce XLA
         cannot hold.
+
+    Raises:
+      ValueError: xla with synchronised batch norm on several replicas, an all-reduce again.
     """
     decayed = kernels(model) if decayed is None else decayed
     replicas = strategy.num_replicas_in_sync
+    shared_norms = [layer for layer in model.layers if getattr(layer, "synchronized", False)]
+    if xla and replicas > 1 and shared_norms:
+        raise ValueError("--xla cannot compile batch norm that several replicas share: drop --xla")
     variables = model.trainable_variables
 
     def gradients(images, labels):

@@ -1,0 +1,147 @@
+"""Local response normalisation and batch norm, with the second derivatives curvature needs.
+
+Central differences of a smooth function in float64 with step e: truncation of e^2 times third
+derivatives and cancellation of 1e-16 / e, both about 1e-10 at e = 1e-5; a relative 1e-6 leaves room
+for derivatives larger than 1. They are taken of values for gradients, and of gradients, which were
+thus tested, for Hessian-vector products.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from repro.models.layers import LocalResponseNorm, batch_norm
+
+STEP, TOLERANCE = 1e-5, 1e-6
+
+
+def relative_error(measured, true) -> float:
+    return float(np.linalg.norm(measured - true) / np.linalg.norm(true))
+
+
+def gradient(function, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = function(x)
+    return tape.gradient(value, x)
+
+
+def hessian_vector_product(function, x, vector):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        slope = tf.reduce_sum(gradient(function, x) * vector)
+    return tape.gradient(slope, x).numpy()
+
+
+def differences(function, x, vector):
+    """Central differences of a function of x along a vector."""
+    return (function(x + STEP * vector) - function(x - STEP * vector)).numpy() / (2 * STEP)
+
+
+def derivative_errors(function, x, vector) -> tuple[float, float]:
+    """Return relative errors of the slope along the vector, and of the Hessian-vector product."""
+    slope = tf.reduce_sum(gradient(function, x) * vector).numpy()
+    product = hessian_vector_product(function, x, vector)
+    true_product = differences(lambda y: gradient(function, y), x, vector)
+    return (
+        relative_error(slope, differences(function, x, vector)),
+        relative_error(product, true_product),
+    )
+
+
+@pytest.fixture
+def points():
+    x, vector = np.random.default_rng(0).normal(size=(2, 4, 6))
+    return tf.constant(x), tf.constant(vector)
+
+
+# --- local response normalisation -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+@pytest.mark.parametrize("channels", [3, 9, 64])
+def test_local_response_norm_is_tensorflows(scale, channels):
+    """At activations of 100 the norm divides by up to 4, so that all its numbers matter."""
+    x = scale * tf.random.stateless_normal((2, 5, 5, channels), [0, channels])
+    expected = tf.nn.local_response_normalization(
+        x, depth_radius=4, bias=1, alpha=0.001 / 9, beta=0.75
+    )
+    # Sums of nine squares and a power in float32: a few times 2^-24.
+    np.testing.assert_allclose(LocalResponseNorm()(x), expected, rtol=3e-6)
+
+
+@pytest.mark.parametrize("numbers", [(1, 2.0, 0.5, 0.5), (2, 1.0, 3.0, 1.0)])
+def test_local_response_norm_with_other_numbers(numbers):
+    """Radius, bias, alpha and beta."""
+    x = tf.random.stateless_normal((1, 2, 2, 7), [1, 1])
+    layer = LocalResponseNorm(*numbers)
+    expected = tf.nn.local_response_normalization(x, *numbers)
+    np.testing.assert_allclose(layer(x), expected, rtol=3e-6)
+    again = LocalResponseNorm.from_config(layer.get_config())
+    np.testing.assert_array_equal(again(x), layer(x))
+
+
+def test_local_response_norm_is_twice_differentiable(points):
+    x, vector = points
+    layer = LocalResponseNorm(2, 1.0, 0.5, 0.75, dtype="float64")
+
+    def function(x):
+        return tf.reduce_sum(tf.sin(layer(x)))
+
+    assert max(derivative_errors(function, x, vector)) < TOLERANCE
+
+
+def test_tensorflows_own_local_response_norm_is_not(points):
+    """Why the layer exists."""
+    x = tf.cast(points[0], tf.float32)[None, None]
+
+    def function(x):
+        return tf.reduce_sum(tf.sin(tf.nn.local_response_normalization(x)))
+
+    with pytest.raises(LookupError):
+        hessian_vector_product(function, x, tf.ones_like(x))
+
+
+# --- batch norm -----------------------------------------------------------------------------------
+
+
+def network(norm):
+    """Batch norm of a batch of 4, the size at which plain Keras's error is largest."""
+    norm.build((None, 6))
+
+    def function(x):
+        return tf.reduce_mean(tf.nn.softplus(3 * norm(tf.tanh(x), training=True)) ** 2)
+
+    return function
+
+
+def test_batch_norm_has_right_second_derivatives_in_training(float64, points):
+    x, vector = points
+    assert max(derivative_errors(network(batch_norm("norm")), x, vector)) < TOLERANCE
+
+
+def test_plain_keras_batch_norm_has_wrong_ones(float64, points):
+    """Why batch_norm() is synchronized: gradients right, Hessians silently off by percents."""
+    x, vector = points
+    plain = keras.layers.BatchNormalization(epsilon=1e-3, synchronized=False)
+    slope_error, product_error = derivative_errors(network(plain), x, vector)
+    assert slope_error < TOLERANCE
+    assert product_error > 1e-2
+
+
+def test_batch_norm_normalises(float64):
+    x = np.random.default_rng(1).normal(3, 5, (64, 6))
+    norm = batch_norm("norm", epsilon=0.5, momentum=0.75)
+    mean, variance = x.mean(0), x.var(0)
+    expected = (x - mean) / np.sqrt(variance + 0.5)
+    # E[x^2] - E[x]^2 in float64 loses a few of 16 digits.
+    np.testing.assert_allclose(norm(x, training=True), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(norm.moving_mean, 0.25 * mean, rtol=1e-12)
+    np.testing.assert_allclose(norm.moving_variance, 0.75 + 0.25 * variance, rtol=1e-12)
+
+
+def test_batch_norm_without_scale_has_only_beta():
+    norm = batch_norm("norm", scale=False)
+    norm.build((None, 6))
+    assert [v.name for v in norm.trainable_variables] == ["beta"]

@@ -1,0 +1,159 @@
+"""The papers' networks: exact numbers of parameters, float32 logits, reproducible weights."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from repro import models
+
+SHAPE = (28, 28, 3)
+# Zhang et al. 2017, Table 1. The seed's batch norm in downsample modules only exchanges biases for
+# as many betas; WRN-28-1 is counted in the first author's later demonstration.
+PARAMETERS = {
+    "inception": 1_649_402,
+    "inception_no_bn": 1_649_402,
+    "inception_bn_downsample_only": 1_649_402,
+    "alexnet": 1_387_786,
+    "mlp_1x512": 1_209_866,
+    "mlp_3x512": 1_735_178,
+    "wrn_28_1": 369_498,
+}
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Return each network, built once."""
+    built = {}
+
+    def get(name):
+        if name not in built:
+            built[name] = models.build(name, SHAPE, 10)
+        return built[name]
+
+    return get
+
+
+@pytest.fixture
+def images():
+    return tf.random.stateless_normal((4, *SHAPE), [0, 0])
+
+
+def test_every_network_is_counted():
+    assert {*PARAMETERS, "inception_v3"} == set(models.MODELS)
+
+
+def test_inception_v3():
+    """The published network has 23,851,784 weights, of which 34,432 are moving statistics."""
+    model = models.build("inception_v3", (299, 299, 3), 1000, dropout_rate=0.2)
+    assert sum(np.prod(v.shape) for v in model.trainable_variables) == 23_851_784 - 34_432
+    assert model.output.shape == (None, 1000)
+    assert model.output.dtype == "float32"
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_number_of_parameters(network, name):
+    weights = network(name).trainable_variables
+    assert sum(np.prod(v.shape) for v in weights) == PARAMETERS[name]
+
+
+def test_batch_norm_is_where_the_name_says(network):
+    def normalised(name):
+        kind = keras.layers.BatchNormalization
+        return [layer.name for layer in network(name).layers if isinstance(layer, kind)]
+
+    # Figure 3: a stem, 8 inception modules of two convolutions, 2 downsample modules of one
+    assert len(normalised("inception")) == 19
+    assert normalised("inception_no_bn") == []
+    partly = normalised("inception_bn_downsample_only")
+    assert len(partly) == 2
+    assert all("downsample" in layer for layer in partly)
+
+
+@pytest.mark.parametrize("name", ["inception", "inception_no_bn", "inception_bn_downsample_only"])
+def test_inception_has_the_maps_of_figure_3(network, name):
+    """Channels after every module, and sides 28 -> 14 -> 7."""
+    modules = [
+        (28, 64), (28, 80), (14, 160), (14, 160), (14, 160), (14, 160), (14, 144), (7, 240),
+        (7, 336), (7, 336),
+    ]  # fmt: skip
+    shapes = [
+        layer.output.shape[1:]
+        for layer in network(name).layers if isinstance(layer, keras.layers.Concatenate)
+    ]  # fmt: skip
+    assert shapes == [(side, side, channels) for side, channels in modules]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_logits_are_float32_of_the_right_shape(network, images, name):
+    logits = network(name)(images, training=False)
+    assert logits.shape == (4, 10)
+    assert logits.dtype == tf.float32
+    assert np.isfinite(logits).all()
+    assert np.ptp(logits, axis=0).min() > 0  # they depend on the image
+
+
+@pytest.mark.parametrize("name", ["inception", "alexnet", "mlp_1x512", "wrn_28_1"])
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_keeps_weights_and_logits_float32(policy, images, name, precision):
+    policy(precision)
+    model = models.build(name, SHAPE, 10)
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    logits = model(images, training=False)
+    assert logits.dtype == tf.float32
+    half = [layer for layer in model.layers if layer.compute_dtype == precision[len("mixed_"):]]
+    assert any(isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) for layer in half)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_networks_can_be_built_in_float64(float64, name):
+    """Tests of second derivatives need it, down to the logits."""
+    model = models.build(name, (8, 8, 3), 4)
+    assert {v.dtype for v in model.trainable_variables} == {"float64"}
+    assert model(np.zeros((1, 8, 8, 3))).dtype == tf.float64
+
+
+@pytest.mark.parametrize("name", ["inception", "mlp_3x512", "wrn_28_1"])
+def test_weights_are_keyed_by_the_seed(name):
+    def weights(seed):
+        keras.utils.set_random_seed(seed)
+        return models.build(name, SHAPE, 10).get_weights()
+
+    first, again, other = weights(0), weights(0), weights(1)
+    for one, two in zip(first, again):
+        np.testing.assert_array_equal(one, two)
+    assert any((one != two).any() for one, two in zip(first, other))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_dropout_acts_in_training_only_and_has_no_parameters(images, name):
+    model = models.build(name, SHAPE, 10, dropout_rate=0.5)
+    assert sum(np.prod(v.shape) for v in model.trainable_variables) == PARAMETERS[name]
+    dropped = [model(images, training=True).numpy() for _ in range(2)]
+    assert (dropped[0] != dropped[1]).any()
+    np.testing.assert_array_equal(model(images, training=False), model(images, training=False))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_without_dropout_training_mode_is_deterministic(network, images, name):
+    np.testing.assert_array_equal(
+        network(name)(images, training=True), network(name)(images, training=True)
+    )
+
+
+def test_initializer_reaches_every_kernel():
+    model = models.build("alexnet", SHAPE, 10, initializer="zeros")
+    for variable in model.trainable_variables:
+        np.testing.assert_array_equal(variable, 0)
+
+
+def test_number_of_classes_and_channels():
+    """100 classes: 90 more columns of 512 weights and a bias; one channel: 2 * 784 * 512 fewer."""
+    model = models.build("mlp_1x512", (28, 28, 1), 100)
+    expected = PARAMETERS["mlp_1x512"] + 90 * 513 - 2 * 784 * 512
+    assert sum(np.prod(v.shape) for v in model.trainable_variables) == expected
+
+
+def test_unknown_name_lists_the_choices():
+    with pytest.raises(ValueError, match=r"choose from inception, inception_no_bn, .*wrn_28_1"):
+        models.build("lenet", SHAPE, 10)

@@ -1,0 +1,154 @@
+"""Checkpoints hold everything that training changes, and survive damage to the newest."""
+
+import logging
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from repro.models.layers import batch_norm
+from repro.training.checkpoints import Checkpoints
+from repro.training.optimizers import sgd
+
+
+class Trained:
+    """A network with dropout and batch norm, its optimiser and its checkpoints."""
+
+    def __init__(self, directory, seed=0, **options):
+        keras.utils.set_random_seed(seed)
+        self.model = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(8), batch_norm("norm"),
+             keras.layers.Dropout(0.5, name="dropout"), keras.layers.Dense(3)]
+        )  # fmt: skip
+        self.optimizer = sgd(0.1, 0.9)
+        self.optimizer.build(self.model.trainable_variables)
+        self.checkpoints = Checkpoints(directory, self.model, self.optimizer, **options)
+
+    def step(self):
+        with tf.GradientTape() as tape:
+            outputs = self.model(tf.random.stateless_normal((5, 4), [0, 0]), training=True)
+            loss = tf.reduce_mean((outputs - 1) ** 2)
+        weights = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+
+    def state(self):
+        """Everything that the next step depends on; step() makes dropout draw."""
+        return [v.numpy() for v in [*self.model.variables, *self.optimizer.variables]]
+
+
+def assert_same(one, other):
+    assert len(one) == len(other)
+    for value, again in zip(one, other):
+        np.testing.assert_array_equal(value, again)
+
+
+@pytest.fixture
+def states(tmp_path):
+    """Save after epochs 1 to 3; return the states by epoch. Epoch 0 is the initial one."""
+    trained = Trained(tmp_path)
+    trained.checkpoints.save_named("initial")
+    states = {0: trained.state()}
+    for epoch in (1, 2, 3):
+        trained.step()
+        trained.checkpoints.save(epoch)
+        states[epoch] = trained.state()
+    return states
+
+
+def damage(tmp_path, epoch, how):
+    data, index = tmp_path / f"ckpt-{epoch}.data-00000-of-00001", tmp_path / f"ckpt-{epoch}.index"
+    if how == "truncated":
+        data.write_bytes(data.read_bytes()[:100])
+    elif how == "garbage":
+        data.write_bytes(np.random.default_rng(0).bytes(data.stat().st_size))
+    elif how == "no data":
+        data.unlink()
+    elif how == "no index":
+        index.unlink()
+    elif how == "empty index":
+        index.write_bytes(b"")
+
+
+def test_nothing_to_restore_is_epoch_0(tmp_path):
+    trained = Trained(tmp_path)
+    before = trained.state()
+    assert trained.checkpoints.restore_latest() == 0
+    assert_same(trained.state(), before)
+
+
+def test_training_goes_on_as_if_never_stopped(tmp_path, states):
+    """Weights, momentum, step count, moving statistics and the draws of dropout."""
+    fresh = Trained(tmp_path, seed=1)
+    assert fresh.checkpoints.restore_latest() == 3
+    assert_same(fresh.state(), states[3])
+    uninterrupted = Trained(tmp_path / "other")
+    for _ in range(5):
+        uninterrupted.step()
+    for _ in range(2):
+        fresh.step()
+    assert_same(fresh.state(), uninterrupted.state())
+
+
+def test_the_state_of_dropout_counts(tmp_path, states):
+    """The state under test does change in training: else the tests here would show nothing."""
+    variables = Trained(tmp_path / "other").model.variables
+    paths = [v.path.split("/")[-1] for v in variables]
+    changed = {
+        path for path, one, other in zip(paths, states[1], states[2]) if (one != other).any()
+    }
+    assert changed == {"kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance",
+                       "seed_generator_state"}  # fmt: skip
+
+
+def test_the_last_two_and_named_ones_are_kept(tmp_path, states):
+    epochs = sorted(path.stem for path in tmp_path.glob("*.index"))
+    assert epochs == ["ckpt-2", "ckpt-3", "initial"]
+
+
+def test_named_points(tmp_path, states):
+    fresh = Trained(tmp_path, seed=1)
+    fresh.checkpoints.restore_named("initial")
+    assert_same(fresh.state(), states[0])
+
+
+@pytest.mark.parametrize("how", ["truncated", "garbage", "no data", "no index", "empty index"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, states, how, caplog):
+    damage(tmp_path, 3, how)
+    fresh = Trained(tmp_path, seed=1)
+    with caplog.at_level(logging.WARNING):
+        assert fresh.checkpoints.restore_latest() == 2
+    assert_same(fresh.state(), states[2])
+    assert "ckpt-3 is unreadable" in caplog.text
+    assert "using the one before" in caplog.text
+
+
+def test_with_no_readable_checkpoint_training_starts_again(tmp_path, states, caplog):
+    damage(tmp_path, 3, "garbage")
+    damage(tmp_path, 2, "truncated")
+    fresh = Trained(tmp_path, seed=1)
+    with caplog.at_level(logging.WARNING):
+        assert fresh.checkpoints.restore_latest() == 0
+    assert_same(fresh.state(), states[0])
+    assert "starting again" in caplog.text
+
+
+def test_saving_goes_on_after_a_fall_back(tmp_path, states):
+    damage(tmp_path, 3, "truncated")
+    fresh = Trained(tmp_path, seed=1)
+    fresh.checkpoints.restore_latest()
+    fresh.step()
+    fresh.checkpoints.save(3)
+    again = Trained(tmp_path, seed=2)
+    assert again.checkpoints.restore_latest() == 3
+    assert_same(again.state(), states[3])
+
+
+def test_other_workers_read_the_chiefs_and_write_elsewhere(tmp_path, states):
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    worker = Trained(tmp_path, seed=1, chief=False)
+    assert worker.checkpoints.restore_latest() == 3
+    assert_same(worker.state(), states[3])
+    worker.checkpoints.save(4)
+    worker.checkpoints.save_named("final")
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before

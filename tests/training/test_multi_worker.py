@@ -1,0 +1,81 @@
+"""Two processes on the loopback interface train as one does; only the first writes."""
+
+import json
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+FLAGS = (
+    "--model=mlp_1x512", "--dataset=digits", "--train_examples=300", "--batch_size=64",
+    "--epochs=2", "--weight_decay=0.001", "--corrupt_prob=0.2",
+)  # fmt: skip
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def run_dirs(environment, tmp_path_factory):
+    """Train on two workers, each told to write to a directory of its own."""
+    place = tmp_path_factory.mktemp("workers")
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    run_dirs, processes = [place / "worker0", place / "worker1"], []
+    for number, run_dir in enumerate(run_dirs):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "repro.randomization", *FLAGS, "--strategy=multi_worker",
+                 f"--run_dir={run_dir}"],
+                env={**environment, "TF_CONFIG": json.dumps(task)},
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+        )  # fmt: skip
+    try:
+        for process in processes:
+            _, said = process.communicate(timeout=400)
+            assert process.returncode == 0, said
+    finally:
+        for process in processes:
+            process.kill()
+    return run_dirs
+
+
+def test_only_the_chief_writes(run_dirs):
+    chief, other = run_dirs
+    assert (chief / "result.json").exists()
+    assert len((chief / "metrics.jsonl").read_text().splitlines()) == 2
+    assert not other.exists()
+
+
+def test_two_workers_equal_one_process(run_dirs, quick, tmp_path):
+    """Sums over examples in another order: 2^-24 relative an operation, over 10 steps; 1e-5."""
+    one = quick(
+        tmp_path / "run", epochs=2, weight_decay=0.001, corruption="partial_labels",
+        corrupt_prob=0.2,
+    )  # fmt: skip
+    two = json.loads((run_dirs[0] / "result.json").read_text())
+    assert (two["status"], two["epochs"], two["steps"]) == ("complete", 2, one["steps"])
+    assert two["train_loss"] == pytest.approx(one["train_loss"], rel=1e-5)
+    # An example on the border may fall to either side: one of 300 and one of 359.
+    assert two["train_accuracy"] == pytest.approx(one["train_accuracy"], abs=1.01 / 300)
+    assert two["test_accuracy"] == pytest.approx(one["test_accuracy"], abs=1.01 / 359)
+    weights = []
+    for run_dir in (tmp_path / "run", run_dirs[0]):
+        reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "final"))
+        names = sorted(reader.get_variable_to_shape_map())
+        kernels = [reader.get_tensor(n) for n in names if "_trainable_variables" in n]
+        assert len(kernels) == 4
+        weights.append(kernels)
+    for value, other in zip(*weights):
+        np.testing.assert_allclose(other, value, atol=1e-5)
