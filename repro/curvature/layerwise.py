@@ -6,12 +6,15 @@ gradient with respect to Z_i. Differentiated in the direction V of the weights, 
 
     (H_i V)_l = X'_i^T D_i + X_i^T D'_i,
 
-where ' is the derivative along V. A second product needs this matrix only where it meets rows,
+where ' is the derivative along V. A second product needs this matrix only where it meets rows or
+gradients,
 
     R (H_i V)_l = (R X'_i^T) D_i + (R X_i^T) D'_i,
 
 so small matrices, of rows times rows of the same example, stand for one of inputs times outputs
-(Wu, Ma, E 2018 need it for every example in every iteration).
+(Wu, Ma, E 2018 need it for every example in every iteration). What lies between two such layers,
+activations and pooling, is differentiated automatically; the products with weights, which take the
+time, are written out, none of them twice.
 """
 
 import dataclasses
@@ -25,37 +28,56 @@ from repro.curvature.weights import Point, join, split
 
 @dataclasses.dataclass(frozen=True)
 class LayerVectors:
-    """A layer's rows and the gradients of its outputs, for the b examples of a batch."""
+    """A layer's rows and the gradients of its outputs for b examples, and how they change along V.
+
+    It stands for the matrices (H_i V)_l, [fan in, fan out], of all examples.
+    """
 
     rows: tf.Tensor  # X, [b, p, fan in]; p = 1 for dense layers, else positions
-    rows_change: tf.Tensor  # X'
+    rows_change: tf.Tensor | None  # X'; None: zero, at the first layer
     gradients: tf.Tensor  # D, [b, p, fan out]
     gradients_change: tf.Tensor  # D'
 
-    def kernel_sum(self) -> tf.Tensor:
-        """Return the sum over examples of (H_i V)_l, [fan in, fan out]."""
-        return tf.einsum("bpi,bpo->io", self.rows_change, self.gradients) + tf.einsum(
-            "bpi,bpo->io", self.rows, self.gradients_change
-        )
+    def sums(self, bias: bool) -> list[tf.Tensor]:
+        """Return the sums over examples: of the kernel, [fan in, fan out], and of the bias."""
+        kernel = tf.add_n([_flat(x, d) for x, d in self._pairs()])
+        return [kernel, tf.reduce_sum(self.gradients_change, axis=[0, 1])] if bias else [kernel]
 
-    def bias_sum(self) -> tf.Tensor:
-        """Return the sum over examples of the bias's part of H_i V, [fan out]."""
-        return tf.reduce_sum(self.gradients_change, axis=[0, 1])
-
-    def through(self, rows: tf.Tensor, bias: bool) -> tf.Tensor:
-        """Return R_i (H_i V)_l for rows R [b, p, fan in], with the bias's part if there is one."""
-        positions, fan_in, fan_out = rows.shape[1], rows.shape[2], self.gradients.shape[2]
-        pairs = ((self.rows_change, self.gradients), (self.rows, self.gradients_change))
-        # With few positions the products of rows cost less than the matrices of the examples.
-        if positions * (fan_in + fan_out) < 1.5 * fan_in * fan_out:
-            meetings = [tf.matmul(rows, x, transpose_b=True) for x, _ in pairs]
-            change = tf.add_n([tf.matmul(m, d) for m, (_, d) in zip(meetings, pairs)])
-        else:
-            own = tf.add_n([tf.matmul(x, d, transpose_a=True) for x, d in pairs])
-            change = tf.matmul(rows, own)
+    def forward(self, rows: tf.Tensor, bias: bool) -> tf.Tensor:
+        """Return R_i (H_i V)_l for rows R [b, p, fan in], plus the bias's part if there is one."""
+        change = self._times(rows, self._pairs())
         if bias:
             change += tf.reduce_sum(self.gradients_change, axis=1, keepdims=True)
         return change
+
+    def backward(self, gradients: tf.Tensor) -> tf.Tensor:
+        """Return G_i (H_i V)_l^T for gradients G [b, p, fan out]."""
+        return self._times(gradients, [(d, x) for x, d in self._pairs()])
+
+    def _pairs(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        pairs = [(self.rows, self.gradients_change)]
+        return pairs if self.rows_change is None else [*pairs, (self.rows_change, self.gradients)]
+
+    def _times(self, left: tf.Tensor, pairs: list) -> tf.Tensor:
+        positions, fan_in, fan_out = self.rows.shape[1], self.rows.shape[2], self.gradients.shape[2]
+        # With few positions the products of rows cost less than the matrices of the examples.
+        if positions * (fan_in + fan_out) < 1.5 * fan_in * fan_out:
+            return tf.add_n([tf.matmul(tf.matmul(left, x, transpose_b=True), d) for x, d in pairs])
+        return tf.matmul(left, tf.add_n([tf.matmul(x, d, transpose_a=True) for x, d in pairs]))
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedDirection:
+    """One direction V of a layer's weights for all examples, with the methods of LayerVectors."""
+
+    kernel: tf.Tensor
+    bias: tf.Tensor | None
+
+    def forward(self, rows: tf.Tensor, bias: bool) -> tf.Tensor:
+        return _times(rows, self.kernel) + (self.bias if bias else 0)
+
+    def backward(self, gradients: tf.Tensor) -> tf.Tensor:
+        return _times(gradients, self.kernel, transpose=True)
 
 
 def chain(model: keras.Model, here: Point) -> list[keras.layers.Layer] | None:
@@ -95,68 +117,105 @@ def layerwise(here: Point, loss: Callable, layers: Sequence[keras.layers.Layer])
       loss: targets, outputs -> losses [b].
       layers: of `chain`.
     """
+    weighted = [layer for layer in layers if layer.weights]
+    biased = [layer.bias is not None for layer in weighted]
+    between = _between(layers)
+
+    def per_layer(tensors):
+        remaining = iter(tensors)
+        return [(next(remaining), next(remaining) if bias else None) for bias in biased]
 
     def batch_sum(vector, inputs, targets):
-        shared = dict(zip(here.names, split(vector, here.weights)))
-
-        def along_vector(layer, rows):
-            change = _times(rows, shared[layer.kernel.path])
-            return change if layer.bias is None else change + shared[layer.bias.path]
-
-        once = _layer_vectors(here, loss, layers, along_vector, inputs, targets)
-
-        def along_own_products(layer, rows):
-            return once[layer.name].through(rows, bias=layer.bias is not None)
-
-        again = _layer_vectors(here, loss, layers, along_own_products, inputs, targets)
-        return tf.stack([_total(layers, once), _total(layers, again)]), tf.shape(targets)[0]
+        weights = per_layer(here.weights)
+        inputs = tf.cast(tf.cast(inputs, layers[0].input.dtype), here.weights[0].dtype)
+        steps = [*between[:-1], lambda z: loss(targets, between[-1](z))]
+        shared = [SharedDirection(*pair) for pair in per_layer(split(vector, here.weights))]
+        once = _layer_vectors(weights, steps, inputs, shared)
+        again = _layer_vectors(weights, steps, inputs, once)
+        sums = [
+            join([part for layer, bias in zip(vectors, biased) for part in layer.sums(bias)])
+            for vectors in (once, again)
+        ]
+        return tf.stack(sums), tf.shape(targets)[0]
 
     return batch_sum
 
 
 def _layer_vectors(
-    here: Point, loss: Callable, layers: Sequence, change: Callable, inputs, targets
-) -> dict[str, LayerVectors]:
-    """Return the vectors of each layer with weights, by its name.
+    weights: Sequence, steps: Sequence[Callable], inputs: tf.Tensor, directions: Sequence
+) -> list[LayerVectors]:
+    """Return the vectors of each layer along its direction.
 
-    `change(layer, rows)` is what moving the weights changes in the layer's outputs, the rows held
-    fixed; it may differ between examples. It enters times a scalar that is zero and has slope 1, so
-    that forward mode gives the derivatives along it, of the backward pass too.
+    Args:
+      weights: kernel and bias (or None) of each layer.
+      steps: what makes the first rows of the inputs, the next rows of each layer's outputs, and the
+        losses [b] of the last outputs.
+      inputs: [b, ...].
+      directions: of each layer, shared or the examples' own.
     """
-    weights = dict(zip(here.names, here.weights))
-    zero = tf.zeros([], here.weights[0].dtype)
-    rows, outputs = {}, {}
-    with tf.autodiff.ForwardAccumulator(zero, tf.ones_like(zero)) as forward:
+    rows, rows_change, outputs = steps[0](inputs), None, []
+    seen = []
+    for (kernel, bias), direction, step in zip(weights, directions, [*steps[1:-1], None]):
+        seen.append((rows, rows_change))
+        z = _times(rows, kernel) + (0 if bias is None else bias)
+        z_change = direction.forward(rows, bias is not None)
+        if rows_change is not None:
+            z_change += _times(rows_change, kernel)
+        outputs.append((z, z_change))
+        if step:
+            with tf.autodiff.ForwardAccumulator(z, z_change) as forward:
+                rows = step(z)
+            rows_change = forward.jvp(rows, unconnected_gradients="zero")
+
+    ones = tf.ones(tf.shape(inputs)[:1], z.dtype)
+    d, d_change = _backward(steps[-1], *outputs[-1], ones, tf.zeros_like(ones))
+    found = [LayerVectors(*seen[-1], d, d_change)]
+    for number in range(len(weights) - 1, 0, -1):
+        kernel, direction = weights[number][0], directions[number]
+        g = _times(d, kernel, transpose=True)
+        g_change = _times(d_change, kernel, transpose=True) + direction.backward(d)
+        d, d_change = _backward(steps[number], *outputs[number - 1], g, g_change)
+        found.insert(0, LayerVectors(*seen[number - 1], d, d_change))
+    return found
+
+
+def _backward(step: Callable, x, x_change, g, g_change) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the product of gradients g with the derivative of a step at x, and how it changes."""
+    with tf.autodiff.ForwardAccumulator([x, g], [x_change, g_change]) as forward:
         with tf.GradientTape() as tape:
-            x = tf.cast(tf.cast(inputs, layers[0].input.dtype), zero.dtype)
             tape.watch(x)
-            for layer in layers:
-                if not layer.weights:
-                    x = layer(x, training=False) if layer._call_has_training_arg else layer(x)
-                    continue
-                rows[layer.name], grid = _rows(layer, x)
-                z = _times(rows[layer.name], weights[layer.kernel.path])
-                if layer.bias is not None:
-                    z += weights[layer.bias.path]
-                z += zero * change(layer, rows[layer.name])
-                outputs[layer.name] = z
-                x = layer.activation(tf.reshape(z, [-1, *grid, z.shape[-1]]))
-            losses = loss(targets, x)
-        gradients = tape.gradient(losses, outputs, unconnected_gradients="zero")
-
-        def slope(tensor):
-            return forward.jvp(tensor, unconnected_gradients="zero")
-
-        return {
-            name: LayerVectors(x, slope(x), gradients[name], slope(gradients[name]))
-            for name, x in rows.items()
-        }
+            y = step(x)
+        back = tape.gradient(y, x, g, unconnected_gradients="zero")
+    return back, forward.jvp(back, unconnected_gradients="zero")
 
 
-def _rows(layer: keras.layers.Layer, x: tf.Tensor) -> tuple[tf.Tensor, tuple[int, ...]]:
-    """Return a layer's inputs as rows [b, p, fan in], and the grid its p positions lie on."""
+def _between(layers: Sequence[keras.layers.Layer]) -> list[Callable]:
+    """Return the functions to the first layer with weights, between two, and from the last."""
+
+    def function(before, others, after):
+        def step(x):
+            if before is not None:
+                x = before.activation(tf.reshape(x, [-1, *before.output.shape[1:]]))
+            for other in others:
+                x = other(x)
+            return x if after is None else _rows(after, x)
+
+        return step
+
+    functions, before, others = [], None, []
+    for layer in layers:
+        if layer.weights:
+            functions.append(function(before, others, layer))
+            before, others = layer, []
+        else:
+            others.append(layer)
+    return [*functions, function(before, others, None)]
+
+
+def _rows(layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
+    """Return a layer's inputs as rows [b, p, fan in]."""
     if isinstance(layer, keras.layers.Dense):
-        return x[:, None, :], ()
+        return x[:, None, :]
     (height, width), (down, right) = layer.kernel_size, layer.strides
     _, grid_height, grid_width, _ = layer.output.shape
     padding = [(0, 0), (0, 0)]
@@ -176,23 +235,18 @@ def _rows(layer: keras.layers.Layer, x: tf.Tensor) -> tuple[tf.Tensor, tuple[int
         x[:, i : i + tall : down, j : j + wide : right] for i in range(height) for j in range(width)
     ]
     patches = tf.concat(shifted, axis=-1)
-    rows = tf.reshape(patches, [-1, grid_height * grid_width, patches.shape[-1]])
-    return rows, (grid_height, grid_width)
+    return tf.reshape(patches, [-1, grid_height * grid_width, patches.shape[-1]])
 
 
-def _times(rows: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Return rows [b, p, fan in] times a kernel whose last axis is the fan out."""
+def _times(rows: tf.Tensor, kernel: tf.Tensor, transpose: bool = False) -> tf.Tensor:
+    """Return rows [b, p, fan in] times a kernel [..., fan out], or with it transposed."""
     flat = tf.reshape(rows, [-1, rows.shape[2]])
-    product = tf.matmul(flat, tf.reshape(kernel, [rows.shape[2], -1]))
+    kernel = tf.reshape(kernel, [-1, kernel.shape[-1]])
+    product = tf.matmul(flat, kernel, transpose_b=transpose)
     return tf.reshape(product, [-1, rows.shape[1], product.shape[1]])
 
 
-def _total(layers: Sequence, vectors: dict[str, LayerVectors]) -> tf.Tensor:
-    """Return sums over examples as one flat vector, in the order of the model's weights."""
-    parts = []
-    for layer in layers:
-        if layer.weights:
-            parts.append(vectors[layer.name].kernel_sum())
-            if layer.bias is not None:
-                parts.append(vectors[layer.name].bias_sum())
-    return join(parts)
+def _flat(rows: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    """Return the sum over examples and positions of row times gradient, [fan in, fan out]."""
+    left, right = (tf.reshape(x, [-1, x.shape[2]]) for x in (rows, gradients))
+    return tf.matmul(left, right, transpose_a=True)
