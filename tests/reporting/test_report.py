@@ -1,0 +1,48 @@
+"""The report and the README say what the reference results say."""
+
+from pathlib import Path
+
+import pytest
+
+from repro.reporting import report, tables
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "outputs" / "reference" / "figures"
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return report.read(REFERENCE)
+
+
+def test_page_is_self_contained(drawn):
+    page = report.build(drawn)
+    assert page.count("<section") == len(drawn)
+    assert "src=\"http" not in page and page.count("data:image/png;base64,") >= 1
+    for _, record in drawn:
+        for claim in record["claims"]:
+            assert f"<td>{claim['id']}</td>" in page
+
+
+def test_readme_holds_the_verdicts_of_the_reference_results(drawn):
+    assert report.summary(drawn) in (ROOT / "README.md").read_text()
+
+
+def test_pictures_of_the_readme_exist():
+    text = (ROOT / "README.md").read_text()
+    pictures = [part.split(")")[0] for part in text.split("](")[1:] if ".png)" in part]
+    assert pictures and all((ROOT / picture).exists() for picture in pictures)
+
+
+def test_nothing_drawn_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run tools/reproduce first"):
+        report.read(tmp_path)
+
+
+def test_tables_in_markdown_latex_and_html():
+    table = tables.Table(["a", "b"], [["1 %", "2 ± 3"], ["<x>", "–"]], "a note")
+    text = tables.markdown(table, "Title")
+    assert "| 1 % | 2 ± 3 |" in text and text.endswith("a note\n")
+    assert r"1 \% & 2 $\pm$ 3 \\" in tables.latex(table, "Title")
+    html = report.markdown_table_as_html(text)
+    assert html.count("<tr>") == 3 and "<td>&lt;x&gt;</td>" in html
