@@ -4,6 +4,7 @@
     a = curvature.sharpness(model, loss, (images, labels))
     s = curvature.nonuniformity(model, loss, (images, labels))
     top = curvature.top_eigenvalues(model, loss, dataset, k=5)
+    matrix = curvature.dense(curvature.hessian(small_model, loss, dataset))
 
 `loss(targets, outputs)` returns the losses [b] of the examples of a batch, `dataset` is a pair of
 arrays or a batched tf.data.Dataset of pairs. See `hvp.hessian` for the options all have.
@@ -16,7 +17,7 @@ from repro.curvature import eigen as _eigen
 from repro.curvature import traces as _traces
 from repro.curvature.density import SpectralDensity
 from repro.curvature.eigen import Eigenpairs
-from repro.curvature.hvp import Data, ExampleLoss, Operator, gauss_newton, hessian
+from repro.curvature.hvp import Data, ExampleLoss, Operator, dense, gauss_newton, hessian
 from repro.curvature.stability import Measure, nonuniformity, sharpness, theorem_1
 from repro.curvature.traces import TraceEstimate
 
@@ -25,9 +26,9 @@ EIGEN_METHODS = ("lanczos", "power")
 TRACE_METHODS = {"hutchinson": _traces.hutchinson, "hutch++": _traces.hutch_plus_plus}
 
 __all__ = [
-    "Eigenpairs", "Measure", "Operator", "SpectralDensity", "TraceEstimate", "gauss_newton",
-    "hessian", "nonuniformity", "sharpness", "spectral_density", "theorem_1", "top_eigenvalues",
-    "trace",
+    "Eigenpairs", "Measure", "Operator", "SpectralDensity", "TraceEstimate", "dense",
+    "gauss_newton", "hessian", "nonuniformity", "sharpness", "spectral_density", "theorem_1",
+    "top_eigenvalues", "trace",
 ]  # fmt: skip
 
 

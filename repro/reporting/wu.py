@@ -20,6 +20,8 @@ from repro.reporting.wu_measures import (
     mean,
     plain,
     s,
+    solutions,
+    test_accuracy,
     trained,
 )
 
@@ -48,10 +50,14 @@ def toy(runs: Sequence[Run]) -> plt.Figure:
 
 
 def batch_size(runs: Sequence[Run]) -> plt.Figure:
-    """Sharpness and non-uniformity against the batch size, a curve for each learning rate."""
-    figure, both = plt.subplots(1, 2, figsize=(6.75, 2.6))
-    for axes, value, label in zip(both, (a, s), ("sharpness a", "non-uniformity s")):
-        for number, (eta, rows) in enumerate(grouped(plain(runs), "learning_rate").items()):
+    """Sharpness, non-uniformity and test accuracy against the batch size, by learning rate.
+
+    The largest batch is all examples: GD, to the right of SGD.
+    """
+    figure, three = plt.subplots(1, 3, figsize=(6.75, 2.4))
+    values = {"sharpness a": a, "non-uniformity s": s, "test accuracy": test_accuracy}
+    for axes, (label, value) in zip(three, values.items()):
+        for number, (eta, rows) in enumerate(grouped(solutions(runs), "learning_rate").items()):
             groups = grouped(rows, "batch_size")
             means = [mean(group, value) for group in groups.values()]
             axes.errorbar(
@@ -60,9 +66,11 @@ def batch_size(runs: Sequence[Run]) -> plt.Figure:
             )  # fmt: skip
             if value is a:
                 axes.axhline(2 / eta, color=f"C{number}", ls=":", lw=0.8)
-        axes.set(xscale="log", yscale="log", xlabel="batch size B", ylabel=label)
-    both[0].set_title("dotted: 2 / η")
-    both[0].legend()
+        axes.set(xscale="log", xlabel="batch size B", ylabel=label)
+        if value is not test_accuracy:
+            axes.set_yscale("log")
+    three[0].set_title("dotted: 2 / η")
+    three[2].legend()
     return figure
 
 
@@ -85,7 +93,7 @@ def diagram(runs: Sequence[Run]) -> plt.Figure:
 def proportional(runs: Sequence[Run]) -> plt.Figure:
     """Non-uniformity against sharpness over all networks, with the fitted power."""
     figure, axes = plt.subplots(figsize=(4.2, 3))
-    chosen = [run for run in plain(runs) if run.result["fitted"]]
+    chosen = solutions(runs)
     for eta, rows in grouped(chosen, "learning_rate").items():
         axes.scatter([a(r) for r in rows], [s(r) for r in rows], s=10, label=f"η = {eta:g}")
     if len(chosen) > 2:
@@ -125,7 +133,7 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
 def by_setting(runs: Sequence[Run], setting: str, label: str) -> plt.Figure:
     """Sharpness, non-uniformity and test accuracy of GD solutions against a setting."""
     figure, three = plt.subplots(1, 3, figsize=(6.75, 2.3))
-    values = (a, s, lambda run: run.result["test_accuracy"])
+    values = (a, s, test_accuracy)
     names = ("sharpness a", "non-uniformity s", "test accuracy")
     chosen = trained(runs)
     for axes, value, name in zip(three, values, names):

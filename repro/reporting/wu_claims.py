@@ -24,9 +24,10 @@ from repro.reporting.wu_measures import (
     exponent,
     grouped,
     is_gd,
+    is_solution,
     mean,
-    plain,
     s,
+    solutions,
     trained,
 )
 
@@ -63,7 +64,7 @@ def p2(runs):
 
 def p3(runs):
     chosen = [
-        run for run in plain(runs) if is_gd(run)
+        run for run in solutions(runs) if is_gd(run)
         and (run.settings["dataset"], run.settings["learning_rate"]) != ("fashion_mnist", 0.01)
     ]  # fmt: skip
     if not chosen:
@@ -79,7 +80,7 @@ def p3(runs):
 
 
 def p4(runs):
-    chosen = plain(runs, dataset="fashion_mnist", learning_rate=0.01)
+    chosen = solutions(runs, dataset="fashion_mnist", learning_rate=0.01)
     chosen = [run for run in chosen if is_gd(run)]
     if not chosen:
         return None
@@ -101,7 +102,7 @@ def p5(runs):
 
 
 def p6(runs):
-    chosen = [run for run in trained(runs, momentum=0.0) if run.result["fitted"]]
+    chosen = [run for run in trained(runs, momentum=0.0) if is_solution(run)]
     if not chosen:
         return None
     margins = [run.result["sharpness_margin"] for run in chosen]
@@ -118,7 +119,7 @@ def s2(runs):
 
 
 def p8(runs):
-    chosen = plain(runs, dataset="fashion_mnist", learning_rate=0.5)
+    chosen = solutions(runs, dataset="fashion_mnist", learning_rate=0.5)
     groups = grouped(chosen, "batch_size")
     if not {*SMALL_BATCHES, 1000} <= set(groups):
         return None
@@ -128,7 +129,7 @@ def p8(runs):
 
 
 def p9(runs):
-    chosen = plain(runs, dataset="fashion_mnist")
+    chosen = solutions(runs, dataset="fashion_mnist")
     table = {
         eta: {batch: mean(group, a)[0] for batch, group in grouped(rows, "batch_size").items()}
         for eta, rows in grouped(chosen, "learning_rate").items()
@@ -149,7 +150,7 @@ def p9(runs):
 
 
 def p10(runs):
-    chosen = [run for run in plain(runs, dataset="fashion_mnist") if run.result["fitted"]]
+    chosen = solutions(runs, dataset="fashion_mnist")
     if len({run.settings["learning_rate"] for run in chosen}) < 3:
         return None
     power, correlation = exponent(chosen)
@@ -158,8 +159,10 @@ def p10(runs):
 
 
 def _below_bound(runs: Sequence[Run], slack: float) -> Finding | None:
-    chosen = [run for run in plain(runs) if run.settings["batch_size"] in SMALL_BATCHES]
-    chosen = [run for run in chosen if run.result["fitted"] and not is_gd(run)]
+    chosen = [
+        run for run in solutions(runs)
+        if run.settings["batch_size"] in SMALL_BATCHES and not is_gd(run)
+    ]  # fmt: skip
     if not chosen:
         return None
     shares = [s(run) / bound(run) for run in chosen]

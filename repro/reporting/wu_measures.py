@@ -33,6 +33,17 @@ def plain(runs: Iterable[Run], **settings) -> list[Run]:
     return trained(runs, momentum=0.0, wrong_examples=0, **settings)
 
 
+def solutions(runs: Iterable[Run], **settings) -> list[Run]:
+    """Return `plain` runs that met the stopping rule, or had none and fit 99 % of the examples."""
+    return [run for run in plain(runs, **settings) if is_solution(run)]
+
+
+def is_solution(run: Run) -> bool:
+    """Whether a run ended at a global minimum, as far as its protocol can say."""
+    unlimited = run.settings["stop_loss"] == 0
+    return run.result["fitted"] or (unlimited and run.result["train_accuracy"] >= 0.99)
+
+
 def is_gd(run: Run) -> bool:
     """Whether a run took all examples at every step."""
     return run.settings["batch_size"] == run.result["train_examples"]
@@ -46,6 +57,11 @@ def a(run: Run) -> float:
 def s(run: Run) -> float:
     """Return the non-uniformity."""
     return run.result["nonuniformity"]["value"]
+
+
+def test_accuracy(run: Run) -> float:
+    """Return the share of the test images that are classified rightly."""
+    return run.result["test_accuracy"]
 
 
 def bound(run: Run) -> float:

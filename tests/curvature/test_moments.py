@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 from problems import example_hessians, softmax_loss, squared_error
 
-from repro import curvature
+from repro import curvature, models
 from repro.curvature import moments, stability
 
 # Differences of gradients are good to 1e-9 here; eigenvalues inherit that.
@@ -115,3 +115,18 @@ def test_bad_input(smooth):
         curvature.nonuniformity(model, squared_error, (x, y), training=True)
     with pytest.raises(ValueError, match="unknown method 'fast'; choose from auto"):
         curvature.nonuniformity(model, squared_error, (x, y), method="fast")
+
+
+def test_layerwise_products_of_vgg_small(float64, rng):
+    """The paper's convolutional network, layer by layer and example by example."""
+    keras.utils.set_random_seed(4)
+    model = models.build("vgg_small", (32, 32, 3), 2)
+    data = rng.random((3, 32, 32, 3)), np.eye(2)[[0, 1, 1]]
+    vector = rng.standard_normal(71_410)
+    layerwise, per_example = (
+        moments.moments(model, squared_error, data, method=method).both(vector)
+        for method in ("layerwise", "per_example")
+    )
+    # Two orders of summing a few thousand float64 terms.
+    scale = np.abs(per_example).max(axis=1, keepdims=True)
+    np.testing.assert_allclose(layerwise / scale, per_example / scale, rtol=0, atol=1e-12)
