@@ -9,8 +9,8 @@ from repro.reporting.results import select
 from repro.reporting.wu_claims import p2
 from repro.reporting.wu_measures import SEED_001, a, grouped, is_gd, mean, plain, s, trained
 
-# Published after GD at 0.1: (eta over 0.1, is GD) -> a at most, in units of the start's edge 2 / 0.1.
-# 3 % is left for noise.
+# Published after GD at 0.1: (eta over 0.1, is GD) -> a at most, over the start's edge 2 / 0.1; 3 %
+# are left for noise.
 ESCAPES = {(1, False): 8 / 20, (3, True): 1.03 / 3, (5, True): 1.03 / 5}
 
 
@@ -27,8 +27,8 @@ def p11(runs):
         outcomes += [a(run) <= limit * 2 / start, spike >= 100]
         measured.append(
             f"from GD at {start:g} to ({eta:g}, {run.settings['batch_size']}): "
-            f"a {first['curvature/sharpness']:.2f} to {a(run):.2f}, at most {2 * limit / start:.2f} "
-            f"expected; loss times {spike:.0f} within 80 steps"
+            f"a {first['curvature/sharpness']:.2f} to {a(run):.2f}, expected at most "
+            f"{2 * limit / start:.2f}; loss times {spike:.0f} within 80 steps"
         )
     if not chosen:
         return None
