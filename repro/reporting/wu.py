@@ -44,8 +44,8 @@ def toy(runs: Sequence[Run]) -> plt.Figure:
         rate = run.settings["learning_rate"]
     right.plot([], [], color="C3", label=f"SGD, η = {rate:g}")
     right.plot([], [], color="C0", label=f"GD, η = {rate:g}")
-    right.set(xlabel="step", ylabel="x", ylim=(-1.6, 1.6))
-    right.legend(loc="lower right")
+    right.set(xlabel="step", ylabel="x", ylim=(-0.5, 1.6))
+    right.legend(loc="center right")
     return figure
 
 
