@@ -87,12 +87,12 @@ def run(
     """
     import numpy as np
 
-    from repro.critical import adam, census, certificates, family, loss, slides
+    from repro.critical import adam, census, family, loss, proofs, slides
     from repro.training import snapshots
 
     net = teachers.get(teacher)
     given = loss.problem(teachers.half_grid(), net.weights, net.signs)
-    exact = certificates.exact(teachers.half_grid(), net.incoming, net.outgoing)
+    exact = proofs.exact(teachers.half_grid(), net.incoming, net.outgoing)
     named = (net.name, net.weights, net.signs)
     place = run_directory.path / "checkpoints"
     state = snapshots.load(place)
@@ -278,7 +278,7 @@ def verify(file: str) -> int:
     Raises:
       ValueError: the file is missing or no JSON, or a certificate does not prove its claim.
     """
-    from repro.critical import certificates
+    from repro.critical import certificates, proofs
 
     try:
         content = json.loads(Path(file).read_text())
@@ -291,7 +291,7 @@ def verify(file: str) -> int:
         if not isinstance(certificate, dict):
             raise ValueError(f"{name} in {file} is no certificate")
         net = teachers.get(certificate.get("teacher", ""))
-        exact = certificates.exact(teachers.half_grid(), net.incoming, net.outgoing)
+        exact = proofs.exact(teachers.half_grid(), net.incoming, net.outgoing)
         try:
             certificates.verify(certificate, exact)
         except certificates.InvalidCertificate as error:

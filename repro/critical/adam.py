@@ -58,7 +58,7 @@ def train(
       students and moments in the given precision; going on from them equals not having stopped.
     """
     theta, moments = theta.astype(precision), moments.astype(precision)
-    loop = _compiled(_Key(given), precision)
+    loop = _compiled(given, precision)
 
     def advance(first: int) -> tuple[np.ndarray, np.ndarray]:
         block = slice(first, first + BLOCK)
@@ -70,21 +70,8 @@ def train(
     return np.concatenate([b[0] for b in blocks]), np.concatenate([b[1] for b in blocks], axis=1)
 
 
-class _Key:
-    """A problem by identity, so that a compiled loop is found again."""
-
-    def __init__(self, given: Problem):
-        self.given = given
-
-    def __eq__(self, other):
-        return self.given is other.given
-
-    def __hash__(self):
-        return id(self.given)
-
-
 @functools.lru_cache(maxsize=8)
-def _compiled(key: _Key, precision: str):
+def _compiled(given: Problem, precision: str):
     dtype = tf.dtypes.as_dtype(precision)
 
     @tf.function(jit_compile=True, reduce_retracing=False)
@@ -92,7 +79,7 @@ def _compiled(key: _Key, precision: str):
         mean, square = moments[0], moments[1]
         # float64 even for float32 students: 0.999 ** 1e5 underflows gracefully, the steps do not
         for step in tf.range(start + 1, start + steps + 1):
-            _, gradient = loss_and_gradient(theta, key.given)
+            _, gradient = loss_and_gradient(theta, given)
             mean = BETA_1 * mean + (1 - BETA_1) * gradient
             square = BETA_2 * square + (1 - BETA_2) * gradient**2
             taken = tf.cast(step, tf.float64)

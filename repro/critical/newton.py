@@ -5,7 +5,6 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from repro.critical.adam import _Key
 from repro.critical.loss import Problem, loss_gradient_hessian
 
 GRADIENT_TOLERANCE = 1e-12  # infinity norm at which a student has converged
@@ -28,14 +27,14 @@ def evaluate(
         # powers of two, so that few shapes are compiled; the copies are cut off again
         padded = 1 << (len(block) - 1).bit_length()
         filled = np.concatenate([block, np.repeat(block[-1:], padded - len(block), axis=0)])
-        done = _compiled(_Key(given))(tf.constant(filled))
+        done = _compiled(given)(tf.constant(filled))
         results.append([part.numpy()[: len(block)] for part in done])
     return tuple(np.concatenate(parts) for parts in zip(*results))
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(key: _Key):
-    return tf.function(lambda theta: loss_gradient_hessian(theta, key.given), jit_compile=True)
+def _compiled(given: Problem):
+    return tf.function(lambda theta: loss_gradient_hessian(theta, given), jit_compile=True)
 
 
 def converged(
