@@ -83,11 +83,11 @@ def run(
 
     Arguments are the flags of the same names; `run_directory` is a training.runs.RunDirectory.
     """
-    from repro.critical import adam, exactness, family, loss, pieces
+    from repro.critical import adam, exactness, family, pieces
     from repro.training import snapshots
 
     net = teachers.get(teacher)
-    given = loss.problem(teachers.half_grid(), net.weights, net.signs)
+    given = _problem(net)
     draw = functools.partial(adam.INITIALIZERS[init], seed, num_students)
     options = {"steps": adam_steps, "learning_rate": learning_rate, "precision": adam_precision}
     keep = _keeper(run_directory, given, checkpoint_every)
@@ -172,6 +172,14 @@ def _write(run_directory, result: dict, arrays: dict, proofs: dict | None) -> di
 
 def _named(net: teachers.Teacher) -> tuple:
     return net.name, net.weights, net.signs
+
+
+@functools.cache  # one object, so that what is compiled for it is found again
+def _problem(net: teachers.Teacher):
+    """Return the problem the teacher sets on half the grid."""
+    from repro.critical import loss
+
+    return loss.problem(teachers.half_grid(), net.weights, net.signs)
 
 
 @functools.cache
