@@ -27,14 +27,15 @@ def evaluate(
         # powers of two, so that few shapes are compiled; the copies are cut off again
         padded = 1 << (len(block) - 1).bit_length()
         filled = np.concatenate([block, np.repeat(block[-1:], padded - len(block), axis=0)])
-        done = _compiled(given)(tf.constant(filled))
+        done = _compiled(given, filled.shape)(tf.constant(filled))
         results.append([part.numpy()[: len(block)] for part in done])
     return tuple(np.concatenate(parts) for parts in zip(*results))
 
 
-@functools.lru_cache(maxsize=8)
-def _compiled(given: Problem):
-    return tf.function(lambda theta: loss_gradient_hessian(theta, given), jit_compile=True)
+@functools.lru_cache(maxsize=256)
+def _compiled(given: Problem, shape: tuple[int, ...]):
+    function = tf.function(lambda theta: loss_gradient_hessian(theta, given), jit_compile=True)
+    return function.get_concrete_function(tf.TensorSpec(shape, tf.float64))
 
 
 def converged(

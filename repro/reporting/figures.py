@@ -13,6 +13,10 @@ import matplotlib.pyplot as plt
 from repro.reporting import (
     stoican,
     stoican_claims,
+    stoican_graph,
+    stoican_graph_claims,
+    stoican_slides_claims,
+    stoican_tables,
     tables,
     zhang,
     zhang_claims,
@@ -29,10 +33,15 @@ CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
         for room in (zhang_claims, zhang_noise_claims, zhang_regularizer_claims)
         for claim in room.CLAIMS
     },
-    "stoican": {claim.id: claim for claim in stoican_claims.CLAIMS},
+    "stoican": {
+        claim.id: claim
+        for room in (stoican_claims, stoican_slides_claims, stoican_graph_claims)
+        for claim in room.CLAIMS
+    },
 }
-FIGURES = {**zhang.FIGURES, **stoican.FIGURES}  # name -> function(runs) -> matplotlib Figure
-TABLES = {**zhang_tables.TABLES, **stoican.TABLES}  # name -> function(runs) -> tables.Table
+# name -> function(runs) -> matplotlib Figure, or tables.Table
+FIGURES = {**zhang.FIGURES, **stoican.FIGURES, **stoican_graph.FIGURES}
+TABLES = {**zhang_tables.TABLES, **stoican_tables.TABLES}
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
