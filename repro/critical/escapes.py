@@ -7,10 +7,11 @@ import numpy as np
 
 from repro.critical import newton
 from repro.critical.loss import Problem
-from repro.critical.perturb import direction
+from repro.critical.perturb import direction, slsqp
 
 EPSILONS = np.logspace(-8, 0, 17)
 ITERATIONS = 300  # of damped Newton after a perturbation
+SLIDES_FTOL, SLIDES_DRAWS = 1e-6, 4  # the slides' plot: SLSQP with scipy's default tolerance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,18 +58,24 @@ def compare(
 
     Returns:
       arrays `transition_epsilon` [E]; `transition_name`, `transition_class` and `transition_basin`
-      [P]; `transition_share` [P, E] of draws that escaped; `transition_loss` [P, E, draws].
+      [P]; `transition_share` [P, E] of draws that escaped; `transition_loss` [P, E, draws]; and
+      `transition_slides_loss` [P, E, SLIDES_DRAWS], after SLSQP from the first draws instead.
     """
     loss = np.empty((len(examples), len(EPSILONS), draws))
+    slides = np.empty((len(examples), len(EPSILONS), SLIDES_DRAWS))
     start = np.empty(len(examples))
     for width in sorted({example.student.shape[1] for example in examples}):
         chosen = [p for p, example in enumerate(examples) if example.student.shape[1] == width]
         students = np.stack([examples[p].student for p in chosen])
         start[chosen], _, _ = newton.evaluate(students, given)
-        moved = np.concatenate([_perturbed(examples[p].student, draws, seed + p) for p in chosen])
-        damping = np.full(len(moved), newton.DAMPING_START)
-        end, _ = newton.descend(moved, damping, given, ITERATIONS)
-        loss[chosen] = newton.evaluate(end, given)[0].reshape(len(chosen), len(EPSILONS), draws)
+        moved = np.stack([_perturbed(examples[p].student, draws, seed + p) for p in chosen])
+        rows = moved.reshape(-1, 3, width)
+        end, _ = newton.descend(rows, np.full(len(rows), newton.DAMPING_START), given, ITERATIONS)
+        loss[chosen] = newton.evaluate(end, given)[0].reshape(moved.shape[:3])
+        slides[chosen] = [
+            [[slsqp(student, given, SLIDES_FTOL).loss for student in some[:SLIDES_DRAWS]]
+             for some in of_point] for of_point in moved
+        ]  # fmt: skip
     stayed = np.maximum(1e-6 * start, 1e-20)[:, None, None]
     escaped = np.abs(loss - start[:, None, None]) > stayed
     return {
@@ -78,12 +85,13 @@ def compare(
         "transition_basin": np.array([example.basin for example in examples]),
         "transition_share": escaped.mean(axis=2),
         "transition_loss": loss,
+        "transition_slides_loss": slides,
     }
 
 
 def _perturbed(student: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """Return `draws` students for each of EPSILONS, in that order, [E * draws, 3, m]."""
-    return np.stack([
-        student + epsilon * direction(seed, draw, row, student.shape)
-        for row, epsilon in enumerate(EPSILONS) for draw in range(draws)
+    """Return `draws` students for each of EPSILONS, [E, draws, 3, m]."""
+    return np.array([
+        [student + epsilon * direction(seed, draw, row, student.shape) for draw in range(draws)]
+        for row, epsilon in enumerate(EPSILONS)
     ])  # fmt: skip

@@ -74,14 +74,17 @@ def descents(
     teacher: tuple[str, np.ndarray, np.ndarray],
     seed: int,
 ) -> list[dict]:
-    """Step off the saddles among children in random directions and descend.
+    """Step off the saddles of level 1 among children in random directions and descend.
 
     Returns:
       edges to where that ends: a certified minimum, or a class such as `m5/global` or `m5/channel`.
     """
     counts: dict[tuple[str, str], int] = {}
     for width, points in minima.items():
-        saddles = [c for c in children if c.node["index"] and c.node["width"] == width]
+        saddles = [
+            child for child in children
+            if child.node["index"] and child.node["level"] == 1 and child.node["width"] == width
+        ]  # fmt: skip
         if not saddles:
             continue
         pushed = np.stack([

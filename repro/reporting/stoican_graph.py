@@ -16,13 +16,15 @@ def channels(runs: Sequence[Run]) -> plt.Figure:
     figure, (fall, top, exponents) = plt.subplots(1, 3, figsize=(6.75, 2.5))
     jumps = [jump for run in runs for jump in channel_jumps(run)]
     for gap, loss, largest in jumps:
-        colour = "C1" if _slope(gap, largest) > STEEP else "C5"
+        colour = "C5" if _slope(gap, largest) < STEEP else "C1"
         fall.plot(gap[:-1], -np.diff(loss), color=colour, lw=0.4, alpha=0.4)
         top.plot(gap, largest, color=colour, lw=0.4, alpha=0.4)
     gaps, losses, largest = (np.array(column) for column in zip(*jumps))
-    _guide(fall, gaps[:, 0], -np.diff(losses)[:, 0], 2, r"$\epsilon^2$")
-    _guide(top, gaps[:, 0], largest[:, 0], -2, r"$\epsilon^{-2}$")
-    _guide(top, gaps[:, 0], largest[:, 0], -4, r"$\epsilon^{-4}$", "k:")
+    steep = np.array([_slope(gap, values) < STEEP for gap, values in zip(gaps, largest)])
+    _guide(fall, gaps[:, 0], -np.diff(losses)[:, 0], 2, "--")
+    _guide(top, gaps[~steep, 0], largest[~steep, 0], -2, "--")
+    if steep.any():
+        _guide(top, gaps[steep, 0], largest[steep, 0], -4, ":")
     fall.set(xscale="log", yscale="log", xlabel=r"distance $\epsilon$",
              ylabel="fall of the loss by a jump")  # fmt: skip
     top.set(xscale="log", yscale="log", xlabel=r"distance $\epsilon$",
@@ -68,27 +70,29 @@ def eigenvalue_exponent(gap: np.ndarray, top: np.ndarray) -> float:
 
 
 def transition(runs: Sequence[Run]) -> plt.Figure:
-    """Share escaped and final loss after a perturbation and second-order convergence, per class.
+    """The slides' plot of the loss over epsilon; then, with second-order convergence, the share
+    that escapes and the final loss, one curve per point.
 
     Ticks at the top: radii within which the loss is certified to be convex.
     """
-    figure, (share, loss) = plt.subplots(1, 2, figsize=(6.75, 2.6))
+    figure, (slides, share, loss) = plt.subplots(1, 3, figsize=(6.75, 2.7))
     arrays, seen = runs[0].arrays(), set()
     epsilon = arrays["transition_epsilon"]
     for row, kind in enumerate(map(str, arrays["transition_class"])):
         style = {"color": COLOURS[kind], "label": None if kind in seen else kind, "alpha": 0.8}
         seen.add(kind)
         share.plot(epsilon, arrays["transition_share"][row], **style)
-        final = np.median(arrays["transition_loss"][row], axis=1)
-        loss.plot(epsilon, np.maximum(final, FLOOR), **style)
+        for axes, name in ((slides, "transition_slides_loss"), (loss, "transition_loss")):
+            axes.plot(epsilon, np.maximum(np.median(arrays[name][row], axis=1), FLOOR), **style)
         if np.isfinite(arrays["transition_basin"][row]):
             share.plot(arrays["transition_basin"][row], 1.04, "|", color=COLOURS[kind], ms=8,
                        clip_on=False)  # fmt: skip
-    share.set(xscale="log", xlabel="length of the perturbation", ylabel="share that escapes",
-              ylim=(-0.03, 1.08))  # fmt: skip
-    loss.set(xscale="log", yscale="log", xlabel="length of the perturbation",
-             ylabel="median final loss")  # fmt: skip
-    share.legend(loc="center left", bbox_to_anchor=(0, 0.6))
+    share.set(xscale="log", xlabel=r"length $\epsilon$", ylim=(-0.03, 1.08),
+              title="share that escapes")  # fmt: skip
+    for axes, title in ((slides, "loss after SLSQP, ftol 1e-6"), (loss, "loss after Newton")):
+        axes.set(xscale="log", yscale="log", xlabel=r"length $\epsilon$", title=title)
+    handles = share.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(seen))
     return figure
 
 
@@ -159,10 +163,11 @@ def _slope(gap: np.ndarray, values: np.ndarray) -> float:
     return float(np.polyfit(np.log(gap), np.log(values), 1)[0])
 
 
-def _guide(axes, x, y, exponent: float, label: str, style: str = "k--") -> None:
-    """Draw a power law through the median of points, over their range."""
+def _guide(axes, x, y, exponent: int, style: str) -> None:
+    """Draw a power law a little above points, over their range."""
     ends = np.quantile(x, [0.05, 0.95])
-    axes.plot(ends, np.median(y) * (ends / np.median(x)) ** exponent, style, label=label)
+    law = 8 * np.median(y) * (ends / np.median(x)) ** exponent
+    axes.plot(ends, law, color="k", ls=style, label=rf"$\epsilon^{{{exponent}}}$")
 
 
 FIGURES = {
