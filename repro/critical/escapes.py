@@ -70,14 +70,13 @@ def compare(
         start[chosen], _, _ = newton.evaluate(students, given)
         moved = np.stack([_perturbed(examples[p].student, draws, seed + p) for p in chosen])
         rows = moved.reshape(-1, 3, width)
-        end, _ = newton.descend(rows, np.full(len(rows), newton.DAMPING_START), given, ITERATIONS)
+        end = _descend(rows, np.repeat(start[chosen], len(rows) // len(chosen)), given)
         loss[chosen] = newton.evaluate(end, given)[0].reshape(moved.shape[:3])
         slides[chosen] = [
             [[slsqp(student, given, SLIDES_FTOL).loss for student in some[:SLIDES_DRAWS]]
              for some in of_point] for of_point in moved
         ]  # fmt: skip
-    stayed = np.maximum(1e-6 * start, 1e-20)[:, None, None]
-    escaped = np.abs(loss - start[:, None, None]) > stayed
+    escaped = ~_same(loss, start[:, None, None])
     return {
         "transition_epsilon": EPSILONS,
         "transition_name": np.array([example.name for example in examples]),
@@ -87,6 +86,19 @@ def compare(
         "transition_loss": loss,
         "transition_slides_loss": slides,
     }
+
+
+def _same(loss: np.ndarray, level: np.ndarray) -> np.ndarray:
+    return np.abs(loss - level) <= np.maximum(1e-6 * level, 1e-20)
+
+
+def _descend(theta: np.ndarray, level: np.ndarray, given: Problem) -> np.ndarray:
+    """Descend to second-order convergence; the loss of the point that was perturbed is `level`."""
+    theta, _ = newton.descend(theta, np.full(len(theta), newton.DAMPING_START), given, ITERATIONS)
+    near = _same(newton.evaluate(theta, given)[0], level)
+    if near.any():
+        theta[near] = newton.leave(theta[near], given, level[near])
+    return newton.descend(theta, np.full(len(theta), newton.DAMPING_START), given, ITERATIONS)[0]
 
 
 def _perturbed(student: np.ndarray, draws: int, seed: int) -> np.ndarray:

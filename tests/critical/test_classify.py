@@ -1,5 +1,7 @@
 """Every class on a point built to belong to it."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -115,3 +117,39 @@ def test_split_spectrum_says_nothing_at_zero():
     assert split_spectrum(np.eye(2), np.array([1.0, 0.0]), 1e-10) is None
     assert split_spectrum(-np.eye(2), np.array([1.5, -0.5]), 1e-10).negative == 0
     assert split_spectrum(-np.eye(2), np.array([0.5, 0.5]), 1e-10).negative == 2
+
+
+@pytest.mark.parametrize("k, step", [(2, 1e-3), (3, 5e-3), (4, 1e-2)])
+def test_groups_that_cancel_to_order_k(k, step, given, alternating):
+    """Weights that extrapolate to the teacher's neuron: k near-copies, loss ~ step^(2k).
+
+    Neurons at w + j step e, j = 1..k, with Lagrange's weights for j = 0, reproduce the neuron at w
+    for polynomials of degree below k.
+    """
+    shares = [(-1) ** (j + 1) * math.comb(k, j) for j in range(1, k + 1)]
+    teacher = np.vstack([alternating.weights.T, alternating.signs])
+    student = split(teacher, 2, shares)
+    student[0, -k:] += step * np.arange(1, k + 1)
+    losses = []
+    for scale in (1, 0.5):
+        nearer = student.copy()
+        nearer[0, -k:] = teacher[0, 2] + scale * step * np.arange(1, k + 1)
+        losses.append(newton.evaluate(nearer[None], given)[0][0])
+    assert np.log2(losses[0] / losses[1]) == pytest.approx(2 * k, abs=0.3)
+    found = verdict(student, given, alternating)
+    assert (found.name, found.kind) == ("global", "0 reflected + copy")
+
+
+def test_zero_loss_types_are_not_found_where_there_are_none(given, alternating):
+    """A small loss alone is no type: neurons half way between the teacher's have none."""
+    teacher = np.vstack([alternating.weights.T, alternating.signs])
+    teacher[:2, 0] += 0.06  # beyond what any tolerance allows
+    found = classify_as_zero(teacher, alternating)
+    assert found.name == "undecided"
+
+
+def classify_as_zero(student, net):
+    """Return the verdict on a student as if its loss were 1e-10."""
+    from repro.critical import classify as room
+
+    return room._global(student, 1e-10, net.weights, net.signs)
