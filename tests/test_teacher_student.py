@@ -79,10 +79,36 @@ def test_census(census):
     )
 
 
-@pytest.mark.parametrize("settings, after", [(CENSUS, 1), (CENSUS, 4), (SEED, 1), (GRAPH, 1)])
-def test_killed_and_resumed_equals_uninterrupted(settings, after, tmp_path, monkeypatch):
-    monkeypatch.setattr(escapes, "EPSILONS", np.array([1e-8, 0.1]))  # only to be quick
+@pytest.fixture
+def quick(monkeypatch):
+    """Make what follows descent in the graph protocol quick."""
+    monkeypatch.setattr(escapes, "EPSILONS", np.array([1e-8, 0.1]))
     monkeypatch.setattr(family, "SADDLE_STARTS", 20)
+
+
+def test_graph(quick, tmp_path):
+    result, arrays = complete(GRAPH, tmp_path)
+    nodes = {node["id"]: node for node in result["nodes"]}
+    assert "4 students of each width up to 2, teacher alternating" in result["protocol"]
+    assert list(result["counts"]) == ["1", "2"]
+    for node in nodes.values():
+        assert node["class"] in ("local", "plateau", "saddle")
+        if "parent" in node:
+            parent = nodes[node["parent"]]
+            assert node["level"] == node["width"] - parent["width"] > 0
+            assert node["loss"] == parent["loss"]
+            assert all(c >= p for c, p in zip(node["inertia"], parent["inertia"]))
+    assert any("parent" in node for node in nodes.values())
+    assert all(edge["from"] in nodes for edge in result["edges"])
+    certified = sum(node["certified"] for node in nodes.values())
+    assert teacher_student.verify(tmp_path / "certificates.json") == certified
+    assert result["exact"]["G"] == [240, 150, 30] and result["exact"]["T"] == 360
+    assert result["exact"]["half_grid_error"] < 1e-12
+    assert arrays["transition_share"].shape == (len(arrays["transition_name"]), 2)
+
+
+@pytest.mark.parametrize("settings, after", [(CENSUS, 1), (CENSUS, 4), (SEED, 1), (GRAPH, 1)])
+def test_killed_and_resumed_equals_uninterrupted(settings, after, tmp_path, monkeypatch, quick):
     expected, arrays = complete(settings, tmp_path / "whole")
     kill(settings, tmp_path / "killed", after, monkeypatch)
     result, again = complete(settings, tmp_path / "killed")
@@ -100,7 +126,12 @@ def test_killed_and_resumed_equals_uninterrupted(settings, after, tmp_path, monk
         (["--width=0"], "--width"),
         (["--teacher=two"], "alternating|ones"),
         (["--protocol=seed", "--epsilon=0"], "epsilon must be positive"),
+        (["--protocol=seed", "--epsilon=-1"], "epsilon must be positive"),
         (["--epsilon=0.1"], "--epsilon is not for --protocol=census"),
+        (["--protocol=graph", "--width=0"], "--width"),
+        (["--protocol=graph", "--epsilon=0.1"], "--epsilon is not for --protocol=graph"),
+        (["--protocol=graph", "--learning_rate=0"], "learning_rate must be positive"),
+        (["--protocol=tree"], "seed|census|graph"),
         (["--verify=nowhere.json"], "cannot read certificates from nowhere.json"),
         (["extra"], "unexpected arguments: extra"),
     ],

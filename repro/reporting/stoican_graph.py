@@ -127,7 +127,7 @@ def graph(runs: Sequence[Run]) -> plt.Figure:
                 label="zero loss", clip_on=False)  # fmt: skip
     low.set(yscale="log", xlabel="width", ylabel="loss", ylim=(zero, 3e-4), xticks=widths)
     high.set(yscale="log", ylim=(1e-3, 0.2))
-    high.legend(*low.get_legend_handles_labels(), loc="upper right", ncols=2)
+    low.legend(loc="lower left")
     high.set_title(ends(result["edges"]))
     return figure
 
