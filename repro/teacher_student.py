@@ -83,7 +83,7 @@ def run(
 
     Arguments are the flags of the same names; `run_directory` is a training.runs.RunDirectory.
     """
-    from repro.critical import adam, exactness, family, pieces
+    from repro.critical import adam, pieces
     from repro.training import snapshots
 
     net = teachers.get(teacher)
@@ -92,21 +92,14 @@ def run(
     options = {"steps": adam_steps, "learning_rate": learning_rate, "precision": adam_precision}
     keep = _keeper(run_directory, given, checkpoint_every)
     saved = snapshots.load(run_directory.path / "checkpoints")
-    started, of_width = time.monotonic(), f"width {width}"
-    if protocol == "seed":
-        after = f"SLSQP with ftol {slsqp_ftol:g}, epsilon {epsilon:g}"
-    else:
-        after = f"at most {newton_iterations:,} Newton iterations"
+    started = time.monotonic()
     if protocol == "graph":
         run_directory.begin(len(saved or ()), environment)
         starts = {narrow: draw(narrow) for narrow in range(1, width + 1)}
         ends = pieces.each_width(
             starts, saved or {}, given, **options, iterations=newton_iterations, keep=keep
         )
-        traced = family.trace(ends, given, _exact(net), _named(net), newton_iterations, seed)
-        result = _write(run_directory, *traced)
-        result["exact"] = exactness.check(teachers.grid(), net.output(teachers.grid()), given)
-        of_width = f"each width up to {width}"
+        result = _graph(ends, given, net, newton_iterations, seed, run_directory)
     else:
         state = saved or pieces.start(draw(width), adam_precision)
         run_directory.begin(pieces.done(state), environment)
@@ -120,11 +113,23 @@ def run(
             )  # fmt: skip
     if saved is None:  # else it took longer
         result["seconds"] = time.monotonic() - started
+    up_to, after = "each width up to" if protocol == "graph" else "width", result.pop("after")
     result["protocol"] = (
-        f"{num_students:,} students of {of_width}, teacher {teacher}, {init} start, "
-        f"Adam {learning_rate:g} for {adam_steps:,} steps in {adam_precision}, {after}, seed {seed}"
+        f"{num_students:,} students of {up_to} {width}, teacher {teacher}, {init} start, Adam "
+        f"{learning_rate:g} for {adam_steps:,} steps in {adam_precision}, {after}, seed {seed}"
     )
     return result
+
+
+def _graph(ends, given, net, iterations: int, seed: int, run_directory) -> dict:
+    """Trace critical points across widths; write the transition plot's arrays and certificates."""
+    from repro.critical import exactness, family
+
+    result, arrays, proofs = family.trace(
+        ends, given, _exact(net), _named(net), iterations, seed
+    )
+    result["exact"] = exactness.check(teachers.grid(), net.output(teachers.grid()), given)
+    return _write(run_directory, result, arrays, proofs) | {"after": _newton(iterations)}
 
 
 def _census(state, given, net, iterations: int, keep, run_directory) -> dict:
@@ -136,7 +141,8 @@ def _census(state, given, net, iterations: int, keep, run_directory) -> dict:
         state["theta"], given, _exact(net), _named(net), iterations
     )
     arrays |= census.after_adam(state["trained"], given)
-    return _write(run_directory, result, arrays | {"trajectory": state["trajectory"]}, proofs)
+    arrays |= {"trajectory": state["trajectory"]}
+    return _write(run_directory, result, arrays, proofs) | {"after": _newton(iterations)}
 
 
 def _slides(state, given, run_directory, **options) -> dict:
@@ -145,7 +151,12 @@ def _slides(state, given, run_directory, **options) -> dict:
 
     trained = state["theta"].astype("float64")
     result, arrays = slides.follow_slides(trained, given, **options)
+    result["after"] = f"SLSQP with ftol {options['ftol']:g}, epsilon {options['epsilon']:g}"
     return _write(run_directory, result, arrays | {"trajectory": state["trajectory"]}, None)
+
+
+def _newton(iterations: int) -> str:
+    return f"at most {iterations:,} Newton iterations"
 
 
 def _keeper(run_directory, given, every: int):
