@@ -9,6 +9,7 @@ import pytest
 
 from repro import teacher_student
 from repro.critical import escapes, family
+from repro.reporting import figures, results
 from repro.training.runs import RunDirectory
 
 CENSUS = {
@@ -30,9 +31,8 @@ SEED = CENSUS | {
 def complete(settings, path):
     """Run to the end and return result and arrays."""
     directory = RunDirectory(path, settings)
-    result = directory.finish(
-        teacher_student.run(**settings, run_directory=directory, environment={})
-    )
+    result = teacher_student.run(**settings, run_directory=directory, environment={})
+    result = directory.finish(result | {"settings": settings})
     with np.load(path / "arrays.npz", allow_pickle=False) as arrays:
         return result, dict(arrays)
 
@@ -86,8 +86,19 @@ def quick(monkeypatch):
     monkeypatch.setattr(family, "SADDLE_STARTS", 20)
 
 
+@pytest.mark.parametrize("name", ["classes", "widths", "trajectories", "eigenvalues", "channels"])
+def test_figures_of_a_census(census, name, tmp_path):
+    run = results.load(census[0])
+    for file in figures.draw(f"teacher_{name}", [run], name, tmp_path / name):
+        assert file.stat().st_size > 5000
+
+
 def test_graph(quick, tmp_path):
     result, arrays = complete(GRAPH, tmp_path)
+    run = results.load(tmp_path)
+    for name in ("graph", "transition", "levels"):
+        for file in figures.draw(f"teacher_{name}", [run], name, tmp_path / name):
+            assert file.exists()
     nodes = {node["id"]: node for node in result["nodes"]}
     assert "4 students of each width up to 2, teacher alternating" in result["protocol"]
     assert list(result["counts"]) == ["1", "2"]

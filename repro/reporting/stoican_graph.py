@@ -15,6 +15,9 @@ def channels(runs: Sequence[Run]) -> plt.Figure:
     """Fall of the loss and largest eigenvalue against distance, and their exponents."""
     figure, (fall, top, exponents) = plt.subplots(1, 3, figsize=(6.75, 2.5))
     jumps = [jump for run in runs for jump in channel_jumps(run)]
+    if not jumps:
+        fall.set_title("no channel was met")
+        return figure
     for gap, loss, largest in jumps:
         colour = "C5" if _slope(gap, largest) < STEEP else "C1"
         fall.plot(gap[:-1], -np.diff(loss), color=colour, lw=0.4, alpha=0.4)
@@ -97,8 +100,10 @@ def transition(runs: Sequence[Run]) -> plt.Figure:
 
 
 def graph(runs: Sequence[Run]) -> plt.Figure:
-    """Certified points by width and loss; from each minimum, through the saddles that splitting it
-    makes one width up, a line to where they lead.
+    """Certified points by width and loss, in two panels with a gap of losses between them.
+
+    From each minimum lines go, through the saddles that splitting it makes one width up, to where
+    they lead.
     """
     result = runs[0].result
     nodes = {node["id"]: node for node in result["nodes"]}
@@ -125,11 +130,20 @@ def graph(runs: Sequence[Run]) -> plt.Figure:
     wide = [width for width in widths if width >= 4]
     low.scatter(wide, [zero] * len(wide), marker="v", color=COLOURS["global"], zorder=2,
                 label="zero loss", clip_on=False)  # fmt: skip
-    low.set(yscale="log", xlabel="width", ylabel="loss", ylim=(zero, 3e-4), xticks=widths)
-    high.set(yscale="log", ylim=(1e-3, 0.2))
+    top, above = _break(losses)
+    low.set(yscale="log", xlabel="width", ylabel="loss", ylim=(zero, top), xticks=widths)
+    high.set(yscale="log", ylim=(above, 2 * losses.max()))
     low.legend(loc="lower left")
     high.set_title(ends(result["edges"]))
     return figure
+
+
+def _break(losses: np.ndarray) -> tuple[float, float]:
+    """Return where the lower panel ends and the upper begins: around the lowest threefold gap."""
+    ordered = np.sort(losses)
+    wide = np.flatnonzero(ordered[1:] > 3 * ordered[:-1])
+    last = wide[0] if len(wide) else len(ordered) - 2
+    return 1.3 * ordered[last], 0.5 * ordered[last + 1]
 
 
 def _leads(edges: Iterable[dict], nodes: dict[str, dict]) -> list[tuple[dict, str, int]]:
