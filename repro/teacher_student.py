@@ -53,7 +53,9 @@ def define_flags():
     flags.DEFINE_float("epsilon", None, "seed: length of a perturbation. 0.01.")
     flags.DEFINE_integer("max_perturbations", None, "seed: tries per student. 20.", lower_bound=1)
     flags.DEFINE_integer(
-        "seed_students", None, "seed: at most so many negative ones go on to SLSQP. 60.",
+        "seed_students",
+        None,
+        "seed: at most so many negative ones go on to SLSQP. 60.",
         lower_bound=0,
     )
     flags.DEFINE_string("verify", None, "Check the certificates in this file instead of a run.")
@@ -125,9 +127,7 @@ def _graph(ends, given, net, iterations: int, seed: int, run_directory) -> dict:
     """Trace critical points across widths; write the transition plot's arrays and certificates."""
     from repro.critical import exactness, family
 
-    result, arrays, proofs = family.trace(
-        ends, given, _exact(net), _named(net), iterations, seed
-    )
+    result, arrays, proofs = family.trace(ends, given, _exact(net), _named(net), iterations, seed)
     result["exact"] = exactness.check(teachers.grid(), net.output(teachers.grid()), given)
     return _write(run_directory, result, arrays, proofs) | {"after": _newton(iterations)}
 

@@ -17,9 +17,7 @@ LEFT = 1e-9  # a student whose loss is relatively so much below a critical point
 DAMPING_START, DAMPING_FLOOR, DAMPING_CEILING = 1e-2, 1e-15, 1e8
 
 
-def evaluate(
-    theta: np.ndarray, given: Problem
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def evaluate(theta: np.ndarray, given: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return losses [S], gradients [S, 3m] and Hessians [S, 3m, 3m] of students [S, 3, m]."""
     count = len(theta)
     results = []
@@ -156,9 +154,7 @@ def leave(
     return theta
 
 
-def _step(
-    gradient: np.ndarray, hessian: np.ndarray, trust: float, *, absolute: bool
-) -> np.ndarray:
+def _step(gradient: np.ndarray, hessian: np.ndarray, trust: float, *, absolute: bool) -> np.ndarray:
     """Return Newton steps [S, 3m] of at most length `trust`, by signed eigenvalues or their sizes.
 
     Directions whose eigenvalue is within rounding error of zero are left alone.

@@ -107,9 +107,7 @@ def graph(runs: Sequence[Run]) -> plt.Figure:
     """
     result = runs[0].result
     nodes = {node["id"]: node for node in result["nodes"]}
-    figure, (high, low) = plt.subplots(
-        2, 1, figsize=(6.75, 5), sharex=True, height_ratios=(1, 4)
-    )
+    figure, (high, low) = plt.subplots(2, 1, figsize=(6.75, 5), sharex=True, height_ratios=(1, 4))
     losses = np.array([node["loss"] for node in nodes.values()])
     bottom = 0.9 * losses.min()
     zero = bottom * 0.93

@@ -99,9 +99,7 @@ def test_subspaces_add_up(built, minima):
     assert rows[0]["of_minima"] == math.comb(4, 2) * 2
 
 
-def test_escapes_from_saddles_and_not_from_minima(
-    minimum_3, minimum_4, minima, given, monkeypatch
-):
+def test_escapes_from_saddles_and_not_from_minima(minimum_3, minimum_4, minima, given, monkeypatch):
     monkeypatch.setattr(escapes, "EPSILONS", np.array([1e-8, 1e-6]))
     basin = escapes.convex_radius(minima[3][0].certificate)
     assert 0 < basin < 1e-4
