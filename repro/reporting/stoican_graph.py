@@ -85,8 +85,11 @@ def transition(runs: Sequence[Run]) -> plt.Figure:
         style = {"color": COLOURS[kind], "label": None if kind in seen else kind, "alpha": 0.8}
         seen.add(kind)
         share.plot(epsilon, arrays["transition_share"][row], **style)
-        for axes, name in ((slides, "transition_slides_loss"), (loss, "transition_loss")):
-            axes.plot(epsilon, np.maximum(np.median(arrays[name][row], axis=1), FLOOR), **style)
+        median = np.median(arrays["transition_slides_loss"][row], axis=1)
+        slides.plot(epsilon, np.maximum(median, FLOOR), **style)
+        ends = np.maximum(arrays["transition_loss"][row], FLOOR)
+        beside = 10 ** np.linspace(-0.15, 0.15, ends.shape[1])  # draws of one epsilon
+        loss.scatter(epsilon[:, None] * beside, ends, s=1, color=COLOURS[kind], alpha=0.5)
         if np.isfinite(arrays["transition_basin"][row]):
             share.plot(arrays["transition_basin"][row], 1.04, "|", color=COLOURS[kind], ms=8,
                        clip_on=False)  # fmt: skip

@@ -31,11 +31,11 @@ def test_leaves_where_the_loss_cannot_tell(given, minimum_3):
     """1e-8 from a saddle the loss differs by 1e-23, and descent takes it for converged."""
     saddle = split(minimum_3, 1, [1.5, -0.5])
     starts = np.stack([saddle, split(minimum_3, 1, [0.5, 0.5])])  # and a plateau
+    there, _, _ = newton.evaluate(starts, given)
     starts += 1e-8 * np.random.default_rng(0).standard_normal(starts.shape)
     stayed, level, _, _ = run(starts, given)
-    np.testing.assert_array_equal(stayed, starts)
-    left = newton.leave(starts, given, level)
-    loss, _, _ = newton.evaluate(left, given)
+    np.testing.assert_allclose(level, there, rtol=1e-12)
+    loss, _, _ = newton.evaluate(newton.leave(stayed, given, level), given)
     assert loss[0] < level[0] * (1 - newton.LEFT)
     assert loss[1] == pytest.approx(level[1], rel=1e-12)
 
