@@ -128,6 +128,18 @@ def test_losses_gap(make):
     assert CLAIMS["C8"].judge([spread]).verdict == "inconclusive"
 
 
+def test_wide_students_reach_zero(make):
+    def census(width, loss):
+        settings = {"protocol": "census", "width": width}
+        return make(f"width-{width}-{len(loss)}", settings, {}, loss=np.array(loss))
+
+    narrow, wide = census(5, [1e-4, 1e-30]), census(45, [1e-12, 1e-13])
+    assert CLAIMS["C13"].judge([narrow, wide]).verdict == "reproduced"
+    assert CLAIMS["C13"].judge([narrow]) is None
+    stuck = census(45, [1e-12, 1e-13, 1e-5])
+    assert CLAIMS["C13"].judge([narrow, stuck]).verdict == "inconclusive"
+
+
 NODES = (
     {"id": "a", "class": "local", "inertia": [0, 0, 9], "index": 0},
     {"id": "b", "class": "saddle", "parent": "a", "inertia": [2, 1, 9], "index": 2},

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
+from repro.reporting import shares
 from repro.reporting.results import Run, distinct, select
 
 COLOURS = {
@@ -13,32 +14,32 @@ COLOURS = {
 }  # fmt: skip
 TEACHER = ((0.6, 0.5), (-0.5, 0.5), (-0.2, -0.6), (0.1, -0.6))  # rays of the w-plane
 FLOOR = 1e-33  # losses of zero are drawn here
+FAILED = 1e-8  # losses that stay above do not reach zero; the lowest local minima are at 4e-7
 
 
 def widths(runs: Sequence[Run]) -> plt.Figure:
     """Final loss of every student against width, on a log axis, and the share that fails."""
     figure, (losses, failing) = plt.subplots(1, 2, figsize=(6.75, 2.8))
-    for number, teacher in enumerate(distinct(runs, "teacher")):
-        rows = []
-        for run in sorted(select(runs, teacher=teacher), key=lambda run: run.settings["width"]):
-            arrays, width = run.arrays(), run.settings["width"]
-            place = width * 1.02 ** (number - 0.5)
-            jitter = place * (1 + 0.025 * np.linspace(-1, 1, len(arrays["loss"])))
-            losses.scatter(
-                jitter, np.maximum(arrays["loss"], FLOOR), s=2,
-                c=[COLOURS[name] for name in arrays["class"]],
-            )  # fmt: skip
-            counted = run.result["counts"]["global"]
-            rows.append((width, 1 - counted["share"], *(1 - w for w in counted["wilson"])))
-        width, share, high, low = np.array(rows).T
-        error = np.maximum([share - low, high - share], 0)
-        failing.errorbar(width, share, error, marker="o", capsize=2, label=teacher)
-    losses.set(xscale="log", yscale="log", xlabel="width", ylabel="loss at convergence")
-    failing.set(xscale="log", xlabel="width", ylabel="share not at a global minimum", ylim=(0, 1))
+    teachers, ticks = distinct(runs, "teacher"), sorted(distinct(runs, "width"))
+    for number, teacher in enumerate(teachers):
+        chosen = sorted(select(runs, teacher=teacher), key=lambda run: run.settings["width"])
+        places, rows = [], []
+        for run in chosen:
+            arrays = run.arrays()
+            loss = np.maximum(arrays["loss"], FLOOR)
+            places.append(ticks.index(run.settings["width"]) + 0.3 * (number - (len(teachers) - 1) / 2))
+            jitter = places[-1] + 0.12 * np.linspace(-1, 1, len(loss))
+            colours = [COLOURS[name] for name in arrays["class"]]
+            losses.scatter(jitter, loss, s=2, c=colours)
+            failed = int((loss > FAILED).sum())
+            share = failed / len(loss)
+            rows.append((share, *np.abs(np.array(shares.wilson(failed, len(loss))) - share)))
+        share, low, high = np.array(rows).T
+        failing.errorbar(places, share, [low, high], marker="o", ls=":", capsize=2, label=teacher)
+    losses.set(yscale="log", xlabel="width", ylabel="loss at convergence")
+    failing.set(xlabel="width", ylabel=f"share with a loss above {FAILED:g}", ylim=(0, 1))
     for axes in (losses, failing):
-        ticks = sorted(distinct(runs, "width"))
-        axes.set_xticks(ticks, [str(tick) for tick in ticks])
-        axes.minorticks_off()
+        axes.set_xticks(range(len(ticks)), [str(tick) for tick in ticks])
     failing.legend(title="teacher")
     present = {name for run in runs for name in run.arrays()["class"]}
     dots = [plt.Line2D([], [], ls="", marker="o", color=COLOURS[n], label=n) for n in COLOURS
