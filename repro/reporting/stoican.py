@@ -27,7 +27,8 @@ def widths(runs: Sequence[Run]) -> plt.Figure:
         for run in chosen:
             arrays = run.arrays()
             loss = np.maximum(arrays["loss"], FLOOR)
-            places.append(ticks.index(run.settings["width"]) + 0.3 * (number - (len(teachers) - 1) / 2))
+            beside = 0.3 * (number - (len(teachers) - 1) / 2)
+            places.append(ticks.index(run.settings["width"]) + beside)
             jitter = places[-1] + 0.12 * np.linspace(-1, 1, len(loss))
             colours = [COLOURS[name] for name in arrays["class"]]
             losses.scatter(jitter, loss, s=2, c=colours)
