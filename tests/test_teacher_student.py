@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from repro import teacher_student
-from repro.critical import escapes, family
+from repro.critical import escapes, family, graph
 from repro.reporting import figures, results
 from repro.training.runs import RunDirectory
 
@@ -84,6 +84,7 @@ def quick(monkeypatch):
     """Make what follows descent in the graph protocol quick."""
     monkeypatch.setattr(escapes, "EPSILONS", np.array([1e-8, 0.1]))
     monkeypatch.setattr(family, "SADDLE_STARTS", 20)
+    monkeypatch.setattr(graph, "SEARCH_STEPS", (1000,))
 
 
 @pytest.mark.parametrize("name", ["classes", "widths", "trajectories", "eigenvalues", "channels"])

@@ -4,19 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from repro.critical import census, certificates, escapes, graph, newton
-from repro.critical.balls import NotCertified
+from repro.critical import census, escapes, graph, newton
+from repro.critical.classify import Verdict
 from repro.critical.escapes import Example
 from repro.critical.intervals import ExactProblem
 from repro.critical.loss import Problem
-from repro.critical.neurons import distinct
-from repro.critical.points import (
-    LOSS_TOLERANCE,
-    PLACE_TOLERANCE,
-    Point,
-    certify_points,
-    record,
-)
+from repro.critical.points import Point, certify_points, record
 
 DRAWS = 16  # perturbations per length
 SADDLE_STARTS = 200
@@ -52,49 +45,42 @@ def trace(
         minima[width] = [point for point in points if point.name.startswith("local")]
         per_width[str(width)] = census.counts(verdicts)
     nodes, children = graph.build(minima, exact)
-    found = [(width, p) for width in ends for p in saddles(width, given, exact, teacher[0], seed)]
+    found = {width: saddles(width, given, exact, teacher[0], seed) for width in ends}
     nodes += [child.node for child in children]
     nodes += [
-        {"id": f"m{width}/{point.name}", "width": width, "class": "saddle", "level": 0}
-        | record(point) for width, point in found
+        {"id": f"m{width}/isolated-{point.name}", "width": width, "class": "saddle", "level": 0}
+        | record(point) for width, points in found.items() for point in points
     ]  # fmt: skip
     edges = [
         {"kind": "split", "from": child.node["parent"], "to": child.node["id"]}
         for child in children
     ]
     edges += graph.descents(children, minima, given, teacher, seed)
-    arrays = escapes.compare(_examples(minima, children, teacher), given, DRAWS, seed)
+    arrays = escapes.compare(_examples(minima, children, found, teacher), given, DRAWS, seed)
     result = {
         "summary": _summary(nodes), "counts": per_width, "nodes": nodes, "edges": edges,
         "subspaces": graph.subspaces(minima, children),
     }  # fmt: skip
-    named = [(width, point) for width, points in minima.items() for point in points] + found
-    certified = {f"m{w}/{point.name}": point.certificate for w, point in named if point.certificate}
-    return result, arrays, certified | {c.node["id"]: c.certificate for c in children}
+    certified = {child.node["id"]: child.certificate for child in children}
+    for prefix, of_width in (("", minima), ("isolated-", found)):
+        certified |= {
+            f"m{width}/{prefix}{point.name}": point.certificate
+            for width, points in of_width.items() for point in points if point.certificate
+        }  # fmt: skip
+    return result, arrays, certified
 
 
 def saddles(
     width: int, given: Problem, exact: ExactProblem, teacher: str, seed: int
 ) -> list[Point]:
-    """Return distinct isolated saddles of a width that a search from random students meets."""
+    """Return the distinct isolated saddles of a width that a search meets, certified."""
     theta = graph.isolated_saddles(width, given, SADDLE_STARTS, seed)
     if not len(theta):
         return []
     loss, _, hessian = newton.evaluate(theta, given)
     index = (np.linalg.eigvalsh(hessian) < 0).sum(axis=1)
-    numbers, found = distinct(theta, loss, LOSS_TOLERANCE, PLACE_TOLERANCE), []
-    for number in range(numbers.max() + 1):
-        students = np.flatnonzero(numbers == number)
-        head = students[0]
-        try:
-            proof, reason = certificates.certify(theta[head], int(index[head]), teacher, exact), ""
-        except NotCertified as failure:
-            proof, reason = None, str(failure)
-        name = f"isolated-saddle-{number:02}"
-        found.append(
-            Point(name, float(loss[head]), int(index[head]), students.tolist(), proof, reason)
-        )
-    return found
+    verdicts = [Verdict("saddle", "isolated", int(negative), {}) for negative in index]
+    return certify_points(theta, loss, verdicts, teacher, exact)[0]
 
 
 def _summary(nodes: Sequence[dict]) -> str:
@@ -103,7 +89,7 @@ def _summary(nodes: Sequence[dict]) -> str:
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("local", "plateau", "saddle"))
 
 
-def _examples(minima, children: Sequence[graph.Child], teacher) -> list[Example]:
+def _examples(minima, children: Sequence[graph.Child], found, teacher) -> list[Example]:
     """Return the teacher, the lowest minima, plateaus and saddles of one width, for perturbing."""
     _, incoming, outgoing = teacher
     examples = [Example("teacher", "global", np.vstack([incoming.T, outgoing]))]
@@ -115,4 +101,7 @@ def _examples(minima, children: Sequence[graph.Child], teacher) -> list[Example]
     for kind, count in (("plateau", 2), ("saddle", 4)):
         made = [c for c in children if c.node["width"] == width and c.node["class"] == kind]
         examples += [Example(c.node["id"], kind, c.student) for c in made[:count]]
+    for point in [p for p in found[width] if p.certificate is not None][:2]:
+        place = np.array(point.certificate["point"])
+        examples.append(Example(f"m{width}/isolated-{point.name}", "saddle", place))
     return examples

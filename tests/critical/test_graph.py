@@ -126,3 +126,13 @@ def test_a_flat_minimum_reached_twice_is_one_point(minimum_4, given, exact):
     verdicts = [Verdict("local", "isolated", 0, {})] * 2
     (point,), _ = certify_points(theta, loss, verdicts, "alternating", exact)
     assert point.students == [0, 1] and point.certificate is not None
+
+
+def test_isolated_saddles_are_met_on_the_way(given):
+    """At width 2 a neuron and its reflection: loss 2.8238e-3, index 1 (also in conftest)."""
+    found = graph.isolated_saddles(2, given, starts=20, seed=0)
+    assert len(found)
+    loss, gradient, hessian = newton.evaluate(found, given)
+    assert np.abs(gradient).max() < newton.GRADIENT_TOLERANCE
+    assert (np.linalg.eigvalsh(hessian)[:, 0] < 0).all()
+    assert loss == pytest.approx(2.8238204e-3, rel=1e-6)
