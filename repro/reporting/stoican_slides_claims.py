@@ -39,12 +39,15 @@ def c4(runs):
     chosen = [run for run in seeds if run.settings["adam_steps"] >= STEPS[0]]
     if not chosen:
         return None
-    lowest = [float(run.arrays()["lambda_min"].min()) for run in chosen]
-    measured = "lowest " + ", ".join(
-        f"{value:.1e} after {run.settings['adam_steps']:,} steps"
-        for value, run in zip(lowest, chosen)
-    )
-    return Finding(measured, verdict([value > -1e-4 for value in lowest]), chosen)
+    parts, outcomes = [], []
+    for run in chosen:
+        lowest = run.arrays()["lambda_min"]
+        outcomes.append(bool((lowest > -1e-4).all()))
+        parts.append(
+            f"{(lowest <= -1e-4).sum()} of {len(lowest):,} below after "
+            f"{run.settings['adam_steps']:,} steps, the lowest {lowest.min():.1e}"
+        )
+    return Finding("; ".join(parts), verdict(outcomes), chosen)
 
 
 def c5(runs):
