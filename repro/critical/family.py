@@ -61,13 +61,7 @@ def trace(
         "summary": _summary(nodes), "counts": per_width, "nodes": nodes, "edges": edges,
         "subspaces": graph.subspaces(minima, children),
     }  # fmt: skip
-    certified = {child.node["id"]: child.certificate for child in children}
-    for prefix, of_width in (("", minima), ("isolated-", found)):
-        certified |= {
-            f"m{width}/{prefix}{point.name}": point.certificate
-            for width, points in of_width.items() for point in points if point.certificate
-        }  # fmt: skip
-    return result, arrays, certified
+    return result, arrays, _certificates(minima, found, children)
 
 
 def saddles(
@@ -81,6 +75,17 @@ def saddles(
     index = (np.linalg.eigvalsh(hessian) < 0).sum(axis=1)
     verdicts = [Verdict("saddle", "isolated", int(negative), {}) for negative in index]
     return certify_points(theta, loss, verdicts, teacher, exact)[0]
+
+
+def _certificates(minima, found, children: Sequence[graph.Child]) -> dict[str, dict]:
+    """Return certificates by node."""
+    certified = {child.node["id"]: child.certificate for child in children}
+    for prefix, of_width in (("", minima), ("isolated-", found)):
+        certified |= {
+            f"m{width}/{prefix}{point.name}": point.certificate
+            for width, points in of_width.items() for point in points if point.certificate
+        }  # fmt: skip
+    return certified
 
 
 def _summary(nodes: Sequence[dict]) -> str:
