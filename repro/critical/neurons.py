@@ -133,7 +133,9 @@ def decompose(
         elif np.linalg.norm(student[:2, group], axis=0).max() < tolerance:
             marks = ["c"] * len(group)
         else:
-            errors.append(abs(total))
+            members = signs * student[:2, group]
+            apart = np.linalg.norm(members - members.mean(axis=1, keepdims=True), axis=0).max()
+            errors += [apart, abs(total)]
             marks = ["0" if abs(student[2, i]) < tolerance else "z" for i in group]
         for neuron, mark in zip(group, marks):
             labels[neuron] = mark
