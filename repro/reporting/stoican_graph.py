@@ -129,8 +129,9 @@ def graph(runs: Sequence[Run]) -> plt.Figure:
                          label=f"{name} ({len(chosen)})")  # fmt: skip
     widths = sorted({node["width"] for node in nodes.values()})
     wide = [width for width in widths if width >= 4]
-    low.scatter(wide, [zero] * len(wide), marker="v", color=COLOURS["global"], zorder=2,
-                label="zero loss", clip_on=False)  # fmt: skip
+    if wide:
+        low.scatter(wide, [zero] * len(wide), marker="v", color=COLOURS["global"], zorder=2,
+                    label="zero loss", clip_on=False)  # fmt: skip
     top, above = _break(losses)
     low.set(yscale="log", xlabel="width", ylabel="loss", ylim=(zero, top), xticks=widths)
     high.set(yscale="log", ylim=(above, 2 * losses.max()))
