@@ -52,12 +52,7 @@ def define_flags():
     flags.DEFINE_float("slsqp_ftol", None, "seed: of scipy's SLSQP. 1e-6, scipy's default.")
     flags.DEFINE_float("epsilon", None, "seed: length of a perturbation. 0.01.")
     flags.DEFINE_integer("max_perturbations", None, "seed: tries per student. 20.", lower_bound=1)
-    flags.DEFINE_integer(
-        "seed_students",
-        None,
-        "seed: at most so many negative ones go on to SLSQP. 60.",
-        lower_bound=0,
-    )
+    flags.DEFINE_integer("seed_students", None, "seed: at most, to SLSQP. 60.", lower_bound=0)
     flags.DEFINE_string("verify", None, "Check the certificates in this file instead of a run.")
 
 
