@@ -13,6 +13,10 @@ import matplotlib.pyplot as plt
 from repro.reporting import (
     stoican,
     stoican_claims,
+    stoican_graph,
+    stoican_graph_claims,
+    stoican_slides_claims,
+    stoican_tables,
     tables,
     wu,
     wu_claims,
@@ -29,7 +33,10 @@ from repro.reporting.results import Run
 
 # Each paper's modules; what they call CLAIMS, FIGURES and TABLES is gathered below.
 PAPERS = {
-    "stoican": (stoican, stoican_claims),
+    "stoican": (
+        stoican, stoican_graph, stoican_tables, stoican_claims, stoican_slides_claims,
+        stoican_graph_claims,
+    ),
     "wu2018": (wu, wu_tables, wu_claims, wu_escape_claims),
     "zhang2017": (
         zhang, zhang_tables, zhang_claims, zhang_noise_claims, zhang_regularizer_claims,
