@@ -59,11 +59,57 @@ class LocalResponseNorm(layers.Layer):
         return {**super().get_config(), **settings}
 
 
-def logits(x, num_classes: int, initializer: str, name: str = "logits"):
+def logits(
+    x,
+    num_classes: int,
+    initializer: str | keras.initializers.Initializer,
+    name: str = "logits",
+    bias_initializer: str | keras.initializers.Initializer = "zeros",
+):
     """Apply the last dense layer, in float32 (at least) whatever the precision of the network."""
     return layers.Dense(
-        num_classes, kernel_initializer=initializer, dtype=accumulation_dtype(), name=name
+        num_classes, kernel_initializer=initializer, bias_initializer=bias_initializer,
+        dtype=accumulation_dtype(), name=name,
+    )(x)  # fmt: skip
+
+
+def padded_conv(
+    x,
+    channels: int,
+    size: int,
+    strides: int,
+    name: str,
+    *,
+    initializer: str | keras.initializers.Initializer,
+    **options,
+):
+    """Apply a convolution of odd size, padded by size // 2 on every side as PyTorch's codes do.
+
+    TensorFlow's SAME pads strided convolutions on one side only. Without a bias unless
+    `use_bias=True` is among the options.
+    """
+    padding = "same"
+    if size > 1 and strides > 1:
+        x, padding = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x), "valid"
+    options = {"use_bias": False, **options}
+    return layers.Conv2D(
+        channels, size, strides, padding, kernel_initializer=initializer, name=name, **options
     )(x)
+
+
+def torch_initializers(
+    fan_in: int, initializer: str | None = None
+) -> tuple[keras.initializers.Initializer, keras.initializers.Initializer]:
+    """Return PyTorch's default initialisers of a kernel and its bias: U(-b, b), b = fan_in^(-1/2).
+
+    Args:
+      fan_in: what one output sums over.
+      initializer: replaces the kernel's, and then biases start at zero.
+    """
+    if initializer is not None:
+        return keras.initializers.get(initializer), keras.initializers.Zeros()
+    bound = fan_in**-0.5
+    return tuple(keras.initializers.RandomUniform(-bound, bound) for _ in range(2))
 
 
 def accumulation_dtype() -> str:

@@ -18,6 +18,12 @@ PARAMETERS = {
     "mlp_1x512": 1_209_866,
     "mlp_3x512": 1_735_178,
     "wrn_28_1": 369_498,
+    # Liu et al. 2020, as their code builds them
+    "resnet18": 11_173_962,
+    "resnet50": 23_520_842,
+    "vgg16_gap": 14_728_266,
+    "densenet40": 176_122,
+    "densenet40_plain": 1_019_722,
 }
 
 
