@@ -25,7 +25,10 @@ ROOMS = {
 }
 # Slow to import: only inside the functions that need them.
 LATE = {"tensorflow_datasets", "sklearn", "keras_tuner", "wandb"}
-EXPERIMENTS = {"randomization", "bad_minima", "stability", "teacher_student", "mode_connectivity"}
+EXPERIMENTS = {
+    "randomization", "bad_minima", "toy_minima", "stability", "teacher_student",
+    "mode_connectivity",
+}  # fmt: skip
 WRITTEN = sorted(name for name in EXPERIMENTS if (PACKAGE / f"{name}.py").exists())
 
 

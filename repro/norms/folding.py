@@ -2,8 +2,8 @@
 
 In inference mode batch norm is x -> s x + t with s = gamma / sqrt(var + eps) and t = beta - s mean.
 Behind a convolution or dense layer that nothing else reads, W <- s W and b <- t + s b. Elsewhere
-(pre-activation networks, DenseNets) it becomes a ChannelScale of weights s and t. The folded network
-computes in float64, so that products of its weights do not overflow.
+(pre-activation networks, DenseNets) it becomes a ChannelScale of weights s and t. The folded
+network computes in float64, so that products of its weights do not overflow.
 """
 
 import keras

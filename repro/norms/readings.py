@@ -1,15 +1,18 @@
-"""All norms of a network at once, raw and with batch norm folded, for one row of metrics."""
+"""All norms of a network at once, raw and with batch norm folded: for metrics and for a result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 
+from repro.norms.distances import distances
 from repro.norms.folding import fold_batch_norm, foldable, refold
 from repro.norms.frobenius import frobenius
+from repro.norms.margins import margins
 from repro.norms.paths import log10_path_norm, path_norm_around_batch_norm
 
 FOLDED = "folded_"
+COMPARED = 256  # images whose logits are computed at once, and compared after folding
 
 
 def readings(model: keras.Model) -> Callable[[], dict[str, float]]:
@@ -30,6 +33,42 @@ def readings(model: keras.Model) -> Callable[[], dict[str, float]]:
         }
 
     return measure
+
+
+def nested(measured: Mapping[str, float]) -> dict:
+    """Return readings with those of the folded network in a dictionary `folded` of their own."""
+    raw = {name: value for name, value in measured.items() if not name.startswith(FOLDED)}
+    folded = {name[len(FOLDED):]: value for name, value in measured.items() if name not in raw}
+    return {**raw, "folded": folded}
+
+
+def summary(
+    model: keras.Model, start: dict[str, np.ndarray], images: np.ndarray, labels: np.ndarray
+) -> dict:
+    """Return what a result says of a trained network's weights.
+
+    Args:
+      model: after training.
+      start: `snapshot` of it before.
+      images, labels: the training set as the network sees it, [n, H, W, C] and [n].
+
+    Returns:
+      distance, relative_distance, and both without batch norm's weights; norms, `nested`;
+      rescaling, see `rescaling_check`; margins on the training set.
+    """
+    moved = distances(start, model)
+    logits = np.concatenate([
+        model(images[i : i + COMPARED], training=False) for i in range(0, len(labels), COMPARED)
+    ])  # fmt: skip
+    return {
+        "distance": moved["all"],
+        "distance_without_bn": moved["without_bn"],
+        "relative_distance": moved["relative"],
+        "relative_distance_without_bn": moved["relative_without_bn"],
+        "norms": nested(readings(model)()),
+        "rescaling": rescaling_check(model, images[:COMPARED]),
+        "margins": margins(logits, labels),
+    }
 
 
 def rescaling_check(model: keras.Model, images: np.ndarray) -> dict[str, float]:

@@ -11,6 +11,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from repro.reporting import (
+    liu,
+    liu_claims,
+    liu_norm_claims,
+    liu_sweep_claims,
+    liu_tables,
     stoican,
     stoican_claims,
     tables,
@@ -29,10 +34,17 @@ CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
         for room in (zhang_claims, zhang_noise_claims, zhang_regularizer_claims)
         for claim in room.CLAIMS
     },
+    "liu2020": {
+        claim.id: claim
+        for room in (liu_claims, liu_norm_claims, liu_sweep_claims)
+        for claim in room.CLAIMS
+    },
     "stoican": {claim.id: claim for claim in stoican_claims.CLAIMS},
 }
-FIGURES = {**zhang.FIGURES, **stoican.FIGURES}  # name -> function(runs) -> matplotlib Figure
-TABLES = {**zhang_tables.TABLES, **stoican.TABLES}  # name -> function(runs) -> tables.Table
+# name -> function(runs) -> matplotlib Figure
+FIGURES = {**zhang.FIGURES, **stoican.FIGURES, **liu.FIGURES}
+# name -> function(runs) -> tables.Table
+TABLES = {**zhang_tables.TABLES, **stoican.TABLES, **liu_tables.TABLES}
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}

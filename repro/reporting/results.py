@@ -80,10 +80,12 @@ def protocol(runs: Sequence[Run]) -> str:
 
     examples = sorted({run.result["train_examples"] for run in runs})
     tested = sorted({run.result["test_examples"] for run in runs})
+    width = values("width")
     return (
-        f"{values('model')} on {values('dataset')}, {_join(examples)} training and "
-        f"{_join(tested)} test images, at most {values('epochs')} epochs, "
-        f"batch {values('batch_size')}, {values('precision')}, seed {values('seed')}"
+        f"{values('model')}{width and f' (width {width})'} on {values('dataset')}, "
+        f"{_join(examples)} training and {_join(tested)} test images, "
+        f"at most {values('epochs')} epochs, batch {values('batch_size')}, "
+        f"{values('precision')}, seed {values('seed')}"
     )
 
 
