@@ -116,7 +116,7 @@ def run(
     """
     import keras
 
-    from repro import models, norms
+    from repro import curvature, models, norms
     from repro.data import relabelled
     from repro.training import recipes, starts, step
     from repro.training.runs import settings_hash
@@ -209,6 +209,10 @@ def run(
     if outcome["status"] == "complete":
         result["test_accuracy_batch_statistics"] = test_by_batch(data.test_batches)["accuracy"]
         result |= norms.summary(network, weights, data.images, data.labels)
+        if sharpness_examples:
+            first = (data.images[:sharpness_examples], data.labels[:sharpness_examples])
+            measured = curvature.sharpness(network, step.cross_entropy, first)
+            result["sharpness"] = measured.without_vector()
     return result
 
 

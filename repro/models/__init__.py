@@ -12,6 +12,8 @@ MODELS = {  # name -> module of this room and the function in it
     "alexnet": ("alexnet", "alexnet"),
     "mlp_1x512": ("mlp", "mlp_1x512"),
     "mlp_3x512": ("mlp", "mlp_3x512"),
+    "fnn": ("fnn", "fnn"),
+    "vgg_small": ("vgg", "vgg_small"),
     "wrn_28_1": ("resnet", "wrn_28_1"),
     "resnet18": ("resnet", "resnet18"),
     "resnet50": ("resnet", "resnet50"),

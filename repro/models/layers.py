@@ -59,18 +59,41 @@ class LocalResponseNorm(layers.Layer):
         return {**super().get_config(), **settings}
 
 
-def logits(
-    x,
-    num_classes: int,
-    initializer: str | keras.initializers.Initializer,
-    name: str = "logits",
-    bias_initializer: str | keras.initializers.Initializer = "zeros",
+def torch_uniform(fan_in: int, gain: float = 1.0) -> keras.initializers.Initializer:
+    """Return U(-gain / sqrt(fan_in), gain / sqrt(fan_in)), PyTorch's default at gain 1.
+
+    PyTorch draws the kernels of dense layers so, and their biases too, with the kernel's fan in.
+    """
+    bound = gain / fan_in**0.5
+    return keras.initializers.RandomUniform(-bound, bound)
+
+
+def torch_dense(
+    x, units: int, *, gain: float = 1.0, initializer: str | None = None, **options
 ):
+    """Apply a dense layer that starts as PyTorch's do.
+
+    Args:
+      x: [b, fan in].
+      units: of the layer.
+      gain: of the kernel's initial values; those of the bias have gain 1.
+      initializer: Keras initializer of the kernel in place of PyTorch's.
+      **options: of keras.layers.Dense.
+    """
+    fan_in = x.shape[-1]
+    return layers.Dense(
+        units,
+        kernel_initializer=initializer or torch_uniform(fan_in, gain),
+        bias_initializer=torch_uniform(fan_in),
+        **options,
+    )(x)
+
+
+def logits(x, num_classes: int, initializer: str, name: str = "logits"):
     """Apply the last dense layer, in float32 (at least) whatever the precision of the network."""
     return layers.Dense(
-        num_classes, kernel_initializer=initializer, bias_initializer=bias_initializer,
-        dtype=accumulation_dtype(), name=name,
-    )(x)  # fmt: skip
+        num_classes, kernel_initializer=initializer, dtype=accumulation_dtype(), name=name
+    )(x)
 
 
 def padded_conv(
@@ -95,21 +118,6 @@ def padded_conv(
     return layers.Conv2D(
         channels, size, strides, padding, kernel_initializer=initializer, name=name, **options
     )(x)
-
-
-def torch_initializers(
-    fan_in: int, initializer: str | None = None
-) -> tuple[keras.initializers.Initializer, keras.initializers.Initializer]:
-    """Return PyTorch's default initialisers of a kernel and its bias: U(-b, b), b = fan_in^(-1/2).
-
-    Args:
-      fan_in: what one output sums over.
-      initializer: replaces the kernel's, and then biases start at zero.
-    """
-    if initializer is not None:
-        return keras.initializers.get(initializer), keras.initializers.Zeros()
-    bound = fan_in**-0.5
-    return tuple(keras.initializers.RandomUniform(-bound, bound) for _ in range(2))
 
 
 def accumulation_dtype() -> str:

@@ -6,7 +6,14 @@ Liu et al. took theirs from pytorch-cifar: a 3x3 stem, no max-pool, PyTorch's in
 import keras
 from keras import layers
 
-from repro.models.layers import batch_norm, logits, padded_conv, torch_initializers
+from repro.models.layers import (
+    accumulation_dtype,
+    batch_norm,
+    logits,
+    padded_conv,
+    torch_dense,
+    torch_uniform,
+)
 
 STAGES = (64, 128, 256, 512)  # channels of the four stages at width 1
 
@@ -38,7 +45,7 @@ def _resnet(
     """
 
     def conv_norm(x, channels, size, strides, name):
-        kernel, _ = torch_initializers(size**2 * x.shape[-1], initializer)
+        kernel = initializer or torch_uniform(size**2 * x.shape[-1])
         x = padded_conv(x, channels, size, strides, name, initializer=kernel)
         return batch_norm(f"{name}_bn", epsilon=1e-5)(x)
 
@@ -67,8 +74,10 @@ def _resnet(
     x = layers.GlobalAveragePooling2D(name="mean_pool")(x)
     if dropout_rate:
         x = layers.Dropout(dropout_rate, name="dropout")(x)
-    kernel, bias = torch_initializers(x.shape[-1], initializer)
-    return keras.Model(inputs, logits(x, num_classes, kernel, bias_initializer=bias), name=name)
+    x = torch_dense(
+        x, num_classes, initializer=initializer, dtype=accumulation_dtype(), name="logits"
+    )
+    return keras.Model(inputs, x, name=name)
 
 
 def wrn_28_1(

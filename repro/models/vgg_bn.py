@@ -3,7 +3,13 @@
 import keras
 from keras import layers
 
-from repro.models.layers import batch_norm, logits, padded_conv, torch_initializers
+from repro.models.layers import (
+    accumulation_dtype,
+    batch_norm,
+    padded_conv,
+    torch_dense,
+    torch_uniform,
+)
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 
@@ -31,10 +37,11 @@ def vgg16_gap(
     for block, (channels, convolutions) in enumerate(BLOCKS, start=1):
         for number in range(1, convolutions + 1):
             name = f"block_{block}_conv_{number}"
-            kernel, bias = torch_initializers(9 * x.shape[-1], initializer)
+            fan_in = 9 * x.shape[-1]
             x = padded_conv(
                 x, max(1, round(width * channels)), 3, 1, name,
-                initializer=kernel, use_bias=True, bias_initializer=bias,
+                initializer=initializer or torch_uniform(fan_in),
+                use_bias=True, bias_initializer=torch_uniform(fan_in),
             )  # fmt: skip
             x = batch_norm(f"{name}_bn", epsilon=1e-5)(x)
             x = layers.ReLU(name=f"{name}_relu")(x)
@@ -43,6 +50,7 @@ def vgg16_gap(
     x = layers.GlobalAveragePooling2D(name="mean_pool")(x)
     if dropout_rate:
         x = layers.Dropout(dropout_rate, name="dropout")(x)
-    kernel, bias = torch_initializers(x.shape[-1], initializer)
-    outputs = logits(x, num_classes, kernel, bias_initializer=bias)
-    return keras.Model(inputs, outputs, name="vgg16_gap")
+    x = torch_dense(
+        x, num_classes, initializer=initializer, dtype=accumulation_dtype(), name="logits"
+    )
+    return keras.Model(inputs, x, name="vgg16_gap")

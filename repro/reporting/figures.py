@@ -19,6 +19,10 @@ from repro.reporting import (
     stoican,
     stoican_claims,
     tables,
+    wu,
+    wu_claims,
+    wu_escape_claims,
+    wu_tables,
     zhang,
     zhang_claims,
     zhang_noise_claims,
@@ -40,11 +44,13 @@ CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
         for claim in room.CLAIMS
     },
     "stoican": {claim.id: claim for claim in stoican_claims.CLAIMS},
+    "wu2018": {
+        claim.id: claim for room in (wu_claims, wu_escape_claims) for claim in room.CLAIMS
+    },
 }
-# name -> function(runs) -> matplotlib Figure
-FIGURES = {**zhang.FIGURES, **stoican.FIGURES, **liu.FIGURES}
-# name -> function(runs) -> tables.Table
-TABLES = {**zhang_tables.TABLES, **stoican.TABLES, **liu_tables.TABLES}
+# name -> function(runs) -> matplotlib Figure, or tables.Table
+FIGURES = {**zhang.FIGURES, **stoican.FIGURES, **wu.FIGURES, **liu.FIGURES}
+TABLES = {**zhang_tables.TABLES, **stoican.TABLES, **wu_tables.TABLES, **liu_tables.TABLES}
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}

@@ -80,13 +80,17 @@ def protocol(runs: Sequence[Run]) -> str:
 
     examples = sorted({run.result["train_examples"] for run in runs})
     tested = sorted({run.result["test_examples"] for run in runs})
-    width = values("width")
-    return (
-        f"{values('model')}{width and f' (width {width})'} on {values('dataset')}, "
-        f"{_join(examples)} training and {_join(tested)} test images, "
-        f"at most {values('epochs')} epochs, batch {values('batch_size')}, "
-        f"{values('precision')}, seed {values('seed')}"
-    )
+    network = values("model") + (f" (width {values('width')})" if values("width") else "")
+    parts = [
+        f"{network} on {values('dataset')}" if values("model") else "",
+        f"{_join(examples)} training and {_join(tested)} test images" if any(tested) else "",
+        f"at most {values('epochs')} epochs" if values("epochs") else "",
+        f"at most {values('iterations')} steps" if values("iterations") else "",
+        f"batch {values('batch_size')}" if values("batch_size") else "",
+        values("precision"),
+        f"seed {values('seed')}",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def published(name: str) -> dict[str, list[float]]:
