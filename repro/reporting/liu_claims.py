@@ -89,35 +89,24 @@ def b7(runs):
 
 
 def _gaps(runs, kind, judge) -> Finding | None:
-    """Judge what the adversarial start loses, over seeds of every network and dataset."""
-    both = pairs(runs, kind)
-    if not both or len({(r.settings["model"], r.settings["dataset"]) for r, _ in both}) > 1:
-        return _gaps_by_network(runs, kind, judge) if both else None
-    gaps = [gap(pair) for pair in both]
-    # The test images are the same for all seeds: their share of the error does not average out.
-    error = max(accuracy_error(*pair) for pair in both)
-    outcome = judge(gaps, error)
-    measured = f"random minus adversarial start {', '.join(map(points, gaps))} points"
-    if len(gaps) < SEEDS and outcome == REPRODUCED:
-        outcome, measured = INCONCLUSIVE, f"{measured}; {len(gaps)} of {SEEDS} seeds"
-    return Finding(measured, outcome, [run for pair in both for run in pair])
-
-
-def _gaps_by_network(runs, kind, judge) -> Finding:
+    """Judge what the adversarial start loses, by seed, for every network and dataset."""
     shown, outcomes, used = [], [], []
-    keys = dict.fromkeys((run.settings["model"], run.settings["dataset"]) for run in runs)
-    for model, dataset in keys:
+    networks = dict.fromkeys((run.settings["model"], run.settings["dataset"]) for run in runs)
+    for model, dataset in networks:
         both = pairs(runs, kind, model=model, dataset=dataset)
         if both:
             gaps = [gap(pair) for pair in both]
+            # All seeds see the same test images: their share of the error does not average out.
             outcomes.append(judge(gaps, max(accuracy_error(*pair) for pair in both)))
             shown.append(f"{model} on {dataset} {', '.join(map(points, gaps))}")
             used += [run for pair in both for run in pair]
-    seeds = {run.settings["seed"] for run in used}
+    if not used:
+        return None
+    seeds = len({run.settings["seed"] for run in used})
     outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
-    if len(seeds) < SEEDS and outcome == REPRODUCED:
+    if seeds < SEEDS and outcome == REPRODUCED:
         outcome = INCONCLUSIVE
-    measured = f"random minus adversarial start, points: {'; '.join(shown)}; {len(seeds)} seeds"
+    measured = f"random minus adversarial start, points: {'; '.join(shown)} (seeds: {seeds})"
     return Finding(measured, outcome, used)
 
 
