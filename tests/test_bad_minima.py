@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import inspect
 import json
 import shutil
 
@@ -305,6 +306,46 @@ def test_batch_statistics_are_used_and_not_kept(make_images):
         right += ((predicted == labels.numpy()) * weights.numpy()).sum()
         seen += weights.numpy().sum()
     assert found["accuracy"] == pytest.approx(right / seen)
+
+
+def test_on_several_devices(complete, train, tmp_path, mirrored):
+    """Two virtual CPUs: the same numbers up to rounding, start, hand-over and norms included."""
+    result = train(tmp_path / "run", strategy="mirrored")
+    # Sums over two replicas are rounded otherwise; 16 steps at a rate of 0.1 keep that small.
+    for name in ("train_loss", "distance"):
+        assert result[name] == pytest.approx(complete[0][name], rel=1e-3)
+    for name in ("frobenius", "log10_path_l2"):
+        assert result["norms"][name] == pytest.approx(complete[0]["norms"][name], rel=1e-3)
+
+
+def test_sharpness_is_measured_where_asked(complete, train):
+    """The largest eigenvalue at the end, on the first images: a number with its residual."""
+    run_dir = complete[1].parent / "sharp"
+    measured = train(run_dir, sharpness_examples=20)["sharpness"]
+    assert measured["converged"] and measured["value"] > 0
+    assert "sharpness" not in complete[0]
+
+
+def test_run_takes_every_setting():
+    """The experiment's arguments are the flags of the same names: none is forgotten or unused."""
+    parameters = set(inspect.signature(bad_minima.run).parameters)
+    settings = set(common_flags.settings({**SETTINGS, "run_dir": None}))
+    supplied = {*common_flags.PLACES, "checkpoint_every", "run_directory", "environment"}
+    assert parameters == settings | supplied
+
+
+def test_waiting_for_a_start_that_another_process_trains(tmp_path, monkeypatch, capsys):
+    """It is held at first; once it is let go it is complete, and nothing is trained."""
+    holder = RunDirectory(tmp_path / "start", {"seed": 0})
+    holder.begin(0, {})
+
+    def finish(seconds):
+        holder.finish({"status": "complete", "architecture": {}})
+
+    monkeypatch.setattr("time.sleep", finish)
+    start = starts.find_or_train(tmp_path / "start", {"seed": 0}, train=pytest.fail)
+    assert start.result["status"] == "complete"
+    assert "waiting: another process is writing" in capsys.readouterr().out
 
 
 # --- bad input ------------------------------------------------------------------------------------

@@ -12,7 +12,16 @@ from repro.reporting.claims import (
     accuracy_error,
     verdict,
 )
-from repro.reporting.liu_measures import gap, heuristics, of, pairs, points, setting, spread
+from repro.reporting.liu_measures import (
+    gap,
+    heuristics,
+    of,
+    pairs,
+    points,
+    setting,
+    spread,
+    within,
+)
 from repro.reporting.results import Run, select
 
 CHANCE_MARGIN = 0.015
@@ -51,10 +60,7 @@ def b4(runs):
         error = (accuracy * (1 - accuracy) / run.result["test_examples"]) ** 0.5
         off = abs(accuracy - 1 / classes)
         shown.append(f"{accuracy:.1%}")
-        outcomes.append(
-            REPRODUCED if off <= CHANCE_MARGIN
-            else INCONCLUSIVE if off <= CHANCE_MARGIN + 2 * error else CONTRADICTED
-        )  # fmt: skip
+        outcomes.append(within(off, CHANCE_MARGIN, error))
     worst = max(outcomes, key=(REPRODUCED, INCONCLUSIVE, CONTRADICTED).index)
     return Finding(f"test accuracy of the starts {', '.join(shown)}", worst, chosen)
 
@@ -79,13 +85,7 @@ def b6(runs):
 
 
 def b7(runs):
-    def judged(gaps, error):
-        mean = abs(spread(gaps)[0])
-        if mean <= 0.015:
-            return REPRODUCED
-        return INCONCLUSIVE if mean <= 0.015 + 2 * error else CONTRADICTED
-
-    return _gaps(runs, "SOTA", judged)
+    return _gaps(runs, "SOTA", lambda gaps, error: within(abs(spread(gaps)[0]), 0.015, error))
 
 
 def _gaps(runs, kind, judge) -> Finding | None:
@@ -96,8 +96,10 @@ def _gaps(runs, kind, judge) -> Finding | None:
         both = pairs(runs, kind, model=model, dataset=dataset)
         if both:
             gaps = [gap(pair) for pair in both]
-            # All seeds see the same test images: their share of the error does not average out.
-            outcomes.append(judge(gaps, max(accuracy_error(*pair) for pair in both)))
+            error = max(accuracy_error(*pair) for pair in both)
+            if len(gaps) >= SEEDS:
+                error = spread(gaps)[1] / len(gaps) ** 0.5
+            outcomes.append(judge(gaps, error))
             shown.append(f"{model} on {dataset} {', '.join(map(points, gaps))}")
             used += [run for pair in both for run in pair]
     if not used:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from repro.reporting.results import Run, distinct
+from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, REPRODUCED
+from repro.reporting.results import Run
 
 HEURISTICS = ("augment", "l2", "momentum")
 INITS = ("random", "adversarial")
@@ -58,11 +59,17 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), deviation
 
 
+def within(off: float, bound: float, error: float) -> str:
+    """Return the verdict on `off <= bound`, where `off` has a standard error.
+
+    Inconclusive where the error exceeds the bound, or `off` is less than two errors beyond it.
+    """
+    if off <= bound and error <= bound:
+        return REPRODUCED
+    return INCONCLUSIVE if off <= bound + 2 * error else CONTRADICTED
+
+
 def points(value: float) -> str:
     """Return a difference of accuracies in percentage points."""
     return f"{100 * value:+.1f}"
 
-
-def models(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Return the distinct (model, dataset) pairs."""
-    return [(m, d) for m in distinct(runs, "model") for d in distinct(runs, "dataset")]

@@ -1,16 +1,14 @@
 """Claims of Liu et al. 2020 on the adversary, seed 000's departures and the toy."""
 
 from repro.reporting.claims import (
-    CONTRADICTED,
     INCONCLUSIVE,
-    REPRODUCED,
     Claim,
     Finding,
     accuracy_error,
     sign_verdict,
     verdict,
 )
-from repro.reporting.liu_measures import AUTHORS_WAY, of, pairs, points
+from repro.reporting.liu_measures import AUTHORS_WAY, of, pairs, points, within
 from repro.reporting.results import Run, only, select
 
 TOY = ("random_vanilla", "adversarial_vanilla", "adversarial_sota")
@@ -100,9 +98,7 @@ def _no_difference(name: str, one: Run, other_name: str, other: Run, at_most: fl
     """Judge that two test accuracies differ by no more than `at_most`."""
     accuracies = [run.result["test_accuracy"] for run in (one, other)]
     difference, error = abs(accuracies[0] - accuracies[1]), accuracy_error(one, other)
-    outcome = REPRODUCED if difference <= at_most else CONTRADICTED
-    if difference > at_most and difference <= at_most + 2 * error:
-        outcome = INCONCLUSIVE
+    outcome = within(difference, at_most, error)
     measured = f"{name} {accuracies[0]:.1%}, {other_name} {accuracies[1]:.1%}"
     return Finding(f"{measured} (standard error {100 * error:.1f} points)", outcome, [one, other])
 
