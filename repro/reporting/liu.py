@@ -21,6 +21,7 @@ NORMS = {  # reading -> label, and the published number it can be compared with
     "frobenius_squared": ("sum of squares", ("seed 000: about 1e5", 5)),
     "log10_product": ("product over layers", None),
     "log10_product_squared": ("product of squares", ("paper: about 1e50", 50)),
+    "log10_product_over_margin": ("product / margin", None),
     "log10_path_l1": ("l1 path norm", None),
     "log10_path_l2": ("l2 path norm", None),
 }
@@ -60,7 +61,8 @@ def norms(runs: Sequence[Run]) -> plt.Figure:
             shift = (number - 1.5) * 0.18
             for place, name in zip(places, NORMS):
                 values = [_log10(run, name, axes is folded) for run in chosen]
-                if None in values or not values:
+                values = [value for value in values if value is not None]
+                if not values:
                     continue
                 mean, deviation = spread(values)
                 axes.errorbar(
@@ -84,11 +86,18 @@ def norms(runs: Sequence[Run]) -> plt.Figure:
 
 
 def _log10(run: Run, name: str, folded: bool) -> float | None:
-    """Return log10 of a reading; None for path norms of raw weights, which make no sense."""
+    """Return log10 of a reading; None where it makes no sense.
+
+    That is for path norms of raw weights, and over a margin that is not positive.
+    """
     if name.startswith("log10_path") and not folded:
         return None
     norms = run.result["norms"]
-    value = norms["folded"].get(name, norms[name]) if folded else norms[name]
+    norms = {**norms, **norms["folded"]} if folded else norms
+    if name == "log10_product_over_margin":  # no bound where some training images are wrong
+        margin = run.result["margins"]["quantile_05"]
+        return norms["log10_product"] - float(np.log10(margin)) if margin > 0 else None
+    value = norms[name]
     return value if name.startswith("log10") else float(np.log10(value))
 
 

@@ -28,6 +28,7 @@ RESULT = {
     "relative_distance": 1.0,
     "norms": {**NORMS, "log10_path_l1": 12.0, "log10_path_l2": 3.0, "folded": NORMS},
     "initial_norms": {**NORMS, "log10_path_l1": 12.0, "log10_path_l2": 3.0, "folded": NORMS},
+    "margins": {"mean": 5.0, "lowest": -1.0, "quantile_05": 2.0, "median": 5.0, "positive": 1.0},
     "rescaling": {"folding_error": 1e-6, "log10_path_l2_change": 1e-9,
                   "log10_around_batch_norm_change": 0.3},
 }  # fmt: skip
