@@ -31,11 +31,12 @@ from repro.models import WIDTHS
 MODULE = "repro.bad_minima"
 TUNED = Path(__file__).parent.parent / "configs" / "bad_minima" / "tuned.json"
 
-# Flags of no meaning for a random start: they are None there, and no part of the run's name.
-FOR_ADVERSARIAL_STARTS = (
+# Flags that are None, and no part of the run, where it does not pre-train, or starts at random.
+PRETRAINING = (
     "replicas", "zero_out", "zero_unit", "pretrain_split", "pretrain_epochs", "pretrain_drop_at",
-    "pretrain_learning_rate", "pretrain_accuracy", "start", "reset_batch_norm",
+    "pretrain_learning_rate", "pretrain_accuracy",
 )  # fmt: skip
+HANDOVER = ("start", "reset_batch_norm")
 
 
 def define_flags():
@@ -162,8 +163,7 @@ def run(
             drop_at=pretrain_drop_at, **training, **housekeeping,
         )  # fmt: skip
         ceiling = adversarial.fit_ceiling(replicas, data.num_classes) if not zero_out else 1.0
-        return {**_accuracies(outcome), "ceiling": ceiling, "architecture": architecture,
-                **data.facts}  # fmt: skip
+        return {**outcome, "ceiling": ceiling, "architecture": architecture, **data.facts}
 
     pretrained = None
     if start:
@@ -199,7 +199,7 @@ def run(
         drop_at=drop_at, momentum=momentum, l2=l2, **training, **housekeeping,
     )  # fmt: skip
     result = {
-        **_accuracies(outcome),
+        **outcome,
         "pretrain_accuracy": pretrained and pretrained.result["train_accuracy"],
         "pretraining": pretrained and {"directory": pretrained.path.name, **pretrained.result},
         "parameters": sum(v.value.shape.num_elements() for v in network.trainable_variables),
@@ -216,25 +216,13 @@ def run(
     return result
 
 
-def _accuracies(outcome: dict) -> dict:
-    return {
-        "status": outcome["status"],
-        "epochs": outcome["epoch"],
-        "steps": outcome["step"],
-        "train_loss": outcome.get("train/loss"),
-        "train_accuracy": outcome.get("train/accuracy"),
-        "test_accuracy": outcome.get("test/accuracy"),
-        "seconds": outcome["seconds"],
-    }
-
-
 def main(argv):
     common_flags.reject_stray_arguments(argv)
     values = common_flags.values()
     if values["start"]:
-        values["init"] = "adversarial"
-    if values["init"] == "random":
-        values |= dict.fromkeys(FOR_ADVERSARIAL_STARTS)
+        values |= {**dict.fromkeys(PRETRAINING), "init": "adversarial"}
+    elif values["init"] == "random":
+        values |= dict.fromkeys([*PRETRAINING, *HANDOVER])
     else:
         adversarial.check(values["replicas"], values["zero_out"], values["zero_unit"])
         adversarial.check_fittable(

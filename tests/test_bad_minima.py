@@ -374,3 +374,17 @@ def test_a_copy_of_a_start_can_be_named(complete, train, tmp_path):
     shutil.copytree(complete[2], tmp_path / "moved")
     result = train(tmp_path / "run", start=str(tmp_path / "moved"), epochs=0)
     assert result["pretraining"]["directory"] == "moved"
+
+
+def test_flags_that_mean_nothing_are_none(monkeypatch):
+    """A random start has no adversary; a start that is named is not trained."""
+    seen = []
+    monkeypatch.setattr(common_flags, "run_binary", lambda *arguments: seen.append(arguments[1]))
+    for changes in ({"init": "random"}, {"init": "random", "start": "somewhere"}, {}):
+        values = {**SETTINGS, "run_dir": None, **changes}
+        monkeypatch.setattr(common_flags, "values", lambda values=values: values)
+        bad_minima.main(["bad_minima"])
+    random, named, trained = seen
+    assert all(random[name] is None for name in (*bad_minima.PRETRAINING, *bad_minima.HANDOVER))
+    assert (named["init"], named["replicas"]) == ("adversarial", None)
+    assert named["reset_batch_norm"] is False and trained["replicas"] == 1

@@ -85,7 +85,8 @@ def rescaling_check(model: keras.Model, images: np.ndarray) -> dict[str, float]:
       folding_error: largest difference of logits between the network, in float32, and its folded
         copy; where a batch norm can be folded also
       log10_path_l2_change: of the folded network's path norm, by the doubling;
-      log10_around_batch_norm_change: of seed 000's quantity, by the doubling.
+      log10_around_batch_norm_change: of seed 000's quantity, by the doubling; None where that is
+        not positive, which a path norm is.
     """
     logits = [
         np.asarray(network(np.asarray(images, network.input.dtype), training=False))
@@ -99,7 +100,8 @@ def rescaling_check(model: keras.Model, images: np.ndarray) -> dict[str, float]:
         _double(network.get_layer(layer), network.get_layer(norm))
         after = log10_path_norm(network, 2), path_norm_around_batch_norm(network, 2)
         changes["log10_path_l2_change"] = after[0] - before[0]
-        changes["log10_around_batch_norm_change"] = after[1] - before[1]
+        around = after[1] - before[1]
+        changes["log10_around_batch_norm_change"] = around if np.isfinite(around) else None
     return changes
 
 

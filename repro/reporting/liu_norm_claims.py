@@ -1,6 +1,7 @@
 """Claims of Liu et al. 2020 and of seed 000 on norms, B10 to B13."""
 
 import itertools
+import math
 
 from repro.reporting.claims import INCONCLUSIVE, REPRODUCED, Claim, Finding, verdict
 from repro.reporting.liu_measures import of
@@ -50,7 +51,10 @@ def b12(runs):
         return None
     changes = [run.result["rescaling"] for run in chosen]
     ours = max(abs(change["log10_path_l2_change"]) for change in changes)
-    theirs = [abs(change["log10_around_batch_norm_change"]) for change in changes]
+    around = [change["log10_around_batch_norm_change"] for change in changes]
+    theirs = [abs(x) for x in around if x is not None and math.isfinite(x)]
+    if not theirs:
+        return None
     measured = (
         f"doubling a convolution changes the folded norm by at most 10^{ours:.1e}, "
         f"seed 000's by at least 10^{min(theirs):.2g}"

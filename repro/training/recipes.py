@@ -30,7 +30,7 @@ def fit_by_sgd(
     environment: Mapping,
     checkpoint_every: int,
 ) -> dict:
-    """Train by SGD as Liu et al. 2020 do, and return the last row of metrics with its `status`.
+    """Train by SGD as Liu et al. 2020 do; return `status`, counts, and the last accuracies.
 
     The rate drops by a factor after given epochs; L2 acts on all weights, those of batch norm and
     biases too. Metrics begin with a row for epoch 0, the start. Goes on where it was broken off.
@@ -64,7 +64,7 @@ def fit_by_sgd(
         }  # fmt: skip
         directory.log({"epoch": 0, "step": 0, **first, "seconds": 0.0})
     today = SimpleNamespace(train=batches, evaluations=evaluations)
-    return loop.fit(
+    outcome = loop.fit(
         data=lambda epoch: today,
         train_steps=step.make_train_steps(
             network, optimizer, strategy, weight_decay=l2, decayed=network.trainable_variables,
@@ -81,3 +81,12 @@ def fit_by_sgd(
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
     )  # fmt: skip
+    return {
+        "status": outcome["status"],
+        "epochs": outcome["epoch"],
+        "steps": outcome["step"],
+        "train_loss": outcome.get("train/loss"),
+        "train_accuracy": outcome.get("train/accuracy"),
+        "test_accuracy": outcome.get("test/accuracy"),
+        "seconds": outcome["seconds"],
+    }
