@@ -38,14 +38,14 @@ def channel_normalization(mean: Sequence[float], std: Sequence[float]) -> Normal
 
 
 def preprocess(
-    images: np.ndarray, size: int = IMAGE_SIZE, normalize: Normalize = whiten
+    images: np.ndarray, size: int = IMAGE_SIZE, normalize: Normalize | None = None
 ) -> tf.Tensor:
     """Return images as the networks see them without augmentation: /255, central crop, whitened.
 
     Args:
       images: uint8 or float32 [N, H, W, C] in 0..255.
       size: side of the crop; smaller images are padded with zeros.
-      normalize: what is done last.
+      normalize: what is done last; None: `whiten`.
 
     Returns:
       float32 [N, size, size, C], in the host's memory: batches travel, data sets do not.
@@ -54,7 +54,7 @@ def preprocess(
         chunks = []
         for start in range(0, len(images), WHITENING_CHUNK):
             chunk = tf.cast(images[start : start + WHITENING_CHUNK], tf.float32) / 255
-            chunks.append(normalize(tf.image.resize_with_crop_or_pad(chunk, size, size)))
+            chunks.append((normalize or whiten)(tf.image.resize_with_crop_or_pad(chunk, size, size)))
         return tf.concat(chunks, axis=0)
 
 
@@ -102,7 +102,7 @@ class TrainBatches:
         augment: Sequence[str] = (),
         whitened: tf.Tensor | None = None,
         size: int = IMAGE_SIZE,
-        normalize: Normalize = whiten,
+        normalize: Normalize | None = None,
         margin: int = augmentation.PADDED_SIZE_MARGIN,
         shuffle: bool = True,
     ):
@@ -115,7 +115,7 @@ class TrainBatches:
           augment: operations of augmentation.AUGMENTATIONS.
           whitened: `preprocess(data.images, size, normalize)` where it is at hand already.
           size: side of the images the network sees.
-          normalize: what is done to images last.
+          normalize: what is done to images last; None: `whiten`.
           margin: of random crops, see augmentation.augment.
           shuffle: False: every epoch in the order of `data`.
         """
@@ -123,7 +123,7 @@ class TrainBatches:
         self.batch_size = batch_size
         self.steps = -(-len(data) // batch_size)  # per epoch
         self._seed, self._augment, self._size = seed, tuple(augment), size
-        self._normalize, self._margin, self._shuffle = normalize, margin, shuffle
+        self._normalize, self._margin, self._shuffle = normalize or whiten, margin, shuffle
         with tf.device("CPU"):
             self._labels, self._ids = tf.constant(data.labels), tf.constant(data.ids)
             if augment:
