@@ -54,7 +54,8 @@ def preprocess(
         chunks = []
         for start in range(0, len(images), WHITENING_CHUNK):
             chunk = tf.cast(images[start : start + WHITENING_CHUNK], tf.float32) / 255
-            chunks.append((normalize or whiten)(tf.image.resize_with_crop_or_pad(chunk, size, size)))
+            chunk = tf.image.resize_with_crop_or_pad(chunk, size, size)
+            chunks.append((normalize or whiten)(chunk))
         return tf.concat(chunks, axis=0)
 
 
