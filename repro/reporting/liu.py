@@ -53,34 +53,26 @@ def four_settings(runs: Sequence[Run]) -> plt.Figure:
 
 def norms(runs: Sequence[Run]) -> plt.Figure:
     """Every reading of the norm, raw and folded, after training in the four settings; log10."""
-    figure, (raw, folded) = plt.subplots(1, 2, figsize=(6.75, 3.4), sharey=True)
-    places = np.arange(len(NORMS))
+    figure, (raw, folded) = plt.subplots(1, 2, figsize=(6.75, 3.2), sharex=True, sharey=True)
     for axes, title in ((raw, "raw weights"), (folded, "batch norm folded")):
         for number, ((kind, init), (label, colour)) in enumerate(SETTINGS.items()):
-            chosen = of(runs, kind, init)
-            shift = (number - 1.5) * 0.18
-            for place, name in zip(places, NORMS):
-                values = [_log10(run, name, axes is folded) for run in chosen]
+            for place, name in enumerate(NORMS):
+                values = [_log10(run, name, axes is folded) for run in of(runs, kind, init)]
                 values = [value for value in values if value is not None]
-                if not values:
-                    continue
-                mean, deviation = spread(values)
-                axes.errorbar(
-                    place + shift, mean, deviation, marker="o", ms=4, color=colour, capsize=2,
-                    label=label if place == 0 else None,
-                )  # fmt: skip
-        for place, (_, published) in zip(places, NORMS.values()):
-            if published and axes is raw:
-                axes.plot([place - 0.45, place + 0.45], [published[1]] * 2, color="k", lw=1)
-                axes.annotate(
-                    published[0], (place, published[1]), (0, 3), ha="center",
-                    textcoords="offset points",
-                )  # fmt: skip
-        labels = [label for label, _ in NORMS.values()]
-        axes.set_xticks(places, labels, rotation=40, ha="right", rotation_mode="anchor")
-        axes.set(title=title, xlim=(-0.6, len(NORMS) - 0.4))
-        axes.grid(axis="y", lw=0.3)
-    raw.set_ylabel("log10 of the norm")
+                if values:
+                    mean, deviation = spread(values)
+                    axes.errorbar(
+                        mean, place + (number - 1.5) * 0.15, xerr=deviation, marker="o", ms=3,
+                        ls="none", color=colour, label=label if place == 0 else None,
+                    )  # fmt: skip
+        axes.set(title=title, xlabel="log10 of the norm", xlim=(None, 55))
+    for place, (_, published) in enumerate(NORMS.values()):
+        if published:
+            raw.plot([published[1]] * 2, [place - 0.4, place + 0.4], color="k", lw=1.5)
+            side = "right" if published[1] > 30 else "left"
+            raw.annotate(published[0], (published[1], place + 0.4), ha=side, va="top", fontsize=7)
+    raw.set_yticks(range(len(NORMS)), [label for label, _ in NORMS.values()])
+    raw.set_ylim(len(NORMS) - 0.4, -0.6)
     figure.legend(*raw.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
@@ -117,7 +109,6 @@ def adversary(runs: Sequence[Run]) -> plt.Figure:
         tests.errorbar(mean, place, xerr=deviation, marker="o", color=colour, capsize=2)
     names = [name for name, values in trained.items() if values]
     tests.set_yticks(range(len(names)), names)
-    tests.invert_yaxis()
     tests.set(xlabel="test accuracy after vanilla SGD", ylim=(len(names) - 0.5, -0.5))
     pretrained = [(name, members) for name, members in arms.items() if name != "random start"]
     for place, (_, members) in enumerate(pretrained):
@@ -125,11 +116,9 @@ def adversary(runs: Sequence[Run]) -> plt.Figure:
             stage = run.result["pretraining"]
             fits.plot(stage["train_accuracy"], place, "o", color="C3")
             fits.plot(stage["ceiling"], place, "|", color="k", ms=14)
-    fits.plot([], [], "|", color="k", ms=8, ls="none", label="can be fitted at most")
     fits.set_yticks(range(len(pretrained)), [name for name, _ in pretrained])
-    fits.set(xlabel="accuracy of pre-training on random labels", xlim=(0, 1.05),
+    fits.set(xlabel="accuracy of pre-training (bar: at most)", xlim=(0, 1.05),
              ylim=(len(pretrained) - 0.5, -0.5))  # fmt: skip
-    fits.legend(loc="center left")
     return figure
 
 
