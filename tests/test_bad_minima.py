@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro import bad_minima, common_flags, models
+from repro import bad_minima, common_flags, measurement, models
 from repro.data import relabelled
 from repro.models.layers import batch_norm
 from repro.training import optimizers, starts, step
@@ -324,6 +324,14 @@ def test_sharpness_is_measured_where_asked(complete, train):
     measured = train(run_dir, sharpness_examples=20)["sharpness"]
     assert measured["converged"] and measured["value"] > 0
     assert "sharpness" not in complete[0]
+
+
+def test_a_run_can_be_measured_later(complete):
+    """The network at its end on the whole training set: its accuracy is the run's."""
+    trained = measurement.open_run(str(complete[1]), data_dir=None, download=False, examples=60)
+    images, labels = trained.data
+    predicted = np.argmax(trained.network(images, training=False), axis=-1)
+    assert (predicted == labels).mean() == pytest.approx(complete[0]["train_accuracy"])
 
 
 def test_run_takes_every_setting():
