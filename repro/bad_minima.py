@@ -16,6 +16,7 @@ Where this departs from the authors' code for CIFAR-10, or fills what is not kno
 * Momentum is Keras's (v <- m v - lr g), which differs from PyTorch's for some steps after the rate
   drops; moving variances are those of the batch, without PyTorch's n / (n - 1).
 * Train accuracy is measured without augmentation.
+* Other datasets train as CIFAR-10 does: what the authors did there could not be read.
 * --noshuffle, --batch_statistics and --reset_batch_norm do as seed 000's rerun in JAX did.
 """
 
@@ -191,6 +192,7 @@ def run(
         **data.evaluations,
         "distance": lambda: norms.distances(weights, network),
         "norms": measure_norms,
+        "margins": lambda: norms.margins(norms.logits_on(network, data.images), data.labels),
     }
     if batch_statistics:
         evaluations["test"] = lambda: test_by_batch(data.test_batches)

@@ -119,6 +119,7 @@ def test_metrics_begin_with_the_start(complete):
     assert [line["epoch"] for line in lines] == [0, 2, 4]
     assert lines[0]["distance/all"] == 0
     assert lines[-1]["distance/all"] == pytest.approx(result["distance"])
+    assert lines[-1]["margins/median"] == pytest.approx(result["margins"]["median"])
     assert lines[-1]["norms/folded_log10_product"] == pytest.approx(
         result["norms"]["folded"]["log10_product"]
     )

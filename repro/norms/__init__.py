@@ -10,12 +10,12 @@
 from repro.norms.distances import distances, snapshot
 from repro.norms.folding import fold_batch_norm, refold
 from repro.norms.frobenius import frobenius
-from repro.norms.margins import margins
+from repro.norms.margins import logits_on, margins
 from repro.norms.paths import log10_path_norm, path_norm, path_norm_around_batch_norm
 from repro.norms.readings import nested, readings, rescaling_check, summary
 
 __all__ = [
-    "distances", "fold_batch_norm", "frobenius", "log10_path_norm", "margins", "nested",
-    "path_norm", "path_norm_around_batch_norm", "readings", "refold", "rescaling_check",
+    "distances", "fold_batch_norm", "frobenius", "log10_path_norm", "logits_on", "margins",
+    "nested", "path_norm", "path_norm_around_batch_norm", "readings", "refold", "rescaling_check",
     "snapshot", "summary",
 ]  # fmt: skip

@@ -8,11 +8,11 @@ import numpy as np
 from repro.norms.distances import distances
 from repro.norms.folding import fold_batch_norm, foldable, refold
 from repro.norms.frobenius import frobenius
-from repro.norms.margins import margins
+from repro.norms.margins import logits_on, margins
 from repro.norms.paths import log10_path_norm, path_norm_around_batch_norm
 
 FOLDED = "folded_"
-COMPARED = 256  # images whose logits are computed at once, and compared after folding
+COMPARED = 256  # images whose logits are compared after folding
 
 
 def readings(model: keras.Model) -> Callable[[], dict[str, float]]:
@@ -57,9 +57,6 @@ def summary(
       rescaling, see `rescaling_check`; margins on the training set.
     """
     moved = distances(start, model)
-    logits = np.concatenate([
-        model(images[i : i + COMPARED], training=False) for i in range(0, len(labels), COMPARED)
-    ])  # fmt: skip
     return {
         "distance": moved["all"],
         "distance_without_bn": moved["without_bn"],
@@ -67,7 +64,7 @@ def summary(
         "relative_distance_without_bn": moved["relative_without_bn"],
         "norms": nested(readings(model)()),
         "rescaling": rescaling_check(model, images[:COMPARED]),
-        "margins": margins(logits, labels),
+        "margins": margins(logits_on(model, images), labels),
     }
 
 
