@@ -167,8 +167,8 @@ def toy(runs: Sequence[Run]) -> plt.Figure:
         measured = run.result["panels"][panel]
         axes.set_title(title, fontsize=7)
         axes.set_xlabel(
-            f"{measured['disagreement_with_line']:.1%} not as the line\n"
-            f"test {measured['test_accuracy']:.0%}"
+            f"wrong side {measured['disagreement_with_line']:.1%}\n"
+            f"test accuracy {measured['test_accuracy']:.0%}"
         )
     return figure
 
