@@ -11,11 +11,11 @@ import numpy as np
 DATASETS = {  # name -> number of classes
     "cifar10": 10,
     "cifar100": 100,
-    "cinic10": 10,
-    "restricted_imagenet": 9,
     "mnist": 10,
     "fashion_mnist": 10,
     "digits": 10,
+    "cinic10": 10,
+    "restricted_imagenet": 9,
     "imagenet2012": 1000,  # streamed by imagenet.py, not read into memory
 }
 DIGITS_TEST_FRACTION = 0.2
