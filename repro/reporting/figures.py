@@ -11,6 +11,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from repro.reporting import (
+    liu,
+    liu_claims,
+    liu_norm_claims,
+    liu_sweep_claims,
+    liu_tables,
     stoican,
     stoican_claims,
     stoican_graph,
@@ -33,6 +38,7 @@ from repro.reporting.results import Run
 
 # Each paper's modules; what they call CLAIMS, FIGURES and TABLES is gathered below.
 PAPERS = {
+    "liu2020": (liu, liu_tables, liu_claims, liu_norm_claims, liu_sweep_claims),
     "stoican": (
         stoican, stoican_graph, stoican_tables, stoican_claims, stoican_slides_claims,
         stoican_graph_claims,

@@ -81,8 +81,9 @@ def protocol(runs: Sequence[Run]) -> str:
 
     examples = sorted({run.result["train_examples"] for run in runs})
     tested = sorted({run.result["test_examples"] for run in runs})
+    network = values("model") + (f" (width {values('width')})" if values("width") else "")
     parts = [
-        f"{values('model')} on {values('dataset')}" if values("model") else "",
+        f"{network} on {values('dataset')}" if values("model") else "",
         f"{_join(examples)} training and {_join(tested)} test images" if any(tested) else "",
         f"at most {values('epochs')} epochs" if values("epochs") else "",
         f"at most {values('iterations')} steps" if values("iterations") else "",
