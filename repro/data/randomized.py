@@ -55,7 +55,7 @@ def _in_memory(
 ) -> RandomizedData:  # fmt: skip
     """Read a dataset and corrupt it once for all epochs or, under --redraw, at every access."""
     num_classes = datasets.DATASETS[dataset]
-    train, test = _splits(
+    train, test = splits(
         dataset, data_dir, download, train_split, test_split, train_examples, seed
     )
 
@@ -98,7 +98,7 @@ def _in_memory(
     )
 
 
-def _splits(dataset, data_dir, download, train_split, test_split, train_examples, seed):
+def splits(dataset, data_dir, download, train_split, test_split, train_examples, seed):
     """Return training and test examples; HELD_OUT are those that `train_examples` leaves out."""
     held_out = test_split == HELD_OUT
     if held_out and train_examples is None:

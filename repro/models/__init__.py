@@ -13,6 +13,9 @@ MODELS = {  # name -> module of this room and the function in it
     "mlp_1x512": ("mlp", "mlp_1x512"),
     "mlp_3x512": ("mlp", "mlp_3x512"),
     "wrn_28_1": ("resnet", "wrn_28_1"),
+    "vgg16": ("vgg", "vgg16"),
+    "vgg16_bn": ("vgg", "vgg16_bn"),
+    "vgg16_quarter": ("vgg", "vgg16_quarter"),
     "inception_v3": ("inception_v3", "inception_v3"),
 }
 
