@@ -136,14 +136,16 @@ def filled(values: dict) -> dict:
     """Return flags with what a stage leaves out set to None and its defaults filled in.
 
     Raises:
-      ValueError: a flag is given that the stage or its modes do not use.
+      ValueError: a point is given that the stage does not use.
     """
     values, stage = dict(values), values["stage"]
     for name, (stages, default) in OF_STAGE.items():
         if stage in stages:
             values[name] = default if values[name] is None else values[name]
-        elif values[name] is not None:
+        elif values[name] is not None and name in ("mode", "from", "to", "third"):
             raise ValueError(f"--{name} is not for --stage={stage}")
+        else:
+            values[name] = None
     modes = mode_points.modes_used(values)
     for name, (mode, default) in OF_MODE.items():
         if mode in modes:

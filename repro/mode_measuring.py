@@ -98,8 +98,7 @@ def evaluate(context: Context) -> dict:
         "curve_barrier": barriers(along["train_nll"]),
         "segment_barrier": barriers(straight["train_nll"]),
         "exactness": _exactness(paths[-1], segment, s),
-        "parameters": sum(array.size for array in paths[-1].nodes[0]),
-        **data.facts,
+        "network_sizes": _network_sizes(data), **data.facts,
         "protocol": f"{protocol(context, data)}; {s['curve']}, {s['bends']} bend(s), "
                     f"{s['curve_epochs']} curve epochs before scaling, {n} points",
     }  # fmt: skip
@@ -121,6 +120,18 @@ def _exactness(path, segment, s: dict) -> dict:
     if s["curve"] == "polychain" and s["bends"] == 1:
         found["middle"] = off(path.at(0.5), path.nodes[1])
     return found
+
+
+def _network_sizes(data) -> dict[str, int]:
+    """Return the numbers of parameters of the papers' networks."""
+    from repro import models
+
+    names = ("vgg16", "vgg16_bn")
+    built = {name: models.build(name, data.image_shape, data.num_classes) for name in names}
+    return {
+        name: sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+        for name, network in built.items()
+    }
 
 
 # --- plane ----------------------------------------------------------------------------------------

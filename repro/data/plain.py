@@ -17,7 +17,7 @@ class PlainData:
 
     train: pipeline.TrainBatches
     evaluations: dict[str, pipeline.EvaluationBatches]  # `train` and `test`
-    statistics: pipeline.TrainBatches  # the training set, un-augmented, for batch norm
+    statistics: pipeline.TrainBatches  # what training loss is measured on, for batch norm
     image_shape: tuple[int, int, int]
     num_classes: int
     facts: dict
@@ -32,8 +32,8 @@ def prepare(
     Args:
       dataset, data_dir, download, train_split, test_split, train_examples: as flags of
         repro.common_flags.
-      eval_examples: measure training loss and error on so many training images, a class-balanced
-        draw; None: on all.
+      eval_examples: measure training loss and error, and take batch norm's statistics, on so many
+        training images, a class-balanced draw; None: on all.
       batch_size, augment, seed: of training.
 
     Raises:
@@ -50,19 +50,21 @@ def prepare(
     measured = np.arange(len(train))
     if eval_examples is not None:
         measured = datasets.class_balanced_subset(train.labels, eval_examples, SUBSET)
-    sets = {
-        "train": (whitened.numpy()[measured], train.labels[measured]),
-        "test": (pipeline.preprocess(test.images, SIZE), test.labels),
-    }
-    make = pipeline.TrainBatches
-    plain = make(train, batch_size, seed, whitened=whitened, size=SIZE)
+    seen, size = whitened.numpy()[measured], randomized.EVALUATION_BATCH
     return PlainData(
-        train=make(train, batch_size, seed, augment=augment, size=SIZE) if augment else plain,
+        train=pipeline.TrainBatches(
+            train, batch_size, seed, augment=augment, whitened=None if augment else whitened,
+            size=SIZE,
+        ),
         evaluations={
-            name: pipeline.EvaluationBatches(*pair, randomized.EVALUATION_BATCH)
-            for name, pair in sets.items()
+            "train": pipeline.EvaluationBatches(seen, train.labels[measured], size),
+            "test": pipeline.EvaluationBatches(
+                pipeline.preprocess(test.images, SIZE), test.labels, size
+            ),
         },
-        statistics=plain,
+        statistics=pipeline.TrainBatches(
+            train.take(measured), batch_size, seed, whitened=seen, size=SIZE
+        ),
         image_shape=(SIZE, SIZE, train.images.shape[-1]),
         num_classes=datasets.DATASETS[dataset],
         facts={

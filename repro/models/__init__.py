@@ -16,6 +16,7 @@ MODELS = {  # name -> module of this room and the function in it
     "vgg16": ("vgg", "vgg16"),
     "vgg16_bn": ("vgg", "vgg16_bn"),
     "vgg16_quarter": ("vgg", "vgg16_quarter"),
+    "vgg16_quarter_bn": ("vgg", "vgg16_quarter_bn"),
     "inception_v3": ("inception_v3", "inception_v3"),
 }
 

@@ -29,13 +29,18 @@ def vgg16_quarter(input_shape, num_classes, **options) -> keras.Model:
     return _vgg("vgg16_quarter", input_shape, num_classes, divisor=4, **options)
 
 
+def vgg16_quarter_bn(input_shape, num_classes, **options) -> keras.Model:
+    """The narrow network with batch norm, which trains in the few steps of a small subset."""
+    return _vgg("vgg16_quarter_bn", input_shape, num_classes, True, 4, **options)
+
+
 def _vgg(
     name: str,
     input_shape: tuple[int, int, int],
     num_classes: int,
-    *,
     normalised: bool = False,
     divisor: int = 1,
+    *,
     dropout_rate: float = 0.5,
     initializer: str | keras.initializers.Initializer = "he_normal",
 ) -> keras.Model:

@@ -11,6 +11,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from repro.reporting import (
+    gotmare,
+    gotmare_claims,
+    gotmare_planes,
+    gotmare_tables,
     stoican,
     stoican_claims,
     tables,
@@ -30,9 +34,10 @@ CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
         for claim in room.CLAIMS
     },
     "stoican": {claim.id: claim for claim in stoican_claims.CLAIMS},
+    "gotmare2018": {claim.id: claim for claim in gotmare_claims.CLAIMS},
 }
-FIGURES = {**zhang.FIGURES, **stoican.FIGURES}  # name -> function(runs) -> matplotlib Figure
-TABLES = {**zhang_tables.TABLES, **stoican.TABLES}  # name -> function(runs) -> tables.Table
+FIGURES = {**zhang.FIGURES, **stoican.FIGURES, **gotmare.FIGURES, **gotmare_planes.FIGURES}  # name -> function(runs) -> matplotlib Figure
+TABLES = {**zhang_tables.TABLES, **stoican.TABLES, **gotmare_tables.TABLES}  # name -> function(runs) -> tables.Table
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}

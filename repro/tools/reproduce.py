@@ -59,9 +59,9 @@ def expand(config: dict, scale: str) -> list[dict]:
 
 def run_name(flags: dict) -> str:
     """Return a name of the run that says its main settings and stands for all of them."""
-    shown = [
-        flags.get(name) for name in ("model", "dataset", "corruption", "protocol", "teacher")
-    ]
+    names = ("stage", "mode", "from", "to", "curve", "model", "dataset", "corruption", "protocol",
+             "teacher")  # fmt: skip
+    shown = [flags.get(name) for name in names]
     if flags.get("width"):
         shown.append(f"m{flags['width']}")
     if flags.get("corrupt_prob"):
