@@ -114,6 +114,10 @@ def _define_training():
     flags.DEFINE_float("momentum", 0.9, "Of SGD.", lower_bound=0.0, upper_bound=1.0)
     flags.DEFINE_float("weight_decay", 5e-4, "Coefficient of L2 / 2.", lower_bound=0.0)
     flags.DEFINE_enum("decayed", "all", ["all", "kernels"], "What L2 acts on.")
+    flags.DEFINE_enum(
+        "mode_seeds", "own", ["own", "shared"],
+        "Whether modes differ in initial weights and order of the data, or only in what is named.",
+    )
     flags.DEFINE_float("init_scale", 1.0, "Factor on sqrt(2 / n); E: 3 times it.", lower_bound=0.0)
     flags.DEFINE_enum("init_spread", "std", ["std", "variance"], "What sqrt(2 / n) is.")
     flags.DEFINE_enum("init_fan", "in", ["in", "out"], "Whether n counts inputs or outputs.")

@@ -23,6 +23,8 @@ from repro.mode_points import (
     scaled,
 )
 
+SEEDS_APART = 1000  # more than there are modes: seeds of modes never meet
+
 
 @dataclasses.dataclass(frozen=True)
 class Context:
@@ -49,15 +51,15 @@ def prepare_data(context: Context, **changes):
     return plain.prepare(**{**settings, **context.places, **changes})
 
 
-def build_network(context: Context, data, init_scale: float = 1.0):
-    """Return the network of a run, its weights and dropout keyed by the seed."""
+def build_network(context: Context, data, seed: int | None = None, init_scale: float = 1.0):
+    """Return the network of a run, its weights and dropout keyed by the seed, or by another."""
     import keras
 
     from repro import models
     from repro.models.layers import HeNormal
 
     settings = context.settings
-    keras.utils.set_random_seed(settings["seed"])
+    keras.utils.set_random_seed(settings["seed"] if seed is None else seed)
     keras.mixed_precision.set_global_policy(settings["precision"])
     initializer = HeNormal(
         settings["init_scale"] * init_scale, settings["init_spread"], settings["init_fan"]
@@ -113,8 +115,13 @@ def endpoint(context: Context) -> dict:
     s, mode = context.settings, context.settings["mode"]
     change = {key: value for key, value in MODES[mode].items() if key != "schedule"}
     batch_size = s["large_batch_size"] if mode == "A" else s["batch_size"]
-    data = prepare_data(context, batch_size=batch_size, augment=change.get("augment", s["augment"]))
-    network = build_network(context, data, change.get("init_scale", 1.0))
+    seed = s["seed"]
+    if s["mode_seeds"] == "own":
+        seed = SEEDS_APART * seed + list(MODES).index(mode)
+    data = prepare_data(
+        context, batch_size=batch_size, augment=change.get("augment", s["augment"]), seed=seed
+    )
+    network = build_network(context, data, seed, change.get("init_scale", 1.0))
     epochs = scaled(EPOCHS, s["epoch_scale"])
     rates = learning_rates(s, data.train.steps)
     with context.strategy.scope():

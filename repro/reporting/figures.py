@@ -36,8 +36,12 @@ CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
     "stoican": {claim.id: claim for claim in stoican_claims.CLAIMS},
     "gotmare2018": {claim.id: claim for claim in gotmare_claims.CLAIMS},
 }
-FIGURES = {**zhang.FIGURES, **stoican.FIGURES, **gotmare.FIGURES, **gotmare_planes.FIGURES}  # name -> function(runs) -> matplotlib Figure
-TABLES = {**zhang_tables.TABLES, **stoican.TABLES, **gotmare_tables.TABLES}  # name -> function(runs) -> tables.Table
+FIGURES = {  # name -> function(runs) -> matplotlib Figure
+    **zhang.FIGURES, **stoican.FIGURES, **gotmare.FIGURES, **gotmare_planes.FIGURES,
+}  # fmt: skip
+TABLES = {  # name -> function(runs) -> tables.Table
+    **zhang_tables.TABLES, **stoican.TABLES, **gotmare_tables.TABLES,
+}  # fmt: skip
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}

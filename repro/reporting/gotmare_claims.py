@@ -49,7 +49,7 @@ def m2(runs):
     rates, scale = run.arrays()["learning_rate"], run.settings["epoch_scale"]
     per_epoch = len(rates) // run.result["epochs"] * scale  # steps in an epoch of the paper
     jumps = np.flatnonzero(np.diff(rates) > 0) + 1
-    restarts = tuple(int(round(j / per_epoch)) for j in jumps)
+    restarts = tuple(round(j / per_epoch) for j in jumps)
     last = [rates[j - 1] for j in jumps]
     half = rates[round(5 * per_epoch)]
     per_step = run.settings["sgdr_update"] == "step"

@@ -26,10 +26,10 @@ def metrics(runs: Sequence[Run]) -> Table:
             rows.append([ends, kind, f"{loss['length']:.1f}", *(f"{x:.3f}" for x in numbers),
                          *map(percent, shares)])  # fmt: skip
     note = (
-        "Train loss is cross-entropy without the L2 term. Barrier: highest training loss minus that "
-        "of the higher end (Gotmare et al., footnote); over the chord: highest excess over the "
-        "straight line between the ends' losses (Entezari et al. 2021). Integral and mean are over "
-        f"arc length. {protocol(runs)}."
+        "Train loss is cross-entropy without the L2 term. Barrier: highest training loss minus "
+        "that of the higher end (Gotmare et al., footnote); over the chord: highest excess over "
+        "the straight line between the ends' losses (Entezari et al. 2021). Integral and mean are "
+        f"over arc length. {protocol(runs)}."
     )
     return Table(COLUMNS, rows, note)
 
