@@ -179,7 +179,7 @@ def run(*, run_directory, environment, strategy, checkpoint_every, data_dir, dow
     Arguments are the flags; `run_directory` is a training.runs.RunDirectory. Runs it needs are
     made beside that.
     """
-    from repro import mode_measuring, mode_training
+    from repro import mode_context, mode_measuring, mode_training
     from repro.training import runs
 
     settings["strategy"] = environment["strategy"]  # its name, as a flag says it
@@ -199,7 +199,7 @@ def run(*, run_directory, environment, strategy, checkpoint_every, data_dir, dow
             }, wait=True)  # fmt: skip
         return path
 
-    context = mode_training.Context(
+    context = mode_context.Context(
         settings, places, strategy, run_directory, environment, checkpoint_every, need
     )
     room = mode_training if settings["stage"] in ("endpoint", "curve") else mode_measuring

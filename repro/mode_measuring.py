@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from repro.mode_points import VARIANTS, kept_epochs, parse_point
-from repro.mode_training import (
+from repro.mode_context import (
     Context,
     build_network,
     curve_snapshots,
@@ -19,6 +18,7 @@ from repro.mode_training import (
     prepare_data,
     protocol,
 )
+from repro.mode_points import VARIANTS, kept_epochs, parse_point
 
 
 def make_measure(context: Context, network, data) -> Callable:

@@ -1,108 +1,35 @@
-"""The stages of repro.mode_connectivity that train: endpoints and curves.
+"""The stages of repro.mode_connectivity that train: endpoint and curve.
 
 Each takes a Context, trains or goes on training, and returns the result of the run.
 """
 
-import dataclasses
 import types
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
+from repro.mode_context import (
+    Context,
+    build_network,
+    curve_snapshots,
+    decayed_weights,
+    load,
+    load_point,
+    prepare_data,
+    protocol,
+    save_point,
+)
 from repro.mode_points import (
     AVERAGED_FROM,
-    CURVE_SNAPSHOTS,
     EPOCHS,
     FGE_LOWEST,
     MILESTONES,
     MODES,
     SGDR,
     kept_epochs,
-    parse_point,
     scaled,
 )
 
 SEEDS_APART = 1000  # more than there are modes: seeds of modes never meet
-
-
-@dataclasses.dataclass(frozen=True)
-class Context:
-    """What a stage works with: flags, places, where it writes, and how it gets other runs."""
-
-    settings: dict
-    places: dict
-    strategy: object
-    run: object  # training.runs.RunDirectory
-    environment: dict
-    checkpoint_every: int
-    need: Callable  # (stage, **changed flags) -> directory of that complete run
-
-
-# --- what stages share ----------------------------------------------------------------------------
-
-
-def prepare_data(context: Context, **changes):
-    from repro.data import plain
-
-    names = ("dataset", "train_split", "test_split", "train_examples", "eval_examples",
-             "batch_size", "augment", "seed")  # fmt: skip
-    settings = {name: context.settings[name] for name in names}
-    return plain.prepare(**{**settings, **context.places, **changes})
-
-
-def build_network(context: Context, data, seed: int | None = None, init_scale: float = 1.0):
-    """Return the network of a run, its weights and dropout keyed by the seed, or by another."""
-    import keras
-
-    from repro import models
-    from repro.models.layers import HeNormal
-
-    settings = context.settings
-    keras.utils.set_random_seed(settings["seed"] if seed is None else seed)
-    keras.mixed_precision.set_global_policy(settings["precision"])
-    initializer = HeNormal(
-        settings["init_scale"] * init_scale, settings["init_spread"], settings["init_fan"]
-    )
-    with context.strategy.scope():
-        return models.build(
-            settings["model"], data.image_shape, data.num_classes,
-            dropout_rate=settings["dropout_rate"], initializer=initializer,
-        )  # fmt: skip
-
-
-def decayed_weights(context: Context, network) -> list:
-    from repro.training import step
-
-    return network.trainable_variables if context.settings["decayed"] == "all" else (
-        step.kernels(network)
-    )
-
-
-def protocol(context: Context, data) -> str:
-    """Describe in one line what numbers of this run rest on."""
-    s, facts = context.settings, data.facts
-    return (
-        f"{s['model']} on {s['dataset']}, {facts['train_examples']:,} training images "
-        f"(loss on {facts['eval_examples']:,}) and {facts['test_examples']:,} for validation, "
-        f"all epochs times {s['epoch_scale']:g}, batch {s['batch_size']}, "
-        f"learning rate {s['learning_rate']:g}, {s['precision']}, seed {s['seed']}"
-    )
-
-
-def save_point(directory, arrays) -> None:
-    from repro.training import snapshots
-
-    snapshots.save(directory, **{f"{place:04d}": array for place, array in enumerate(arrays)})
-
-
-def load_point(directory) -> list[np.ndarray]:
-    from repro.training import snapshots
-
-    arrays = snapshots.load(directory)
-    if arrays is None:
-        raise ValueError(f"there is no point in {directory}")
-    return [arrays[name] for name in sorted(arrays)]
 
 
 # --- endpoint -------------------------------------------------------------------------------------
@@ -110,6 +37,7 @@ def load_point(directory) -> list[np.ndarray]:
 
 def endpoint(context: Context) -> dict:
     """Train one mode and keep its iterates."""
+    from repro.landscape import points
     from repro.training import checkpoints, loop, optimizers, schedules, step
 
     s, mode = context.settings, context.settings["mode"]
@@ -135,7 +63,7 @@ def endpoint(context: Context) -> dict:
 
     def keep(epoch: int) -> None:
         if epoch in kept and context.run.chief:
-            save_point(context.run.path / "points" / f"epoch_{kept[epoch]}", _weights(network))
+            save_point(context.run.path / "points" / f"epoch_{kept[epoch]}", points.get(network))
 
     outcome = loop.fit(
         data=lambda epoch: data,
@@ -193,26 +121,33 @@ def learning_rates(s: dict, steps_per_epoch: int) -> np.ndarray:
 
 def _gathered(context: Context, network, data, mode: str) -> dict:
     """Return test accuracies of what swa averages and fge ensembles; nothing for other modes."""
-    return {}
+    if mode not in ("swa", "fge"):
+        return {}
+    from repro.landscape import batch_norm, points
+    from repro.training import step
 
+    epochs = kept_epochs(mode, context.settings["cycle_epochs"])
+    found = [load_point(context.run.path / "points" / f"epoch_{epoch}") for epoch in epochs]
+    reestimate = batch_norm.make_reestimate(network)
 
-def _weights(network) -> list[np.ndarray]:
-    from repro.landscape import points
+    def go_to(point) -> None:
+        points.put(network, point)
+        reestimate(images for images, _ in data.statistics.epoch(1))
 
-    return points.get(network)
-
-
-def load(context: Context, text: str) -> list[np.ndarray]:
-    """Return the weights of a point, training its mode where it is not there yet."""
-    parsed = parse_point(text)
-    if parsed is None:
-        directory, epoch = Path(text), EPOCHS
-    else:
-        mode, following, epoch = parsed
-        seed = context.settings["seed"] + following
-        directory = context.need("endpoint", mode=mode, seed=seed)
-    place = directory / "points" / f"epoch_{epoch or EPOCHS}"
-    return load_point(place)
+    if mode == "swa":
+        average = points.combine([1 / len(found)] * len(found), found)
+        save_point(context.run.path / "points" / "average", average)
+        go_to(average)
+        evaluate = step.make_evaluate(network, context.strategy)
+        accuracy = evaluate(data.evaluations["test"])["accuracy"]
+        return {"averaged": len(found), "average_test_accuracy": accuracy}
+    probabilities = 0.0
+    for point in found[:-1]:  # the last epoch is no middle of a cycle
+        go_to(point)
+        logits = network.predict(data.test_images, batch_size=100, verbose=0)
+        probabilities = probabilities + np.exp(logits - np.logaddexp.reduce(logits, 1)[:, None])
+    right = probabilities.argmax(axis=1) == data.test_labels
+    return {"ensembled": len(found) - 1, "ensemble_test_accuracy": float(right.mean())}
 
 
 # --- curve ----------------------------------------------------------------------------------------
@@ -270,15 +205,25 @@ def curve(context: Context) -> dict:
     }  # fmt: skip
 
 
-def curve_snapshots(s: dict) -> list[int]:
-    """Return the epochs, unscaled, at which a curve is kept: Figure 1's, and its last."""
-    return [*(e for e in CURVE_SNAPSHOTS if e < s["curve_epochs"]), s["curve_epochs"]]
+def _aligned(context: Context, network, start, end, data) -> list[np.ndarray]:
+    """Return `end` with its neurons in the order of those of `start`, as --align says."""
+    from repro.landscape import alignment, batch_norm, permutations, points
 
-
-def _aligned(context: Context, network, start, end, data):
-    return end
-
-
-def load_nodes(directory, epoch: int, count: int) -> list[list[np.ndarray]]:
-    """Return the nodes of a curve at an epoch, unscaled."""
-    return [load_point(directory / "points" / f"epoch_{epoch}" / f"node_{k}") for k in range(count)]
+    kind = context.settings["align"]
+    if kind == "none":
+        return end
+    symmetry, reestimate = permutations.find(network), batch_norm.make_reestimate(network)
+    images = [images for images, _ in data.statistics.epoch(1)]
+    weights = []
+    for point in (start, end):
+        points.put(network, point)
+        reestimate(images)
+        weights.append(alignment.weights_by_path(network))
+    if kind == "weights":
+        trained = {v.path for v in network.trainable_variables}
+        kept = [{path: w[path] for path in trained} for w in weights]
+        found = alignment.match_weights(symmetry, *kept, seed=context.settings["seed"])
+    else:
+        found = alignment.match_activations(network, symmetry, *weights, images[:10])
+    moved = permutations.permute(symmetry, found, weights[1])
+    return [moved[v.path] for v in network.trainable_variables]

@@ -17,6 +17,8 @@ class PlainData:
 
     train: pipeline.TrainBatches
     evaluations: dict[str, pipeline.EvaluationBatches]  # `train` and `test`
+    test_images: np.ndarray  # [N, 32, 32, C], whitened
+    test_labels: np.ndarray
     statistics: pipeline.TrainBatches  # what training loss is measured on, for batch norm
     image_shape: tuple[int, int, int]
     num_classes: int
@@ -51,6 +53,7 @@ def prepare(
     if eval_examples is not None:
         measured = datasets.class_balanced_subset(train.labels, eval_examples, SUBSET)
     seen, size = whitened.numpy()[measured], randomized.EVALUATION_BATCH
+    test_images = pipeline.preprocess(test.images, SIZE)
     return PlainData(
         train=pipeline.TrainBatches(
             train, batch_size, seed, augment=augment, whitened=None if augment else whitened,
@@ -58,10 +61,10 @@ def prepare(
         ),
         evaluations={
             "train": pipeline.EvaluationBatches(seen, train.labels[measured], size),
-            "test": pipeline.EvaluationBatches(
-                pipeline.preprocess(test.images, SIZE), test.labels, size
-            ),
+            "test": pipeline.EvaluationBatches(test_images, test.labels, size),
         },
+        test_images=test_images.numpy(),
+        test_labels=test.labels,
         statistics=pipeline.TrainBatches(
             train.take(measured), batch_size, seed, whitened=seen, size=SIZE
         ),

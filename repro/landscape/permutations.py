@@ -52,7 +52,8 @@ def find(model: keras.Model) -> Symmetry:
     def tie(one: Segments, other: Segments) -> None:
         """Let two lists of neurons move alike; lists cut differently stay put."""
         if [size for _, size in one] != [size for _, size in other]:
-            one, other = ((g, n) for g, n in one + other), ((FIXED, n) for _, n in one + other)
+            one = one + other
+            other = _fixed(one)
         for (a, _), (b, _) in zip(one, other):
             low, high = sorted((root(a), root(b)))  # FIXED is lowest: it wins
             parent[high] = low
@@ -65,7 +66,8 @@ def find(model: keras.Model) -> Symmetry:
         inputs = [tensors[source] for source in _sources(layer)]
         tensors[layer.name], own = _through(layer, inputs, new, tie)
         axes |= own
-    tie(tensors[model.layers[-1].name], ((FIXED, n) for _, n in tensors[model.layers[-1].name]))
+    logits = tensors[model.layers[-1].name]
+    tie(logits, _fixed(logits))
 
     def settled(segments: Segments | None) -> Segments | None:
         return segments and tuple((root(group), size) for group, size in segments)
@@ -74,6 +76,10 @@ def find(model: keras.Model) -> Symmetry:
     axes = {path: tuple(map(settled, found)) for path, found in axes.items()}
     named = [part for found in tensors.values() for part in found if part[0] != FIXED]
     return Symmetry(dict(named), axes, tensors)
+
+
+def _fixed(segments: Segments) -> Segments:
+    return tuple((FIXED, size) for _, size in segments)
 
 
 def _sources(layer: keras.layers.Layer) -> list[str]:
@@ -108,7 +114,7 @@ def _through(layer, inputs: Sequence[Segments], new, tie) -> tuple[Segments, dic
     if isinstance(layer, PASSING):
         return first, {}
     if type(layer).__name__ == "LocalResponseNorm":  # looks at neighbours: their order counts
-        tie(first, tuple((FIXED, size) for _, size in first))
+        tie(first, _fixed(first))
         return first, {}
     raise ValueError(f"how {type(layer).__name__} ({layer.name}) moves neurons is not known")
 

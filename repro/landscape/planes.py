@@ -105,3 +105,11 @@ def project_linear(
     ]
     on_plane = project(plane, stand_in)
     return dataclasses.replace(on_plane, residual=points.distance(point, stand_in))
+
+
+def eigenvalue_ratio(largest: float, smallest: float) -> float:
+    """Return |lambda_min / lambda_max|, how far from convex the loss is at a point (Li et al.).
+
+    0 where the Hessian has no negative eigenvalue: `smallest` is then taken for 0.
+    """
+    return abs(min(smallest, 0.0)) / abs(largest)
