@@ -119,8 +119,9 @@ def make_curve_step(
         gradients = tf.function(gradients, jit_compile=True)
 
     def step(images, labels):
-        count = optimizer.iterations
-        c = tf.unstack(coefficients_at(sample_t(count, seed, sampling), len(nodes)), len(nodes))
+        count, dtype = optimizer.iterations, nodes[0][0].dtype
+        t = tf.cast(sample_t(count, seed, sampling), dtype)
+        c = tf.unstack(coefficients_at(t, len(nodes)), len(nodes))
         point = [
             tf.add_n([ck * v.value for ck, v in zip(c, same)]) for same in zip(*nodes)
         ]
@@ -128,7 +129,7 @@ def make_curve_step(
         loss, slope = gradients(point, fixed, images, labels)
         if weight_decay:
             # Replicas' gradients are added up; the optimiser divides what is scaled (float16).
-            factor = optimizer.scale_loss(tf.constant(weight_decay / replicas))
+            factor = optimizer.scale_loss(tf.constant(weight_decay / replicas, dtype))
             slope = [g + factor * w if d else g for g, w, d in zip(slope, point, decayed)]
         trained = [(ck, node) for ck, node in zip(c, nodes) if node[0].trainable]
         optimizer.apply(

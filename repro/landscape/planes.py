@@ -94,8 +94,9 @@ def project_linear(
     """Return the projection by appendix A.2's formula taken literally.
 
     W = lambda^T anchors for the lambda in R^3 that minimises ||W - point||, without sum(lambda)
-    = 1: W lies in the linear span of the three points, in general off the plane. The coordinates
-    are those of W's own projection onto the plane; the residual is ||point - W||.
+    = 1: W lies in the linear span of the three points, in general off the plane. The residual is
+    ||point - W||. The coordinates are those of W's own projection onto the plane; as the span holds
+    all directions of the plane, they are the same as `project`'s: the pictures do not differ.
     """
     gram = np.array([[points.dot(a, b) for b in anchors] for a in anchors])
     weights, *_ = np.linalg.lstsq(gram, [points.dot(a, point) for a in anchors], rcond=None)

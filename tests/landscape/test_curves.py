@@ -1,5 +1,6 @@
 """Curves through weight space: their definitions, ends, bends, and what cannot be a curve."""
 
+import itertools
 import math
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_bezier_by_de_casteljau(nodes):
     for t in (0.0, 0.13, 0.5, 1.0):
         level = list(np.eye(nodes))
         while len(level) > 1:
-            level = [(1 - t) * x + t * y for x, y in zip(level, level[1:])]
+            level = [(1 - t) * x + t * y for x, y in itertools.pairwise(level)]
         found = curves.bezier_coefficients(np.float64(t), nodes)
         np.testing.assert_allclose(found, level[0], atol=1e-14)
 
