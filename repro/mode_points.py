@@ -108,6 +108,9 @@ def check(values: dict) -> None:
                 )
     if values["from"] is not None and values["from"] == values["to"]:
         raise ValueError(f"--from and --to are the same point, {values['to']}")
+    for name in ("from", "to"):
+        if values["third"] is not None and values["third"] == values[name]:
+            raise ValueError(f"--third={values['third']} is --{name}: that spans no plane")
     if values["perplexity"] is not None and not values["perplexity"] < 13:
         raise ValueError(f"--perplexity={values['perplexity']:g} must lie below the 13 points")
     if values["curve_epochs"] is not None:
