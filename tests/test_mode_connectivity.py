@@ -100,7 +100,8 @@ def test_the_ends_measure_what_the_endpoints_did(evaluated):
     """Same images, same weights: exact sums, the same numbers."""
     arrays = arrays_of(directory(evaluated[1], "evaluate"))
     for mode, end in (("G", 0), ("A", -1)):
-        result = json.loads((directory(evaluated[1], f"endpoint-{mode}") / "result.json").read_text())
+        path = directory(evaluated[1], f"endpoint-{mode}")
+        result = json.loads((path / "result.json").read_text())
         assert arrays["test_error"][end] == pytest.approx(1 - result["test_accuracy"], abs=1e-12)
         assert arrays["train_nll"][end] == pytest.approx(result["train_loss"], rel=1e-6)
 
@@ -223,7 +224,7 @@ def stage(tmp_path):
 
 @pytest.fixture
 def made_up(tmp_path):
-    """need(stage, ...) -> a directory with random weights of the perceptron; G is always the same."""
+    """need(stage, ...) -> a directory with random weights; those of G are always the same."""
     shapes, seen = ((3072, 512), (512,), (512, 10), (10,)), {}
 
     def point(key):
