@@ -23,11 +23,9 @@ HOUSEKEEPING = (
 
 
 def define(model: str | None, dataset: str) -> None:
-    """Define the flags of an image binary, with its own default network and dataset."""
+    """Define the flags of a binary that trains by the suite's loop, with its default network."""
     define_run(checkpoint_unit="Epochs")
-    flags.DEFINE_enum("model", model, list(MODELS), "Network.")
-    flags.DEFINE_enum("dataset", dataset, list(DATASETS), "Dataset.")
-    flags.DEFINE_string("train_split", "train", "What to train on: a tfds split string.")
+    define_images(model, dataset)
     flags.DEFINE_string(
         "test_split", "test",
         "What to test on, such as train[45000:]; held_out: what --train_examples leaves out.",
@@ -36,17 +34,10 @@ def define(model: str | None, dataset: str) -> None:
         "train_examples", None, "Train on a class-balanced subset of this size.", lower_bound=1
     )
     flags.DEFINE_enum(
-        "strategy", "default", ["default", "mirrored", "multi_worker", "tpu"],
-        "default: one device. mirrored: all GPUs here. multi_worker: per TF_CONFIG.",
-    )
-    flags.DEFINE_enum(
         "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"],
         "What layers compute in; weights and logits stay float32.",
     )
     flags.DEFINE_bool("xla", False, "Compile forward and backward pass with XLA.")
-    flags.DEFINE_bool("deterministic", False, "Only deterministic kernels, also on GPUs; slower.")
-    flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
-    flags.DEFINE_bool("download", True, "Let tensorflow-datasets download what is missing.")
 
     @flags.multi_flags_validator(
         ["xla", "deterministic"], "--xla and --deterministic exclude each other: choose one"
@@ -55,18 +46,34 @@ def define(model: str | None, dataset: str) -> None:
         return not (values["xla"] and values["deterministic"])
 
 
-def define_run(checkpoint_unit: str) -> None:
+def define_images(model: str | None, dataset: str) -> None:
+    """Define what any binary with networks and images has: which, where the data is, devices."""
+    flags.DEFINE_enum("model", model, list(MODELS), "Network.")
+    flags.DEFINE_enum("dataset", dataset, list(DATASETS), "Dataset.")
+    flags.DEFINE_string("train_split", "train", "What to train on: a tfds split string.")
+    flags.DEFINE_enum(
+        "strategy", "default", ["default", "mirrored", "multi_worker", "tpu"],
+        "default: one device. mirrored: all GPUs here. multi_worker: per TF_CONFIG.",
+    )
+    flags.DEFINE_bool("deterministic", False, "Only deterministic kernels, also on GPUs; slower.")
+    flags.DEFINE_string("data_dir", None, "Where tensorflow-datasets keeps prepared data.")
+    flags.DEFINE_bool("download", True, "Let tensorflow-datasets download what is missing.")
+
+
+def define_run(checkpoint_unit: str, checkpoint_every: int = 1) -> None:
     """Define the flags of any binary: its seed, where its run goes, who watches.
 
     Args:
       checkpoint_unit: what --checkpoint_every counts.
+      checkpoint_every: its default.
     """
     flags.DEFINE_integer("seed", 0, "Of everything random.", lower_bound=0)
     flags.DEFINE_string("output_dir", "outputs", "Runs land in <output_dir>/<binary>/<settings>.")
     flags.DEFINE_string("run_dir", None, "The exact directory of this run.")
     flags.DEFINE_integer(
-        "checkpoint_every", 1, f"{checkpoint_unit} between checkpoints.", lower_bound=1
-    )
+        "checkpoint_every", checkpoint_every, f"{checkpoint_unit} between checkpoints.",
+        lower_bound=1,
+    )  # fmt: skip
     flags.DEFINE_string("wandb_project", None, "TensorBoard goes to this W&B project too.")
     flags.DEFINE_string("profile_dir", None, "Write a TensorFlow profile of training there.")
 
@@ -180,7 +187,10 @@ def run_binary(
     else:
         directory.close()
         print("complete already")
-    shown = ("summary", "status", "epochs", "train_loss", "train_accuracy", "test_accuracy")
+    shown = (
+        "summary", "status", "epochs", "iterations", "train_loss", "train_accuracy",
+        "test_accuracy",
+    )  # fmt: skip
     print("  ".join(f"{key} {result[key]}" for key in shown if key in result))
     print(f"result: {directory.path / 'result.json'}")
     return result

@@ -12,11 +12,13 @@ MODELS = {  # name -> module of this room and the function in it
     "alexnet": ("alexnet", "alexnet"),
     "mlp_1x512": ("mlp", "mlp_1x512"),
     "mlp_3x512": ("mlp", "mlp_3x512"),
+    "fnn": ("fnn", "fnn"),
+    "vgg_small": ("vgg", "vgg_small"),
     "wrn_28_1": ("resnet", "wrn_28_1"),
-    "vgg16": ("vgg", "vgg16"),
-    "vgg16_bn": ("vgg", "vgg16_bn"),
-    "vgg16_quarter": ("vgg", "vgg16_quarter"),
-    "vgg16_quarter_bn": ("vgg", "vgg16_quarter_bn"),
+    "vgg16": ("vgg16", "vgg16"),
+    "vgg16_bn": ("vgg16", "vgg16_bn"),
+    "vgg16_quarter": ("vgg16", "vgg16_quarter"),
+    "vgg16_quarter_bn": ("vgg16", "vgg16_quarter_bn"),
     "inception_v3": ("inception_v3", "inception_v3"),
 }
 

@@ -93,6 +93,36 @@ class HeNormal(keras.initializers.VarianceScaling):
         return {"factor": self.factor, "spread": self.spread, "fan": self.fan, "seed": seed}
 
 
+def torch_uniform(fan_in: int, gain: float = 1.0) -> keras.initializers.Initializer:
+    """Return U(-gain / sqrt(fan_in), gain / sqrt(fan_in)), PyTorch's default at gain 1.
+
+    PyTorch draws the kernels of dense layers so, and their biases too, with the kernel's fan in.
+    """
+    bound = gain / fan_in**0.5
+    return keras.initializers.RandomUniform(-bound, bound)
+
+
+def torch_dense(
+    x, units: int, *, gain: float = 1.0, initializer: str | None = None, **options
+):
+    """Apply a dense layer that starts as PyTorch's do.
+
+    Args:
+      x: [b, fan in].
+      units: of the layer.
+      gain: of the kernel's initial values; those of the bias have gain 1.
+      initializer: Keras initializer of the kernel in place of PyTorch's.
+      **options: of keras.layers.Dense.
+    """
+    fan_in = x.shape[-1]
+    return layers.Dense(
+        units,
+        kernel_initializer=initializer or torch_uniform(fan_in, gain),
+        bias_initializer=torch_uniform(fan_in),
+        **options,
+    )(x)
+
+
 def logits(x, num_classes: int, initializer: str, name: str = "logits"):
     """Apply the last dense layer, in float32 (at least) whatever the precision of the network."""
     return layers.Dense(

@@ -1,74 +1,49 @@
-"""VGG16 for small images, as Garipov et al. (2018) and Gotmare et al. (2018) use it.
+"""The small VGG of Wu, Ma, E 2018, called VGG11 there: 71,410 parameters on 32x32x3, 2 classes.
 
-Thirteen 3x3 convolutions in five blocks, each ended by a 2x2 max-pool, then dropout, dense, ReLU,
-dropout, dense, ReLU, logits: 15,245,130 parameters at 10 classes; the convolutions keep their
-biases under batch norm, which makes 15,253,578. Images must be at least 32x32 for the five pools.
+Five 3x3 convolutions of 16, 16, 32, 64 and 64 channels, ReLU, a 2x2 max-pool after each, then dense
+128 and k. No batch norm, no dropout.
 """
 
 import keras
 from keras import layers
 
-from repro.models.layers import batch_norm, logits
+from repro.models.layers import accumulation_dtype, torch_dense
 
-BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
-DENSE = 512  # units of the two hidden dense layers
-
-
-def vgg16(input_shape, num_classes, **options) -> keras.Model:
-    """Without batch norm: the network of both papers."""
-    return _vgg("vgg16", input_shape, num_classes, **options)
+WIDTHS = (16, 16, 32, 64, 64)
 
 
-def vgg16_bn(input_shape, num_classes, **options) -> keras.Model:
-    """Batch norm after every convolution."""
-    return _vgg("vgg16_bn", input_shape, num_classes, normalised=True, **options)
-
-
-def vgg16_quarter(input_shape, num_classes, **options) -> keras.Model:
-    """A quarter of vgg16's channels and units, for CPUs: a sixteenth of its work."""
-    return _vgg("vgg16_quarter", input_shape, num_classes, divisor=4, **options)
-
-
-def vgg16_quarter_bn(input_shape, num_classes, **options) -> keras.Model:
-    """The narrow network with batch norm, which trains in the few steps of a small subset."""
-    return _vgg("vgg16_quarter_bn", input_shape, num_classes, True, 4, **options)
-
-
-def _vgg(
-    name: str,
+def vgg_small(
     input_shape: tuple[int, int, int],
     num_classes: int,
-    normalised: bool = False,
-    divisor: int = 1,
     *,
-    dropout_rate: float = 0.5,
-    initializer: str | keras.initializers.Initializer = "he_normal",
+    gain: float = 1.0,
+    dropout_rate: float = 0.0,
+    initializer: str | None = None,
 ) -> keras.Model:
-    """Build a VGG16; `divisor` divides all widths, `initializer` makes all kernels but the last's.
+    """Build the network with the released code's initial weights.
 
-    Raises:
-      ValueError: an image is smaller than 32x32.
+    Kernels of convolutions are N(0, 2 / (9 * channels out)) with zero biases, dense layers start as
+    PyTorch's.
+
+    Args:
+      input_shape: (32, 32, 3) has the paper's number of parameters; at least 32 on a side.
+      num_classes: 2.
+      gain: of the dense layers' initial kernels.
+      dropout_rate: after the hidden dense layer; the paper has none.
+      initializer: Keras initializer of all kernels, in place of these.
     """
-    if min(input_shape[:2]) < 2 ** len(BLOCKS):
-        raise ValueError(f"{name} needs images of 32x32 or more, not {input_shape[:2]}")
-    inputs = x = keras.Input(input_shape, name="images")
-    for block, (channels, convolutions) in enumerate(BLOCKS, start=1):
-        for number in range(1, convolutions + 1):
-            place = f"block_{block}_{number}"
-            x = layers.Conv2D(
-                channels // divisor, 3, padding="same", kernel_initializer=initializer,
-                name=f"{place}_conv",
-            )(x)  # fmt: skip
-            if normalised:
-                x = batch_norm(f"{place}_bn", epsilon=1e-5)(x)
-            x = layers.ReLU(name=f"{place}_relu")(x)
-        x = layers.MaxPooling2D(2, name=f"block_{block}_pool")(x)
+    start = {"gain": gain, "initializer": initializer}
+    inputs = x = keras.Input(input_shape, name="images", dtype=accumulation_dtype())
+    for number, width in enumerate(WIDTHS, start=1):
+        fan_out_normal = keras.initializers.RandomNormal(0.0, (2 / (9 * width)) ** 0.5)
+        x = layers.Conv2D(
+            width, 3, padding="same", activation="relu",
+            kernel_initializer=initializer or fan_out_normal, name=f"conv_{number}",
+        )(x)  # fmt: skip
+        x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
     x = layers.Flatten(name="flatten")(x)
-    for number in (1, 2):
-        if dropout_rate:
-            x = layers.Dropout(dropout_rate, name=f"dropout_{number}")(x)
-        x = layers.Dense(
-            DENSE // divisor, kernel_initializer=initializer, name=f"dense_{number}"
-        )(x)
-        x = layers.ReLU(name=f"dense_{number}_relu")(x)
-    return keras.Model(inputs, logits(x, num_classes, initializer), name=name)
+    x = torch_dense(x, 128, activation="relu", name="dense", **start)
+    if dropout_rate:
+        x = layers.Dropout(dropout_rate, name="dropout")(x)
+    x = torch_dense(x, num_classes, name="logits", dtype=accumulation_dtype(), **start)
+    return keras.Model(inputs, x, name="vgg_small")

@@ -18,6 +18,10 @@ from repro.reporting import (
     stoican,
     stoican_claims,
     tables,
+    wu,
+    wu_claims,
+    wu_escape_claims,
+    wu_tables,
     zhang,
     zhang_claims,
     zhang_noise_claims,
@@ -35,12 +39,15 @@ CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
     },
     "stoican": {claim.id: claim for claim in stoican_claims.CLAIMS},
     "gotmare2018": {claim.id: claim for claim in gotmare_claims.CLAIMS},
+    "wu2018": {
+        claim.id: claim for room in (wu_claims, wu_escape_claims) for claim in room.CLAIMS
+    },
 }
 FIGURES = {  # name -> function(runs) -> matplotlib Figure
-    **zhang.FIGURES, **stoican.FIGURES, **gotmare.FIGURES, **gotmare_planes.FIGURES,
+    **zhang.FIGURES, **stoican.FIGURES, **wu.FIGURES, **gotmare.FIGURES, **gotmare_planes.FIGURES,
 }  # fmt: skip
 TABLES = {  # name -> function(runs) -> tables.Table
-    **zhang_tables.TABLES, **stoican.TABLES, **gotmare_tables.TABLES,
+    **zhang_tables.TABLES, **stoican.TABLES, **wu_tables.TABLES, **gotmare_tables.TABLES,
 }  # fmt: skip
 
 STYLE = Path(__file__).parent / "paper.mplstyle"

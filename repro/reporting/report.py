@@ -10,6 +10,8 @@ from string import Template
 
 from repro.reporting.claims import VERDICTS
 
+SCALES = ("smoke", "cpu", "paper")
+
 PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -30,6 +32,7 @@ nav a { margin-right: 1rem; }
 </style></head><body>
 <h1>Reruns of works on minima, memorisation and generalisation</h1>
 <p>$summary</p>
+$overview
 <p class="protocol">A verdict speaks of the protocol beside it and of nothing larger. "Inconclusive"
 means that seeds disagree, or that the difference is within what the test set can tell.</p>
 <nav>$links</nav>
@@ -59,8 +62,29 @@ def read(figures_dir: Path) -> list[tuple[Path, dict]]:
     return [(file, json.loads(file.read_text())) for file in files]
 
 
+def overview(drawn: Sequence[tuple[Path, dict]]) -> str:
+    """Return a Markdown table of each work's claims by verdict, for a README.
+
+    Where several figures judge a claim, the one of the largest scale with the most runs counts.
+    """
+    best = {}
+    for _, record in drawn:
+        for claim in record["claims"]:
+            key = record["name"].split("/")[0], claim["id"]
+            weight = SCALES.index(record["scale"]), len(claim["runs"])
+            if key not in best or weight > best[key][0]:
+                best[key] = weight, claim["verdict"]
+    rows = [f"| work | {' | '.join(VERDICTS)} |", "|---" * (1 + len(VERDICTS)) + "|"]
+    for work in sorted({work for work, _ in best}):
+        found = {id_: verdict for (other, id_), (_, verdict) in best.items() if other == work}
+        ids = sorted(found, key=lambda id_: (id_[0], int("".join(filter(str.isdigit, id_)))))
+        cells = [" ".join(id_ for id_ in ids if found[id_] == verdict) for verdict in VERDICTS]
+        rows.append(f"| {work} | {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
 def summary(drawn: Sequence[tuple[Path, dict]]) -> str:
-    """Return all verdicts as one Markdown table, for a README."""
+    """Return all verdicts as one Markdown table, with the protocols below it."""
     rows = ["| claim | | published | measured | verdict |", "|---|---|---|---|---|"]
     notes = []
     for number, (_, record) in enumerate(drawn, start=1):
@@ -77,6 +101,7 @@ def build(drawn: Sequence[tuple[Path, dict]]) -> str:
     summary = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v])
     return PAGE.substitute(
         summary=f"{len(drawn)} figures and tables. Verdicts on claims: {summary}.",
+        overview=markdown_table_as_html(overview(drawn)),
         links=" ".join(
             f'<a href="#{file.stem}">{html.escape(record["title"].split(":")[0])}</a>'
             for file, record in drawn
@@ -105,12 +130,13 @@ def _picture(file: Path) -> str:
 
 
 def markdown_table_as_html(text: str) -> str:
-    """Return the table in a text of tables.markdown as HTML, with the note below it."""
+    """Return the table in a text of tables.markdown as HTML, with the note below it, if any."""
     lines = text.splitlines()
-    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
+    rows = [line[1:-1].split(" |") for line in lines if line.startswith("|")]
     header, body = rows[0], rows[2:]  # rows[1] is the rule below the header
     cells = [_cells("th", header), *(_cells("td", row) for row in body)]
-    return f'<table>{"".join(cells)}</table><p class="protocol">{html.escape(lines[-1])}</p>'
+    note = "" if lines[-1].startswith("|") else lines[-1]
+    return f'<table>{"".join(cells)}</table><p class="protocol">{html.escape(note)}</p>'
 
 
 def _claim(claim: dict) -> str:
@@ -122,4 +148,5 @@ def _claim(claim: dict) -> str:
 
 
 def _cells(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+    row = "".join(f"<{tag}>{html.escape(cell.strip())}</{tag}>" for cell in cells)
+    return f"<tr>{row}</tr>"

@@ -80,11 +80,16 @@ def protocol(runs: Sequence[Run]) -> str:
 
     examples = sorted({run.result["train_examples"] for run in runs})
     tested = sorted({run.result["test_examples"] for run in runs})
-    return (
-        f"{values('model')} on {values('dataset')}, {_join(examples)} training and "
-        f"{_join(tested)} test images, at most {values('epochs')} epochs, "
-        f"batch {values('batch_size')}, {values('precision')}, seed {values('seed')}"
-    )
+    parts = [
+        f"{values('model')} on {values('dataset')}" if values("model") else "",
+        f"{_join(examples)} training and {_join(tested)} test images" if any(tested) else "",
+        f"at most {values('epochs')} epochs" if values("epochs") else "",
+        f"at most {values('iterations')} steps" if values("iterations") else "",
+        f"batch {values('batch_size')}" if values("batch_size") else "",
+        values("precision"),
+        f"seed {values('seed')}",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def published(name: str) -> dict[str, list[float]]:

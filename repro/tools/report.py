@@ -2,7 +2,7 @@
 
     tools/report [--output_dir=outputs]
 
-Writes report.html, self-contained, and report.md, the table of verdicts alone.
+Writes report.html, self-contained, and report.md, the verdicts alone: by work, and one by one.
 """
 
 import argparse
@@ -20,7 +20,8 @@ def main() -> None:
         drawn = report.read(arguments.output_dir / "figures")
     except FileNotFoundError as error:
         sys.exit(f"error: {error}")
-    for name, text in (("report.html", report.build(drawn)), ("report.md", report.summary(drawn))):
+    verdicts = f"# Verdicts\n\n{report.overview(drawn)}\n{report.summary(drawn)}"
+    for name, text in (("report.html", report.build(drawn)), ("report.md", verdicts)):
         (arguments.output_dir / name).write_text(text)
         print(f"wrote {arguments.output_dir / name}")
 

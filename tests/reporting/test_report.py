@@ -24,8 +24,22 @@ def test_page_is_self_contained(drawn):
             assert f"<td>{claim['id']}</td>" in page
 
 
-def test_readme_holds_the_verdicts_of_the_reference_results(drawn):
-    assert report.summary(drawn) in (ROOT / "README.md").read_text()
+def test_readme_and_report_hold_the_verdicts_of_the_reference_results(drawn):
+    assert report.overview(drawn) in (ROOT / "README.md").read_text()
+    assert report.summary(drawn) in (REFERENCE.parent / "report.md").read_text()
+
+
+def test_overview_takes_the_strongest_evidence():
+    def record(scale, *claims):
+        listed = [{"id": i, "verdict": v, "runs": ["run"] * n} for i, v, n in claims]
+        return Path("x.json"), {"name": "zoo/fig", "scale": scale, "claims": listed}
+
+    text = report.overview([
+        record("smoke", ("Z2", "reproduced", 9), ("Z10", "contradicted", 1)),
+        record("cpu", ("Z2", "inconclusive", 1), ("Z3", "contradicted", 1)),
+        record("cpu", ("Z3", "reproduced", 2), ("Z4", "not run", 0)),
+    ])  # fmt: skip
+    assert text.splitlines()[-1] == "| zoo | Z3 | Z10 | Z2 | Z4 |"
 
 
 def test_pictures_of_the_readme_exist():

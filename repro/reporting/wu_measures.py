@@ -1,0 +1,98 @@
+"""What the figures and claims of Wu, Ma, E 2018 take from runs of repro.stability."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from repro.reporting.results import Run, select
+
+# Table 2 (poster, and the authors' published results beyond 0.5): eta -> sharpness of GD solutions,
+# its deviation over 5 seeds, test accuracy in percent.
+TABLE2 = {
+    "fashion_mnist": {
+        0.01: (53.5, 4.3, 80.36), 0.05: (39.3, 0.5, 79.89), 0.1: (19.6, 0.15, 80.13),
+        0.5: (3.857, 0.025, 80.47), 1.0: (1.925, 0.024, 80.79), 5.0: (0.3968, 0.0022, 81.02),
+    },
+    "cifar10": {
+        0.01: (198.9, 0.6, 87.49), 0.05: (39.8, 0.2, 87.97), 0.1: (19.8, 0.1, 88.16),
+        0.5: (3.6, 0.4, 86.56),
+    },
+}  # fmt: skip
+# Seed 001: dataset -> train and test accuracy in percent, sharpness, non-uniformity.
+SEED_001 = {"fashion_mnist": (99.9, 80.4, 19.9, 40.4), "cifar10": (100.0, 88.9, 19.2, 53.0)}
+
+
+def trained(runs: Iterable[Run], **settings) -> list[Run]:
+    """Return the training runs with these settings that ended at a measured network."""
+    chosen = select(runs, stage="train", **settings)
+    return [run for run in chosen if run.result["sharpness"] is not None]
+
+
+def plain(runs: Iterable[Run], **settings) -> list[Run]:
+    """Return `trained` runs without momentum and on true labels."""
+    return trained(runs, momentum=0.0, wrong_examples=0, **settings)
+
+
+def solutions(runs: Iterable[Run], **settings) -> list[Run]:
+    """Return `plain` runs that met the stopping rule, or had none and fit 99 % of the examples."""
+    return [run for run in plain(runs, **settings) if is_solution(run)]
+
+
+def is_solution(run: Run) -> bool:
+    """Whether a run ended at a global minimum, as far as its protocol can say."""
+    unlimited = run.settings["stop_loss"] == 0
+    return run.result["fitted"] or (unlimited and run.result["train_accuracy"] >= 0.99)
+
+
+def is_gd(run: Run) -> bool:
+    """Whether a run took all examples at every step."""
+    return run.settings["batch_size"] == run.result["train_examples"]
+
+
+def a(run: Run) -> float:
+    """Return the sharpness."""
+    return run.result["sharpness"]["value"]
+
+
+def s(run: Run) -> float:
+    """Return the non-uniformity."""
+    return run.result["nonuniformity"]["value"]
+
+
+def test_accuracy(run: Run) -> float:
+    """Return the share of the test images that are classified rightly."""
+    return run.result["test_accuracy"]
+
+
+def bound(run: Run) -> float:
+    """Return the bound on s, sqrt(B (n - 1) / (n - B)) / eta, infinite for GD."""
+    n, batch = run.result["train_examples"], run.settings["batch_size"]
+    if batch == n:
+        return np.inf
+    return np.sqrt(batch * (n - 1) / (n - batch)) / run.settings["learning_rate"]
+
+
+def grouped(runs: Iterable[Run], setting: str) -> dict:
+    """Return runs by the value of a setting, by rising value."""
+    groups = {}
+    for run in sorted(runs, key=lambda run: run.settings[setting]):
+        groups.setdefault(run.settings[setting], []).append(run)
+    return groups
+
+
+def mean(runs: Sequence[Run], value) -> tuple[float, float]:
+    """Return mean and standard deviation over runs; NaN for the deviation of one."""
+    values = [value(run) for run in runs]
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
+
+
+def exponent(runs: Sequence[Run]) -> tuple[float, float]:
+    """Return the p of the fit s ~ a^p, by least squares of logarithms, and Pearson's r of a, s."""
+    x, y = np.array([a(run) for run in runs]), np.array([s(run) for run in runs])
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0]), float(np.corrcoef(x, y)[0, 1])
+
+
+def plus_minus(value: float, deviation: float, digits: int = 3) -> str:
+    """Return `value ± deviation` with so many significant digits."""
+    text = f"{value:#.{digits}g}".rstrip(".")
+    return text if np.isnan(deviation) else f"{text} ± {deviation:.2g}"
