@@ -59,6 +59,7 @@ OF_STAGE = {
     "grid": (("plane",), 21),
     "margin": (("plane",), 0.2),
     "projection": (("plane",), "affine"),
+    "hessian_examples": (("plane",), None),
     "perplexity": (("study",), 4.0),
 }
 
@@ -97,6 +98,10 @@ def define_flags():
     flags.DEFINE_enum(
         "projection", None, ["affine", "linear"],
         "plane: of iterates onto it, or, as the paper's formula, onto its linear span. affine.",
+    )
+    flags.DEFINE_integer(
+        "hessian_examples", None,
+        "plane: extreme eigenvalues of the loss of so many images, too. none.", lower_bound=1,
     )
     flags.DEFINE_float("perplexity", None, "study: of t-SNE, below 13. 4.", lower_bound=1.0)
 
@@ -179,7 +184,7 @@ def run(*, run_directory, environment, strategy, checkpoint_every, data_dir, dow
     Arguments are the flags; `run_directory` is a training.runs.RunDirectory. Runs it needs are
     made beside that.
     """
-    from repro import mode_context, mode_measuring, mode_training
+    from repro import mode_context, mode_measuring, mode_planes, mode_training
     from repro.training import runs
 
     settings["strategy"] = environment["strategy"]  # its name, as a flag says it
@@ -202,8 +207,12 @@ def run(*, run_directory, environment, strategy, checkpoint_every, data_dir, dow
     context = mode_context.Context(
         settings, places, strategy, run_directory, environment, checkpoint_every, need
     )
-    room = mode_training if settings["stage"] in ("endpoint", "curve") else mode_measuring
-    return getattr(room, settings["stage"])(context)
+    stages = {
+        "endpoint": mode_training.endpoint, "curve": mode_training.curve,
+        "evaluate": mode_measuring.evaluate, "plane": mode_planes.plane,
+        "study": mode_measuring.study,
+    }  # fmt: skip
+    return stages[settings["stage"]](context)
 
 
 def _asked(settings: dict, stage: str, changes: dict) -> dict:

@@ -22,10 +22,8 @@ class Context:
     need: Callable  # (stage, **changed flags) -> directory of that complete run
 
 
-# --- what stages share ----------------------------------------------------------------------------
-
-
 def prepare_data(context: Context, **changes):
+    """Return the data of a run, data.plain.PlainData, with some flags changed."""
     from repro.data import plain
 
     names = ("dataset", "train_split", "test_split", "train_examples", "eval_examples",
@@ -34,8 +32,14 @@ def prepare_data(context: Context, **changes):
     return plain.prepare(**{**settings, **context.places, **changes})
 
 
-def build_network(context: Context, data, seed: int | None = None, init_scale: float = 1.0):
-    """Return the network of a run, its weights and dropout keyed by the seed, or by another."""
+def build_network(
+    context: Context, data, seed: int | None = None, init_scale: float = 1.0,
+    precision: str | None = None,
+):  # fmt: skip
+    """Return the network of a run, its weights and dropout keyed by the seed.
+
+    Seed and precision are those of the run unless others are given.
+    """
     import keras
 
     from repro import models
@@ -43,7 +47,7 @@ def build_network(context: Context, data, seed: int | None = None, init_scale: f
 
     settings = context.settings
     keras.utils.set_random_seed(settings["seed"] if seed is None else seed)
-    keras.mixed_precision.set_global_policy(settings["precision"])
+    keras.mixed_precision.set_global_policy(precision or settings["precision"])
     initializer = HeNormal(
         settings["init_scale"] * init_scale, settings["init_spread"], settings["init_fan"]
     )
@@ -55,11 +59,12 @@ def build_network(context: Context, data, seed: int | None = None, init_scale: f
 
 
 def decayed_weights(context: Context, network) -> list:
+    """Return the variables that L2 acts on."""
     from repro.training import step
 
-    return network.trainable_variables if context.settings["decayed"] == "all" else (
-        step.kernels(network)
-    )
+    if context.settings["decayed"] == "kernels":
+        return step.kernels(network)
+    return network.trainable_variables
 
 
 def protocol(context: Context, data) -> str:
@@ -74,17 +79,23 @@ def protocol(context: Context, data) -> str:
 
 
 def save_point(directory, arrays) -> None:
+    """Write a point of weight space into a directory."""
     from repro.training import snapshots
 
     snapshots.save(directory, **{f"{place:04d}": array for place, array in enumerate(arrays)})
 
 
 def load_point(directory) -> list[np.ndarray]:
+    """Read what save_point wrote.
+
+    Raises:
+      ValueError: there is none, as where training diverged.
+    """
     from repro.training import snapshots
 
     arrays = snapshots.load(directory)
     if arrays is None:
-        raise ValueError(f"there is no point in {directory}")
+        raise ValueError(f"{directory} holds no point: did the run diverge before it?")
     return [arrays[name] for name in sorted(arrays)]
 
 

@@ -1,4 +1,4 @@
-"""The stages of repro.mode_connectivity that measure: evaluate, plane, study.
+"""The stages of repro.mode_connectivity that measure along curves: evaluate and study.
 
 Each takes a Context, measures what an interrupted run has not, and returns the result of the run.
 """
@@ -18,7 +18,7 @@ from repro.mode_context import (
     prepare_data,
     protocol,
 )
-from repro.mode_points import VARIANTS, kept_epochs, parse_point
+from repro.mode_points import VARIANTS
 
 
 def make_measure(context: Context, network, data) -> Callable:
@@ -132,69 +132,6 @@ def _network_sizes(data) -> dict[str, int]:
         name: sum(int(np.prod(v.shape)) for v in network.trainable_variables)
         for name, network in built.items()
     }
-
-
-# --- plane ----------------------------------------------------------------------------------------
-
-
-def plane(context: Context) -> dict:
-    """Measure on the plane of both ends and the bend (or --third), and project the trajectory."""
-    from repro.landscape import evaluation, planes, points
-    from repro.training import snapshots
-
-    s, place = context.settings, context.run.path / "checkpoints"
-    if s["third"] is None:
-        nodes = load_nodes(context.need("curve"), s["curve_epochs"], s["bends"] + 2)
-        anchors = [nodes[0], nodes[-1], nodes[len(nodes) // 2]]
-    else:
-        anchors = [load(context, s[name]) for name in ("from", "to", "third")]
-    spanned = planes.through(*anchors)
-    axis = planes.axis(s["grid"], s["margin"])
-    alpha, beta = np.meshgrid(axis, axis, indexing="ij")
-    epochs, iterates = _trajectory(context)
-    project = {
-        "affine": lambda point: planes.project(spanned, point),
-        "linear": lambda point: planes.project_linear(spanned, anchors, point),
-    }[s["projection"]]
-    projected = [project(point) for point in (*anchors, *iterates)]
-    data = prepare_data(context)
-    network = build_network(context, data)
-    context.run.begin(0, context.environment)
-
-    def at(i: int):
-        i -= len(anchors)
-        return anchors[i] if i < 0 else spanned.at(alpha.flat[i], beta.flat[i])
-
-    found = evaluation.measure_points(
-        len(anchors) + alpha.size, at, make_measure(context, network, data),
-        done=snapshots.load(place), keep=lambda arrays: snapshots.save(place, **arrays),
-    )  # fmt: skip
-    grids = {name: values[len(anchors):].reshape(alpha.shape) for name, values in found.items()}
-    context.run.save_arrays(
-        alpha=alpha, beta=beta, **grids, test_loss=grids["test_nll"],
-        anchors=np.array([p.coordinates for p in projected[: len(anchors)]]),
-        **{f"anchor_{name}": values[: len(anchors)] for name, values in found.items()},
-        iterate_epochs=np.array(epochs),
-        iterates=np.array([p.coordinates for p in projected[len(anchors):]]).reshape(-1, 2),
-        residuals=np.array([p.residual for p in projected[len(anchors):]]),
-        residual_cosines=np.array([p.cosines for p in projected[len(anchors):]]).reshape(-1, 2),
-        iterate_distances=np.array([points.distance(p, anchors[0]) for p in iterates]),
-    )  # fmt: skip
-    return {
-        "axis_lengths": spanned.scales(), **data.facts,
-        "protocol": f"{protocol(context, data)}; {s['grid']}x{s['grid']} grid",
-    }  # fmt: skip
-
-
-def _trajectory(context: Context) -> tuple[list[int], list]:
-    """Return epochs and iterates kept by the mode that both ends come from; none if they differ."""
-    ends = [parse_point(context.settings[name]) for name in ("from", "to")]
-    if None in ends or ends[0][:2] != ends[1][:2]:
-        return [], []
-    mode, following, _ = ends[0]
-    epochs = kept_epochs(mode, context.settings["cycle_epochs"])
-    name = mode + "+1" * following
-    return epochs, [load(context, f"{name}@{epoch}") for epoch in epochs]
 
 
 # --- study ----------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def endpoint(context: Context) -> dict:
     from repro.training import checkpoints, loop, optimizers, schedules, step
 
     s, mode = context.settings, context.settings["mode"]
-    change = {key: value for key, value in MODES[mode].items() if key != "schedule"}
+    change = MODES[mode]
     batch_size = s["large_batch_size"] if mode == "A" else s["batch_size"]
     seed = s["seed"]
     if s["mode_seeds"] == "own":
@@ -86,7 +86,7 @@ def endpoint(context: Context) -> dict:
         **{f"{split}_{quantity}": outcome.get(f"{split}/{quantity}")
            for split in ("train", "test") for quantity in ("loss", "accuracy")},
         "parameters": sum(int(np.prod(v.shape)) for v in network.trainable_variables),
-        **_gathered(context, network, data, mode), **data.facts,
+        **gathered(context, network, data, mode), **data.facts,
         "protocol": protocol(context, data), "seconds": outcome["seconds"],
     }  # fmt: skip
 
@@ -119,7 +119,7 @@ def learning_rates(s: dict, steps_per_epoch: int) -> np.ndarray:
     return default(at)
 
 
-def _gathered(context: Context, network, data, mode: str) -> dict:
+def gathered(context: Context, network, data, mode: str) -> dict:
     """Return test accuracies of what swa averages and fge ensembles; nothing for other modes."""
     if mode not in ("swa", "fge"):
         return {}
@@ -141,12 +141,13 @@ def _gathered(context: Context, network, data, mode: str) -> dict:
         evaluate = step.make_evaluate(network, context.strategy)
         accuracy = evaluate(data.evaluations["test"])["accuracy"]
         return {"averaged": len(found), "average_test_accuracy": accuracy}
+    images, labels = data.arrays["test"]
     probabilities = 0.0
     for point in found[:-1]:  # the last epoch is no middle of a cycle
         go_to(point)
-        logits = network.predict(data.test_images, batch_size=100, verbose=0)
+        logits = network.predict(images, batch_size=100, verbose=0)
         probabilities = probabilities + np.exp(logits - np.logaddexp.reduce(logits, 1)[:, None])
-    right = probabilities.argmax(axis=1) == data.test_labels
+    right = probabilities.argmax(axis=1) == labels
     return {"ensembled": len(found) - 1, "ensemble_test_accuracy": float(right.mean())}
 
 

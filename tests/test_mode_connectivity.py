@@ -10,8 +10,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro import mode_connectivity, mode_measuring, mode_points, mode_training
-from repro.training import runs, snapshots
+from repro import (
+    curvature,
+    mode_connectivity,
+    mode_measuring,
+    mode_planes,
+    mode_points,
+    mode_training,
+)
+from repro.landscape import points
+from repro.training import runs, snapshots, step
 
 # All flags: a perceptron on 100 digits, a twentieth of the paper's epochs.
 QUICK = {
@@ -213,9 +221,9 @@ def stage(tmp_path):
             strategy=tf.distribute.get_strategy(), environment={},
             checkpoint_every=1, need=need,
         )  # fmt: skip
-        room = mode_training if name in ("endpoint", "curve") else mode_measuring
+        stages = {"plane": mode_planes.plane, "study": mode_measuring.study}
         try:
-            return getattr(room, name)(context), arrays_of(tmp_path / "run")
+            return stages[name](context), arrays_of(tmp_path / "run")
         finally:
             directory.close()
 
@@ -256,10 +264,11 @@ def made_up(tmp_path):
 
 
 def test_plane(stage, made_up):
-    result, arrays = stage("plane", made_up, grid=3, **{"from": "sgdr@30", "to": "sgdr@70"})
+    ends = {"from": "sgdr@30", "to": "sgdr@70"}
+    result, arrays = stage("plane", made_up, grid=2, **ends)
     for name in ("alpha", "beta", "train_loss", "test_loss"):
-        assert arrays[name].shape == (3, 3)
-    np.testing.assert_allclose(arrays["alpha"][:, 0], [-0.2, 0.5, 1.2])
+        assert arrays[name].shape == (2, 2)
+    np.testing.assert_allclose(arrays["alpha"][:, 0], [-0.2, 1.2])
     assert list(arrays["iterate_epochs"]) == [*range(10, 210, 10)]
     assert arrays["iterates"].shape == (20, 2) and arrays["residuals"].shape == (20,)
     # w30 and w70 are the plane's own; all others are random and far from it
@@ -283,57 +292,83 @@ def test_study(stage, made_up):
     assert worst["BD"] == worst["GD"] == pytest.approx(0.15)
 
 
-def test_swa_averages_and_fge_ensembles(tmp_path):
-    averaged = make(tmp_path, stage="endpoint", mode="swa", epoch_scale=0.2, checkpoint_every=50)
-    assert averaged["averaged"] == 8
-    assert averaged["average_test_accuracy"] > 0.5
-    points = [snapshots.load(directory(tmp_path, "endpoint-swa") / "points" / name)
-              for name in ("average", *(f"epoch_{e}" for e in range(165, 205, 5)))]  # fmt: skip
-    for name, array in points[0].items():
-        mean = np.mean([point[name] for point in points[1:]], axis=0, dtype=np.float64)
-        np.testing.assert_allclose(array, mean, rtol=1e-5, atol=1e-8)
-    ensembled = make(tmp_path, stage="endpoint", mode="fge", cycle_epochs=40, learning_rate=0.02)
-    assert ensembled["ensembled"] == 1
-    (directory(tmp_path, "endpoint-fge") / "points" / "epoch_180" / "state.npz").stat()
-    assert 0.2 < ensembled["ensemble_test_accuracy"] <= 1
-
-
 def test_an_aligned_end_is_nearer_and_computes_the_same(evaluated, tmp_path):
     _, place = evaluated
     ends = {"from": str(directory(place, "endpoint-G")), "to": str(directory(place, "endpoint-A"))}
-    found = {}
-    for kind in ("weights", "activations"):
-        make(tmp_path / kind, points=3, snapshots=False, align=kind, **ends)
-        found[kind] = arrays_of(directory(tmp_path / kind, "evaluate"))
-    plain = arrays_of(directory(place, "evaluate"))
-    for arrays in found.values():
-        assert arrays["test_error"][-1] == plain["test_error"][-1]
-        assert arrays["train_nll"][-1] == pytest.approx(plain["train_nll"][-1], rel=1e-5)
-    assert found["weights"]["segment_length"][-1] < plain["segment_length"][-1]
+    make(tmp_path, points=3, snapshots=False, align="weights", **ends)
+    found, plain = (arrays_of(directory(p, "evaluate")) for p in (tmp_path, place))
+    assert found["test_error"][-1] == plain["test_error"][-1]
+    assert found["train_nll"][-1] == pytest.approx(plain["train_nll"][-1], rel=1e-5)
+    assert found["segment_length"][-1] < plain["segment_length"][-1]
 
 
-def test_networks_with_batch_norm_are_measured_with_their_own_statistics(tmp_path, monkeypatch):
-    """At t = 0 the statistics are re-estimated too: what the curve's start measures is G."""
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A context whose network is tiny and has batch norm, that network, and the data."""
     inputs = keras.Input((32, 32, 3))
     x = keras.layers.AveragePooling2D(8)(inputs)
     x = keras.layers.Conv2D(4, 3, name="conv")(x)
     x = keras.layers.BatchNormalization(synchronized=True, momentum=0.9, name="norm")(x)
     x = keras.layers.Flatten()(keras.layers.ReLU()(x))
     network = keras.Model(inputs, keras.layers.Dense(10, name="logits")(x))
-    monkeypatch.setattr(mode_measuring, "build_network", lambda *_: network)
-    values = values_of(model="vgg16_quarter_bn", **{"from": "G", "to": "A"})
+    for room in (mode_measuring, mode_planes):
+        monkeypatch.setattr(room, "build_network", lambda *_, **__: network)
+    settings = values_of(stage="plane", hessian_examples=50, **{"from": "G", "to": "A"})
     context = types.SimpleNamespace(
-        settings=values, places={"data_dir": None, "download": False},
-        strategy=tf.distribute.get_strategy(),
-    )
-    from repro.landscape import points
+        settings=settings, places={"data_dir": None, "download": False},
+        strategy=tf.distribute.get_strategy(), run=types.SimpleNamespace(path=tmp_path),
+    )  # fmt: skip
+    return context, network, mode_measuring.prepare_data(context)
 
-    data = mode_measuring.prepare_data(context)
+
+def test_networks_with_batch_norm_are_measured_with_statistics_of_the_point(small):
+    context, network, data = small
     measure = mode_measuring.make_measure(context, network, data)
-    point = points.get(network)
-    first = measure(point)
+    first = measure(points.get(network))
     network.get_layer("norm").moving_mean.assign([100.0] * 4)  # forgotten at once
-    assert measure(point) == first
+    assert measure(points.get(network)) == first
+
+
+def test_eigenvalues_of_a_plane_are_those_of_the_whole_hessian(small):
+    context, network, data = small
+    largest, smallest = mode_planes.make_eigenvalues(context, network, data)()
+    pair = tuple(x[:50] for x in data.arrays["train"])
+    matrix = curvature.dense(curvature.hessian(network, step.cross_entropy, pair))
+    exact = np.linalg.eigvalsh(matrix)
+    assert largest == pytest.approx(exact[-1], rel=0.01)
+    assert smallest == pytest.approx(exact[0], abs=0.01 * exact[-1])
+
+
+def test_swa_averages_and_fge_ensembles(small):
+    context, network, data = small
+    context.settings |= {"cycle_epochs": 20}
+    rng, found = np.random.default_rng(0), {}
+    for epoch in range(165, 205, 5):
+        found[epoch] = [w + 0.3 * rng.standard_normal(w.shape) for w in points.get(network)]
+        snapshots.save(
+            context.run.path / "points" / f"epoch_{epoch}",
+            **{f"{k:04d}": w.astype(np.float32) for k, w in enumerate(found[epoch])},
+        )
+    images, labels = data.arrays["test"]
+
+    def probabilities(point):
+        points.put(network, [w.astype(np.float32) for w in point])
+        norm = network.get_layer("norm")
+        before = keras.Model(network.inputs, network.get_layer("conv").output)
+        maps = before(data.arrays["train"][0]).numpy()  # one batch: its moments are the statistics
+        norm.moving_mean.assign(maps.mean((0, 1, 2)))
+        norm.moving_variance.assign(maps.var((0, 1, 2)))
+        return tf.nn.softmax(network(images, training=False)).numpy()
+
+    averaged = mode_training.gathered(context, network, data, "swa")
+    mean = [np.mean(same, axis=0) for same in zip(*found.values())]
+    right = (probabilities(mean).argmax(1) == labels).mean()
+    assert averaged == {"averaged": 8, "average_test_accuracy": pytest.approx(right, abs=0.006)}
+    ensembled = mode_training.gathered(context, network, data, "fge")
+    total = sum(probabilities(found[epoch]) for epoch in (170, 190))  # the middles of two cycles
+    right = (total.argmax(1) == labels).mean()
+    # float32: two of 359 images may be undecided
+    assert ensembled == {"ensembled": 2, "ensemble_test_accuracy": pytest.approx(right, abs=0.006)}
 
 
 # --- learning rates, names, bad input -------------------------------------------------------------

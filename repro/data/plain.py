@@ -17,8 +17,7 @@ class PlainData:
 
     train: pipeline.TrainBatches
     evaluations: dict[str, pipeline.EvaluationBatches]  # `train` and `test`
-    test_images: np.ndarray  # [N, 32, 32, C], whitened
-    test_labels: np.ndarray
+    arrays: dict[str, tuple[np.ndarray, np.ndarray]]  # those sets: images [N, 32, 32, C], labels
     statistics: pipeline.TrainBatches  # what training loss is measured on, for batch norm
     image_shape: tuple[int, int, int]
     num_classes: int
@@ -52,21 +51,22 @@ def prepare(
     measured = np.arange(len(train))
     if eval_examples is not None:
         measured = datasets.class_balanced_subset(train.labels, eval_examples, SUBSET)
-    seen, size = whitened.numpy()[measured], randomized.EVALUATION_BATCH
-    test_images = pipeline.preprocess(test.images, SIZE)
+    arrays = {
+        "train": (whitened.numpy()[measured], train.labels[measured]),
+        "test": (pipeline.preprocess(test.images, SIZE).numpy(), test.labels),
+    }
     return PlainData(
         train=pipeline.TrainBatches(
             train, batch_size, seed, augment=augment, whitened=None if augment else whitened,
             size=SIZE,
         ),
         evaluations={
-            "train": pipeline.EvaluationBatches(seen, train.labels[measured], size),
-            "test": pipeline.EvaluationBatches(test_images, test.labels, size),
+            name: pipeline.EvaluationBatches(*pair, randomized.EVALUATION_BATCH)
+            for name, pair in arrays.items()
         },
-        test_images=test_images.numpy(),
-        test_labels=test.labels,
+        arrays=arrays,
         statistics=pipeline.TrainBatches(
-            train.take(measured), batch_size, seed, whitened=seen, size=SIZE
+            train.take(measured), batch_size, seed, whitened=arrays["train"][0], size=SIZE
         ),
         image_shape=(SIZE, SIZE, train.images.shape[-1]),
         num_classes=datasets.DATASETS[dataset],

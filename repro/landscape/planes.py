@@ -1,7 +1,7 @@
 """The plane through three points of weight space, and where others fall on it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -108,9 +108,23 @@ def project_linear(
     return dataclasses.replace(on_plane, residual=points.distance(point, stand_in))
 
 
-def eigenvalue_ratio(largest: float, smallest: float) -> float:
-    """Return |lambda_min / lambda_max|, how far from convex the loss is at a point (Li et al.).
+def with_eigenvalues(measure: Callable, eigenvalues: Callable) -> Callable:
+    """Return `measure` with the Hessian's extreme eigenvalues and their ratio at each point.
 
-    0 where the Hessian has no negative eigenvalue: `smallest` is then taken for 0.
+    Args:
+      measure: point -> numbers by name; it also puts the point into the network.
+      eigenvalues: () -> the Hessian's (lambda_max, lambda_min) where the network is then.
+
+    Returns:
+      point -> those numbers, and `lambda_max`, `lambda_min`, `eigenvalue_ratio`: |lambda_min /
+      lambda_max|, how far from convex the loss is there (Li et al. 2018, section 6). The ratio is 0
+      where no eigenvalue is negative.
     """
-    return abs(min(smallest, 0.0)) / abs(largest)
+
+    def both(point: points.Point) -> dict[str, float]:
+        numbers = measure(point)
+        largest, smallest = eigenvalues()
+        ratio = abs(min(smallest, 0.0)) / abs(largest)
+        return {**numbers, "lambda_max": largest, "lambda_min": smallest, "eigenvalue_ratio": ratio}
+
+    return both

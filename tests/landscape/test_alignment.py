@@ -13,9 +13,15 @@ from repro.models import layers
 # AlexNet's convolutions end in local response norms, which look at neighbouring channels. WRN: 12
 # inner convolutions of its blocks, and one group for each width, tied by the residual sums.
 GROUPS = {
-    "inception": 19, "alexnet": 2, "mlp_3x512": 3, "wrn_28_1": 15, "vgg16_quarter": 15,
-    "vgg16_quarter_bn": 15,
+    "inception": 19, "inception_no_bn": 19, "inception_bn_downsample_only": 19, "alexnet": 2,
+    "mlp_1x512": 1, "mlp_3x512": 3, "fnn": 3, "vgg_small": 6, "wrn_28_1": 15,
+    "vgg16_quarter": 15, "vgg16_quarter_bn": 15,
 }  # fmt: skip
+LARGE = {"vgg16", "vgg16_bn", "inception_v3"}  # of the same layers as others, but slow
+
+
+def test_every_network_is_here():
+    assert {*GROUPS, *LARGE} == set(models.MODELS)
 
 
 @pytest.fixture(scope="module")

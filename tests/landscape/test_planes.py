@@ -75,6 +75,19 @@ def test_axes():
         planes.axis(1)
 
 
-def test_eigenvalue_ratio():
-    assert planes.eigenvalue_ratio(4.0, -1.0) == 0.25
-    assert planes.eigenvalue_ratio(4.0, 0.5) == 0.0
+def test_eigenvalues_over_a_plane():
+    """Of the quartic x^4 - x^2 + y^2, whose Hessian is diagonal: 12 x^2 - 2 and 2."""
+    here = [0.0]
+
+    def measure(point):
+        here[0] = float(point[0][0])
+        return {"x": here[0]}
+
+    def eigenvalues():
+        values = (12 * here[0] ** 2 - 2, 2.0)
+        return max(values), min(values)
+
+    both = planes.with_eigenvalues(measure, eigenvalues)
+    flat = both([np.array([0.0, 0.0])])
+    assert flat == {"x": 0.0, "lambda_max": 2.0, "lambda_min": -2.0, "eigenvalue_ratio": 1.0}
+    assert both([np.array([1.0, 0.0])])["eigenvalue_ratio"] == 0.0
