@@ -354,7 +354,7 @@ def test_swa_averages_and_fge_ensembles(small):
     def probabilities(point):
         points.put(network, [w.astype(np.float32) for w in point])
         norm = network.get_layer("norm")
-        before = keras.Model(network.inputs, network.get_layer("conv").output)
+        before = keras.Model(network.input, network.get_layer("conv").output)
         maps = before(data.arrays["train"][0]).numpy()  # one batch: its moments are the statistics
         norm.moving_mean.assign(maps.mean((0, 1, 2)))
         norm.moving_variance.assign(maps.var((0, 1, 2)))

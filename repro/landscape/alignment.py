@@ -114,7 +114,7 @@ def match_activations(
         if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
         and symmetry.tensors[layer.name][0][0] != permutations.FIXED
     }
-    watched = keras.Model(model.inputs, [model.get_layer(name).output for name in makers])
+    watched = keras.Model(model.input, [model.get_layer(name).output for name in makers])
     read = tf.function(lambda images: watched(images, training=False), reduce_retracing=True)
     batches, before = list(batches), weights_by_path(model)
     seen = []

@@ -71,7 +71,7 @@ def _make_moments(model: keras.Model, name: str):
     layer = model.get_layer(name)
     plain = type(layer).from_config({**layer.get_config(), "activation": "linear"})
     plain.build(layer.input.shape)
-    before = keras.Model(model.inputs, layer.input)
+    before = keras.Model(model.input, layer.input)
 
     @tf.function(reduce_retracing=True)
     def outputs(images):

@@ -99,7 +99,8 @@ def fig2(runs: Sequence[Run]) -> plt.Figure:
         axes.set_title(f"({letter}) {MODE_NAMES[mode]}")
         axes.set_xlabel("t")
     for axes in (accuracy, rates):
-        axes.legend()
+        if axes.lines:
+            axes.legend()
     return figure
 
 
