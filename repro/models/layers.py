@@ -74,8 +74,11 @@ class HeNormal(keras.initializers.VarianceScaling):
             al.'s, or the `variance`, as Gotmare et al.'s formula can be read.
           fan: n is a neuron's number of inputs (`in`), or of outputs (`out`), times a
             convolution's area: Gotmare et al. say inputs, Garipov et al.'s code counts outputs.
-          seed: None draws one; every layer makes a copy with a seed of its own.
+          seed: of the draws; they go on from layer to layer, as Keras would start all layers of a
+            shape alike that share an initialiser with a fixed seed.
         """
+        if seed is None or isinstance(seed, int):
+            seed = keras.random.SeedGenerator(seed)
         super().__init__(2.0 * factor**2, f"fan_{fan}", "untruncated_normal", seed=seed)
         self.factor, self.spread, self.fan = factor, spread, fan
 
