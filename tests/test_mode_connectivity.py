@@ -159,6 +159,20 @@ def test_a_directory_can_be_an_end(evaluated, tmp_path):
         np.testing.assert_array_equal(array, other[name])
 
 
+def test_two_replicas_train_the_same_curve(evaluated, mirrored, tmp_path):
+    """Without dropout, whose draws differ; sums of half batches differ by roundoff, which grows."""
+    _, place = evaluated
+    ends = {"from": str(directory(place, "endpoint-G")), "to": str(directory(place, "endpoint-A"))}
+    found = []
+    for strategy in ("default", "mirrored"):
+        home = tmp_path / strategy
+        flags = {"stage": "curve", "dropout_rate": 0.0, "strategy": strategy, "curve_epochs": 20}
+        make(home, **flags, **ends)
+        found.append(snapshots.load(directory(home, "curve") / "points" / "epoch_20" / "node_1"))
+    for name, array in found[0].items():
+        np.testing.assert_allclose(array, found[1][name], atol=1e-6)
+
+
 # --- resuming -------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,7 @@
 """Batch norm's statistics against those taken directly, over unequal batches."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -70,3 +72,17 @@ def test_without_batch_norm_nothing_is_read():
 def test_unknown_variant(network):
     with pytest.raises(ValueError, match="choose from pooled, reference"):
         batch_norm.make_reestimate(network, "ema")
+
+
+def test_statistics_do_not_depend_on_the_strategy(mirrored, batches):
+    """Synchronised layers re-estimated from outside of replicas: the whole batch at once."""
+    _, parts = batches
+    found = []
+    for scope in (None, mirrored):
+        with scope.scope() if scope else contextlib.nullcontext():
+            inputs = keras.Input((4, 4, 2))
+            model = keras.Model(inputs, make_norm("norm")(inputs))
+        batch_norm.make_reestimate(model)(parts)
+        found.append([v.numpy() for v in model.non_trainable_variables])
+    for one, other in zip(*found):
+        np.testing.assert_array_equal(one, other)
