@@ -55,7 +55,10 @@ def plane(context: Context) -> dict:
         residual_cosines=np.array([p.cosines for p in projected[len(anchors):]]).reshape(-1, 2),
         iterate_distances=np.array([points.distance(p, anchors[0]) for p in iterates]),
     )  # fmt: skip
+    lowest = np.unravel_index(grids["train_nll"].argmin(), alpha.shape)
     return {
+        "summary": f"lowest training loss {grids['train_nll'][lowest]:.4g} at alpha "
+                   f"{alpha[lowest]:.2f}, beta {beta[lowest]:.2f}",
         "axis_lengths": spanned.scales(), **data.facts,
         "protocol": f"{protocol(context, data)}; {s['grid']}x{s['grid']} grid",
     }  # fmt: skip
