@@ -80,7 +80,7 @@ def _six_curves(runs: Sequence[Run], quantity: str) -> plt.Figure:
 
 def fig2(runs: Sequence[Run]) -> plt.Figure:
     """Accuracy and learning rates of SGDR and step decay; training loss between their iterates."""
-    figure, ((accuracy, rates), (restarts, steps)) = plt.subplots(2, 2, figsize=(6.75, 5))
+    figure, ((accuracy, rates), (restarts, steps)) = plt.subplots(2, 2, figsize=(6.75, 5.4))
     for mode, colour in (("sgdr", "C0"), ("step", "C1")):
         run = only(runs, stage="endpoint", mode=mode)
         if run is None:
@@ -98,6 +98,7 @@ def fig2(runs: Sequence[Run]) -> plt.Figure:
         _pairs(axes, runs, mode, "train_loss")
         axes.set_title(f"({letter}) {MODE_NAMES[mode]}")
         axes.set_xlabel("t")
+        _legend_below(axes)
     for axes in (accuracy, rates):
         if axes.lines:
             axes.legend()
@@ -106,7 +107,7 @@ def fig2(runs: Sequence[Run]) -> plt.Figure:
 
 def fig7(runs: Sequence[Run]) -> plt.Figure:
     """What Figure 2 leaves out: both accuracies and validation loss between iterates."""
-    figure, panels = plt.subplots(3, 2, figsize=(6.75, 6.5), sharex=True, sharey="row")
+    figure, panels = plt.subplots(3, 2, figsize=(6.75, 7), sharex=True, sharey="row")
     for row, quantity in zip(panels, ("train_accuracy", "test_accuracy", "test_loss")):
         for axes, mode in zip(row, ("step", "sgdr")):
             _pairs(axes, runs, mode, quantity)
@@ -115,8 +116,7 @@ def fig7(runs: Sequence[Run]) -> plt.Figure:
         axes.set_title(MODE_NAMES[mode])
     for axes in panels[2]:
         axes.set_xlabel("t")
-    for axes in panels[:2].flat:
-        axes.get_legend().remove()
+        _legend_below(axes)
     return figure
 
 
@@ -136,7 +136,11 @@ def _pairs(axes, runs: Sequence[Run], mode: str, quantity: str) -> None:
     axes.plot([], [], color="grey", label="curve")
     axes.plot([], [], color="grey", ls="--", label="segment")
     axes.set_ylabel(label)
-    axes.legend()
+
+
+def _legend_below(axes) -> None:
+    """Put the legend where it hides no line."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
 
 
 def fig4(runs: Sequence[Run]) -> plt.Figure:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import patheffects
 from matplotlib.colors import BoundaryNorm
 
 from repro.reporting.results import Run, select
 
 LEVELS = 8  # contours, spaced logarithmically above the lowest loss
 FIRST = 5.0  # the lowest contour lies exp(-FIRST) above the lowest loss
+OUTLINE = [patheffects.withStroke(linewidth=1.5, foreground="black")]  # of text on colours
 SPLITS = {"train": "training", "test": "validation"}
 
 
@@ -34,6 +36,7 @@ def plane(runs: Sequence[Run]) -> plt.Figure:
     for axes, split in zip(both, SPLITS):
         _draw(figure, axes, runs, split)
     both[1].set_ylabel("")
+    figure.legend(*both[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -50,6 +53,7 @@ def plane_test(runs: Sequence[Run]) -> plt.Figure:
 def _single(runs: Sequence[Run], split: str) -> plt.Figure:
     figure, axes = plt.subplots(figsize=(4.2, 3.4))
     _draw(figure, axes, runs, split)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -84,17 +88,16 @@ def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:
         edges = np.array([arrays[grid].min(), arrays[grid].max()]) * units[column]
         inside &= (iterates[:, column] >= edges[0]) & (iterates[:, column] <= edges[1])
     if len(iterates):
-        label = "iterates, projected"
-        axes.plot(*iterates[inside].T, "o-", color="C3", ms=2.2, lw=0.6, label=label)
+        axes.plot(*iterates[inside].T, "o-", color="C3", ms=2.8, lw=0.9, mfc="white", mew=0.6,
+                  label="iterates, projected")  # fmt: skip
         for epoch, place in zip(arrays["iterate_epochs"][inside], iterates[inside]):
-            axes.annotate(str(epoch), place, fontsize=5, color="C3", xytext=(2, 2),
-                          textcoords="offset points")  # fmt: skip
+            axes.annotate(str(epoch), place, fontsize=5.5, color="white", xytext=(2, 2),
+                          textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
     axes.scatter(*third, marker="D", s=22, color="black", zorder=4)
     for place, text in ((start, run.settings["from"]), (end, run.settings["to"])):
         axes.scatter(*place, s=26, color="black", zorder=4)
-        axes.annotate(f"$w_{{{text.split('@')[-1]}}}$", place, xytext=(5, -9),
-                      textcoords="offset points")  # fmt: skip
-    axes.legend(loc="upper right", fontsize=5.5)
+        axes.annotate(f"$w_{{{text.split('@')[-1]}}}$", place, xytext=(5, -9), color="white",
+                      textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
 
 
 FIGURES = {
