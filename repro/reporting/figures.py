@@ -1,7 +1,7 @@
 """Every paper's figures, tables and claims, by the names that configs use."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -31,24 +31,29 @@ from repro.reporting import (
 from repro.reporting.claims import Claim
 from repro.reporting.results import Run
 
+# Each paper's modules; what they call CLAIMS, FIGURES and TABLES is gathered below.
+PAPERS = {
+    "gotmare2018": (gotmare, gotmare_planes, gotmare_tables, gotmare_claims),
+    "stoican": (stoican, stoican_claims),
+    "wu2018": (wu, wu_tables, wu_claims, wu_escape_claims),
+    "zhang2017": (
+        zhang, zhang_tables, zhang_claims, zhang_noise_claims, zhang_regularizer_claims,
+    ),
+}  # fmt: skip
 CLAIMS: dict[str, dict[str, Claim]] = {  # paper -> id -> claim
-    "zhang2017": {
-        claim.id: claim
-        for room in (zhang_claims, zhang_noise_claims, zhang_regularizer_claims)
-        for claim in room.CLAIMS
-    },
-    "stoican": {claim.id: claim for claim in stoican_claims.CLAIMS},
-    "gotmare2018": {claim.id: claim for claim in gotmare_claims.CLAIMS},
-    "wu2018": {
-        claim.id: claim for room in (wu_claims, wu_escape_claims) for claim in room.CLAIMS
-    },
+    paper: {claim.id: claim for room in rooms for claim in getattr(room, "CLAIMS", ())}
+    for paper, rooms in PAPERS.items()
 }
-FIGURES = {  # name -> function(runs) -> matplotlib Figure
-    **zhang.FIGURES, **stoican.FIGURES, **wu.FIGURES, **gotmare.FIGURES, **gotmare_planes.FIGURES,
-}  # fmt: skip
-TABLES = {  # name -> function(runs) -> tables.Table
-    **zhang_tables.TABLES, **stoican.TABLES, **wu_tables.TABLES, **gotmare_tables.TABLES,
-}  # fmt: skip
+
+
+def _gathered(name: str) -> dict:
+    """Return what all papers' modules have in their dictionaries of this name."""
+    rooms = (room for rooms in PAPERS.values() for room in rooms)
+    return {key: value for room in rooms for key, value in getattr(room, name, {}).items()}
+
+
+FIGURES: dict[str, Callable] = _gathered("FIGURES")  # name -> function(runs) -> matplotlib Figure
+TABLES: dict[str, Callable] = _gathered("TABLES")  # name -> function(runs) -> tables.Table
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}

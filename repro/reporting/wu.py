@@ -86,7 +86,7 @@ def diagram(runs: Sequence[Run]) -> plt.Figure:
         axes.axvline(2 / eta, color="grey", ls=":", lw=0.8)
     axes.set(xlabel="sharpness a", ylabel="non-uniformity s", xlim=(0, None), ylim=(0, None))
     axes.set_title("dashed: bounds on s; dotted: 2 / η", fontsize=8)
-    axes.legend()
+    axes.legend(loc="lower right")
     return figure
 
 
