@@ -79,7 +79,7 @@ def make_eigenvalues(context: Context, network, data) -> Callable:
     """Return a function () -> the Hessian's (lambda_max, lambda_min) at the network's weights.
 
     Of the cross-entropy of the first --hessian_examples images, in float32, batch norm in inference
-    mode with the statistics just estimated; Lanczos to 1 %, the precision of Li et al.'s maps.
+    mode with the statistics just estimated; Lanczos to 1 % of the larger, as in Li et al.'s maps.
     """
     from repro import curvature
     from repro.landscape import alignment
