@@ -172,7 +172,9 @@ def study(context: Context) -> dict:
         layout |= {mode: nodes[-1], f"bend G{mode}": nodes[len(nodes) // 2]}
         worst[mode], ends["G"], ends[mode] = errors.max(), errors[0], errors[-1]
     named = list(layout.values())
-    distances = np.array([[points.distance(a, b) for b in named] for a in named])
+    distances = np.zeros((len(named), len(named)))
+    for (i, a), (j, b) in itertools.combinations(enumerate(named), 2):
+        distances[i, j] = distances[j, i] = points.distance(a, b)
     pairs = list(itertools.combinations(("G", *VARIANTS), 2))
     # From X to Y: along theta_GX to G and along theta_GY; G itself is on both.
     worst_of_pairs = [max(worst.get(x, 0.0), worst[y]) for x, y in pairs]
