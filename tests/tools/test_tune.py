@@ -50,7 +50,7 @@ def test_test_data_is_refused(splits):
 
 
 def splits(train_examples, test_split):
-    return randomized._splits("digits", None, False, "train", test_split, train_examples, 0)
+    return randomized.splits("digits", None, False, "train", test_split, train_examples, 0)
 
 
 def test_held_out_examples_are_the_rest_of_the_training_set():
