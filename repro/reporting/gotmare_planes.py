@@ -90,7 +90,7 @@ def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:
     if len(iterates):
         axes.plot(*iterates[inside].T, "o-", color="C3", ms=2.8, lw=0.9, mfc="white", mew=0.6,
                   label="iterates, projected")  # fmt: skip
-        for epoch, place in zip(arrays["iterate_epochs"][inside], iterates[inside]):
+        for epoch, place in _apart(arrays["iterate_epochs"][inside], iterates[inside]):
             axes.annotate(str(epoch), place, fontsize=5.5, color="white", xytext=(2, 2),
                           textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
     axes.scatter(*third, marker="D", s=22, color="black", zorder=4)
@@ -98,6 +98,15 @@ def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:
         axes.scatter(*place, s=26, color="black", zorder=4)
         axes.annotate(f"$w_{{{text.split('@')[-1]}}}$", place, xytext=(5, -9), color="white",
                       textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
+
+
+def _apart(epochs: np.ndarray, places: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Return the iterates whose labels fit beside those before them."""
+    chosen, extent = [], np.ptp(places, axis=0) + 1e-12
+    for epoch, place in zip(epochs, places):
+        if all(np.abs((place - other) / extent).max() > 0.07 for _, other in chosen):
+            chosen.append((int(epoch), place))
+    return chosen
 
 
 FIGURES = {
