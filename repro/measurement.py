@@ -26,7 +26,7 @@ class Trained:
 
 
 def open_run(path: str, *, data_dir: str | None, download: bool, examples: int) -> Trained:
-    """Return the network of a run of repro.stability or repro.randomization.
+    """Return the network of a run of repro.stability, repro.randomization or repro.bad_minima.
 
     Args:
       path: the run's directory.
@@ -45,8 +45,12 @@ def open_run(path: str, *, data_dir: str | None, download: bool, examples: int) 
         network, loss, data = _squared_errors(settings, places)
     elif "corruption" in settings:
         network, loss, data = _cross_entropies(settings, places, examples)
+    elif "reset_batch_norm" in settings:
+        network, loss, data = _true_labels(settings, places)
     else:
-        raise ValueError(f"--run={path}: only runs of stability and randomization are measured")
+        raise ValueError(
+            f"--run={path}: only runs of stability, randomization and bad_minima are measured"
+        )
     state = path / "checkpoints" / "final"
     if not (path / "checkpoints" / "final.index").exists():
         raise ValueError(f"--run={path}: it left no network behind")
@@ -82,6 +86,17 @@ def _cross_entropies(settings: dict, places: dict, examples: int):
     shape, outputs = prepared.image_shape, prepared.num_classes
     network = models.build(settings["model"], shape, outputs, **dropout)
     return network, cross_entropy, (np.stack(images), np.array(labels))
+
+
+def _true_labels(settings: dict, places: dict):
+    from repro.data import relabelled
+    from repro.training.step import cross_entropy
+
+    names = ("dataset", "train_split", "test_split", "train_examples", "batch_size", "seed")
+    data = relabelled.true_labels(**{name: settings[name] for name in names}, **places)
+    options = {"width": settings["width"]} if settings["model"] in models.WIDTHS else {}
+    network = models.build(settings["model"], data.image_shape, data.num_classes, **options)
+    return network, cross_entropy, (data.images.numpy(), data.labels)
 
 
 def measure(network, loss, data, *, starts=(None, None), **options) -> dict[str, Measure]:

@@ -21,6 +21,7 @@ Where this departs from the slides, or fills what they do not say:
   errors of 1e-8 to 4e-7 in eigenvalues exceed many of them.
 """
 
+import functools
 import json
 import time
 from pathlib import Path
@@ -31,16 +32,13 @@ from repro import common_flags
 from repro.data import teacher as teachers
 
 MODULE = "repro.teacher_student"
-# --checkpoint_every counts pieces of this many Adam steps or Newton iterations.
-ADAM_PIECE, NEWTON_PIECE = 1000, 100
-FOLLOWED = 24  # students whose neurons' paths are kept for figures
 # Defaults of flags that belong to one protocol.
 SEED_ONLY = {"slsqp_ftol": 1e-6, "epsilon": 0.01, "max_perturbations": 20, "seed_students": 60}
 CENSUS_ONLY = {"newton_iterations": 3000}
 
 
 def define_flags():
-    common_flags.define_run(checkpoint_unit=f"Thousands of Adam steps, {NEWTON_PIECE}s of Newton's")
+    common_flags.define_run(checkpoint_unit="Thousands of Adam steps, hundreds of Newton's")
     flags.adopt_module_key_flags(common_flags)
     flags.DEFINE_enum("protocol", "census", ["seed", "census", "graph"], "What is done after Adam.")
     flags.DEFINE_enum("teacher", "alternating", list(teachers.TEACHERS), "Outgoing weights.")
@@ -54,10 +52,7 @@ def define_flags():
     flags.DEFINE_float("slsqp_ftol", None, "seed: of scipy's SLSQP. 1e-6, scipy's default.")
     flags.DEFINE_float("epsilon", None, "seed: length of a perturbation. 0.01.")
     flags.DEFINE_integer("max_perturbations", None, "seed: tries per student. 20.", lower_bound=1)
-    flags.DEFINE_integer(
-        "seed_students", None, "seed: at most so many negative ones go on to SLSQP. 60.",
-        lower_bound=0,
-    )
+    flags.DEFINE_integer("seed_students", None, "seed: at most, to SLSQP. 60.", lower_bound=0)
     flags.DEFINE_string("verify", None, "Check the certificates in this file instead of a run.")
 
 
@@ -85,191 +80,120 @@ def run(
 
     Arguments are the flags of the same names; `run_directory` is a training.runs.RunDirectory.
     """
-    import numpy as np
-
-    from repro.critical import adam, census, certificates, family, loss, slides
+    from repro.critical import adam, pieces
     from repro.training import snapshots
 
     net = teachers.get(teacher)
-    given = loss.problem(teachers.half_grid(), net.weights, net.signs)
-    exact = certificates.exact(teachers.half_grid(), net.incoming, net.outgoing)
-    named = (net.name, net.weights, net.signs)
-    place = run_directory.path / "checkpoints"
-    state = snapshots.load(place)
-    text = (
-        f"{num_students:,} students of width {width}, teacher {teacher}, {init} start, "
-        f"Adam {learning_rate:g} for {adam_steps:,} steps in {adam_precision}, "
-    )
-    if protocol == "graph":
-        starts = {r: adam.INITIALIZERS[init](seed, num_students, r) for r in range(1, width + 1)}
-        adam_options = {"learning_rate": learning_rate, "precision": adam_precision}
-        run_directory.begin(len(state or ()), environment)
-        ends = _ends(starts, state or {}, given, adam_steps, adam_options, newton_iterations,
-                     run_directory)  # fmt: skip
-        result, arrays, proofs = family.trace(ends, given, exact, named, newton_iterations, seed)
-        _write_certificates(run_directory, proofs)
-        run_directory.save_arrays(**arrays)
-        result["exact"] = _exactness(net, given)
-        text = text.replace(" of width ", " of each width up to ")
-        return {**result, "protocol": f"{text}at most {newton_iterations:,} Newton iterations"}
-    if state is None:
-        theta = adam.INITIALIZERS[init](seed, num_students, width)
-        state = {
-            "theta": theta.astype(adam_precision), "moments": np.zeros((2, *theta.shape)),
-            "damping": np.zeros(num_students), "adam_steps": np.array(0),
-            "newton_iterations": np.array(0), "trajectory": theta[None, :FOLLOWED],
-        }  # fmt: skip
-    pieces = -(-int(state["adam_steps"]) // ADAM_PIECE)
-    run_directory.begin(pieces + int(state["newton_iterations"]) // NEWTON_PIECE, environment)
-    keep = _keeper(run_directory, place, checkpoint_every, given)
-
+    given = _problem(net)
+    draw = functools.partial(adam.INITIALIZERS[init], seed, num_students)
+    options = {"steps": adam_steps, "learning_rate": learning_rate, "precision": adam_precision}
+    keep = _keeper(run_directory, given, checkpoint_every)
+    saved = snapshots.load(run_directory.path / "checkpoints")
     started = time.monotonic()
-    state = _train(state, given, adam_steps, learning_rate, adam_precision, keep)
-    seconds = {"adam": time.monotonic() - started}
-    trained = state["theta"].astype(np.float64)
-    if protocol == "seed":
-        result, arrays = slides.follow_slides(
-            trained, given, ftol=slsqp_ftol, epsilon=epsilon, attempts=max_perturbations,
-            at_most=seed_students, seed=seed,
-        )  # fmt: skip
-        text += f"SLSQP with ftol {slsqp_ftol:g}, epsilon {epsilon:g}"
-    else:
-        state = _descend(state, given, newton_iterations, adam_steps, keep)
-        seconds["newton"] = time.monotonic() - started - seconds["adam"]
-        result, arrays, proofs = census.take(
-            state["theta"], given, exact, named, newton_iterations
+    if protocol == "graph":
+        run_directory.begin(len(saved or ()), environment)
+        starts = {narrow: draw(narrow) for narrow in range(1, width + 1)}
+        ends = pieces.each_width(
+            starts, saved or {}, given, **options, iterations=newton_iterations, keep=keep
         )
-        arrays |= _after_adam(state["trained"], given)
-        _write_certificates(run_directory, proofs)
-        text += f"at most {newton_iterations:,} Newton iterations"
-    run_directory.save_arrays(**arrays, trajectory=state["trajectory"])
-    seconds["all"] = time.monotonic() - started
-    return {**result, "protocol": f"{text}, seed {seed}", "seconds": seconds}
+        result = _graph(ends, given, net, newton_iterations, seed, run_directory)
+    else:
+        state = saved or pieces.start(draw(width), adam_precision)
+        run_directory.begin(pieces.done(state), environment)
+        state = pieces.train(state, given, **options, keep=keep)
+        if protocol == "census":
+            result = _census(state, given, net, newton_iterations, keep, run_directory)
+        else:
+            result = _slides(
+                state, given, run_directory, ftol=slsqp_ftol, epsilon=epsilon,
+                attempts=max_perturbations, at_most=seed_students, seed=seed,
+            )  # fmt: skip
+    if saved is None:  # else it took longer
+        result["seconds"] = time.monotonic() - started
+    up_to, after = "each width up to" if protocol == "graph" else "width", result.pop("after")
+    result["protocol"] = (
+        f"{num_students:,} students of {up_to} {width}, teacher {teacher}, {init} start, Adam "
+        f"{learning_rate:g} for {adam_steps:,} steps in {adam_precision}, {after}, seed {seed}"
+    )
+    return result
 
 
-def _keeper(run_directory, place, every: int, given):
+def _graph(ends, given, net, iterations: int, seed: int, run_directory) -> dict:
+    """Trace critical points across widths; write the transition plot's arrays and certificates."""
+    from repro.critical import exactness, family
+
+    result, arrays, proofs = family.trace(ends, given, _exact(net), _named(net), iterations, seed)
+    result["exact"] = exactness.check(teachers.grid(), net.output(teachers.grid()), given)
+    return _write(run_directory, result, arrays, proofs) | {"after": _newton(iterations)}
+
+
+def _census(state, given, net, iterations: int, keep, run_directory) -> dict:
+    """Descend to critical points, classify and certify them; write arrays and certificates."""
+    from repro.critical import census, pieces
+
+    state = pieces.descend(state, given, iterations, keep)
+    result, arrays, proofs = census.take(
+        state["theta"], given, _exact(net), _named(net), iterations
+    )
+    arrays |= census.after_adam(state["trained"], given)
+    arrays |= {"trajectory": state["trajectory"]}
+    return _write(run_directory, result, arrays, proofs) | {"after": _newton(iterations)}
+
+
+def _slides(state, given, run_directory, **options) -> dict:
+    """Do what the slides do after Adam; write arrays."""
+    from repro.critical import slides
+
+    trained = state["theta"].astype("float64")
+    result, arrays = slides.follow_slides(trained, given, **options)
+    result["after"] = f"SLSQP with ftol {options['ftol']:g}, epsilon {options['epsilon']:g}"
+    return _write(run_directory, result, arrays | {"trajectory": state["trajectory"]}, None)
+
+
+def _newton(iterations: int) -> str:
+    return f"at most {iterations:,} Newton iterations"
+
+
+def _keeper(run_directory, given, every: int):
     """Return a function that logs a state after each piece of work and saves every so many."""
-    import numpy as np
-
-    from repro.critical import newton
+    from repro.critical import pieces
     from repro.training import snapshots
 
-    def keep(state: dict, piece: int, step: int, last: bool) -> None:
-        losses, gradients, hessians = newton.evaluate(state["theta"].astype(np.float64), given)
-        lowest = np.linalg.eigvalsh(hessians)[:, 0]
-        run_directory.log({
-            "epoch": piece, "step": step, "students/median_loss": float(np.median(losses)),
-            "students/zero_loss": float((losses < 1e-20).mean()),
-            "students/negative_lambda_min": float((lowest < 0).mean()),
-            "students/lowest_lambda_min": float(lowest.min()),
-            "students/median_gradient": float(np.median(np.abs(gradients).max(axis=1))),
-        })  # fmt: skip
+    def keep(state: dict, theta, piece: int, step: int, last: bool) -> None:
+        run_directory.log({"epoch": piece, "step": step} | pieces.measure(theta, given))
         if last or piece % every == 0:
-            snapshots.save(place, **state)
+            snapshots.save(run_directory.path / "checkpoints", **state)
 
     return keep
 
 
-def _train(state, given, steps, learning_rate, precision, keep) -> dict:
-    """Take the Adam steps that are left, in pieces."""
-    import numpy as np
-
-    from repro.critical import adam
-
-    while (done := int(state["adam_steps"])) < steps:
-        piece = min(ADAM_PIECE, steps - done)
-        theta, moments = adam.train(
-            state["theta"], state["moments"], given, start=done, steps=piece,
-            learning_rate=learning_rate, precision=precision,
-        )  # fmt: skip
-        path = np.concatenate([state["trajectory"], theta[None, :FOLLOWED]])
-        state = state | {
-            "theta": theta, "moments": moments, "adam_steps": np.array(done + piece),
-            "trajectory": path,
-        }  # fmt: skip
-        keep(state, -(-(done + piece) // ADAM_PIECE), done + piece, done + piece == steps)
-    return state
+def _write(run_directory, result: dict, arrays: dict, proofs: dict | None) -> dict:
+    """Write arrays and, in one file for --verify, certificates by name; return the result."""
+    run_directory.save_arrays(**arrays)
+    if proofs is not None:
+        file = run_directory.path / "certificates.json"
+        file.write_text(json.dumps(proofs, indent=1) + "\n")
+    return result
 
 
-def _descend(state, given, iterations, adam_steps, keep) -> dict:
-    """Take the Newton iterations that are left, in pieces, until all students have converged."""
-    import numpy as np
-
-    from repro.critical import newton
-
-    offset = -(-adam_steps // ADAM_PIECE)
-    if not int(state["newton_iterations"]):
-        trained = state["theta"].astype(np.float64)
-        state = state | {"trained": trained, "theta": trained}
-    while (done := int(state["newton_iterations"])) < iterations:
-        damping = state["damping"] if done else np.full(len(state["theta"]), newton.DAMPING_START)
-        theta, damping = newton.descend(state["theta"], damping, given, NEWTON_PIECE)
-        still = np.array_equal(theta, state["theta"])
-        done = iterations if still else done + NEWTON_PIECE
-        state = state | {"theta": theta, "damping": damping, "newton_iterations": np.array(done)}
-        if not still:
-            keep(state, offset + done // NEWTON_PIECE, adam_steps + done, done >= iterations)
-    return state
+def _named(net: teachers.Teacher) -> tuple:
+    return net.name, net.weights, net.signs
 
 
-def _ends(starts, state, given, adam_steps, adam_options, iterations, run_directory) -> dict:
-    """Return, per width, where students [S, 3, m] end after Adam and Newton; keep each width."""
-    import numpy as np
+@functools.cache  # one object, so that what is compiled for it is found again
+def _problem(net: teachers.Teacher):
+    """Return the problem the teacher sets on half the grid."""
+    from repro.critical import loss
 
-    from repro.critical import adam, newton
-    from repro.training import snapshots
-
-    for width, theta in starts.items():
-        if f"width_{width}" not in state:
-            moments = np.zeros((2, *theta.shape))
-            theta, _ = adam.train(
-                theta, moments, given, start=0, steps=adam_steps, **adam_options
-            )
-            damping = np.full(len(theta), newton.DAMPING_START)
-            theta, _ = newton.descend(theta.astype(np.float64), damping, given, iterations)
-            state = state | {f"width_{width}": theta}
-            losses, _, _ = newton.evaluate(theta, given)
-            run_directory.log({
-                "epoch": width, "step": width, "students/zero_loss": float((losses < 1e-20).mean())
-            })  # fmt: skip
-            snapshots.save(run_directory.path / "checkpoints", **state)
-    return {width: state[f"width_{width}"] for width in starts}
+    return loss.problem(teachers.half_grid(), net.weights, net.signs)
 
 
-def _exactness(net, given) -> dict:
-    """Return counts, and the half grid's largest relative error over 100 random students."""
-    import numpy as np
+@functools.cache
+def _exact(net: teachers.Teacher):
+    """Return the problem in ball arithmetic."""
+    from repro.critical import proofs
 
-    from repro.critical import counting, newton
-
-    grid, theta = teachers.grid(), np.random.default_rng(0).uniform(-1.5, 1.5, (100, 3, 5))
-    outputs = [a @ (1 / (1 + np.exp(-(grid @ np.stack([x, y])).T))) for x, y, a in theta]
-    full = np.mean((np.array(outputs) - net.output(grid)) ** 2, axis=1)
-    half, _, _ = newton.evaluate(theta, given)
-    return {
-        "grid": len(grid), "G": [counting.critical_subspaces(r, 5) for r in (4, 3, 2)],
-        "T": counting.global_subspaces(4, 5),
-        "half_grid_error": float(np.abs(half / full - 1).max()),
-    }  # fmt: skip
-
-
-def _after_adam(trained, given) -> dict:
-    """Return where Adam stopped and how it looked there, for figures."""
-    import numpy as np
-
-    from repro.critical import newton
-
-    losses, gradients, hessians = newton.evaluate(trained, given)
-    return {
-        "adam_loss": losses, "adam_gradient_norm": np.abs(gradients).max(axis=1),
-        "adam_lambda_min": np.linalg.eigvalsh(hessians)[:, 0], "adam_theta": trained,
-    }  # fmt: skip
-
-
-def _write_certificates(run_directory, proofs: dict) -> None:
-    """Write all certificates of a run, by name, to one file for --verify."""
-    file = run_directory.path / "certificates.json"
-    file.write_text(json.dumps(proofs, indent=1) + "\n")
+    return proofs.exact(teachers.half_grid(), net.incoming, net.outgoing)
 
 
 def verify(file: str) -> int:
@@ -290,10 +214,9 @@ def verify(file: str) -> int:
     for name, certificate in named.items():
         if not isinstance(certificate, dict):
             raise ValueError(f"{name} in {file} is no certificate")
-        net = teachers.get(certificate.get("teacher", ""))
-        exact = certificates.exact(teachers.half_grid(), net.incoming, net.outgoing)
+        net = teachers.get(str(certificate.get("teacher")))
         try:
-            certificates.verify(certificate, exact)
+            certificates.verify(certificate, _exact(net))
         except certificates.InvalidCertificate as error:
             raise ValueError(f"{name} in {file} is not valid: {error}") from error
     return len(named)

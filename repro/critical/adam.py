@@ -58,41 +58,30 @@ def train(
       students and moments in the given precision; going on from them equals not having stopped.
     """
     theta, moments = theta.astype(precision), moments.astype(precision)
-    loop = _compiled(_Key(given), precision)
+    blocks = [slice(first, first + BLOCK) for first in range(0, len(theta), BLOCK)]
+    loops = [_compiled(given, precision, theta[block].shape) for block in blocks]
+    counts = tf.constant(start), tf.constant(steps), tf.constant(learning_rate, tf.float64)
 
-    def advance(first: int) -> tuple[np.ndarray, np.ndarray]:
-        block = slice(first, first + BLOCK)
-        done = loop(theta[block], moments[:, block], start, steps, learning_rate)
+    def advance(loop, block: slice) -> tuple[np.ndarray, np.ndarray]:
+        done = loop(tf.constant(theta[block]), tf.constant(moments[:, block]), *counts)
         return done[0].numpy(), done[1].numpy()
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        blocks = list(pool.map(advance, range(0, len(theta), BLOCK)))
+        blocks = list(pool.map(advance, loops, blocks))
     return np.concatenate([b[0] for b in blocks]), np.concatenate([b[1] for b in blocks], axis=1)
 
 
-class _Key:
-    """A problem by identity, so that a compiled loop is found again."""
-
-    def __init__(self, given: Problem):
-        self.given = given
-
-    def __eq__(self, other):
-        return self.given is other.given
-
-    def __hash__(self):
-        return id(self.given)
-
-
-@functools.lru_cache(maxsize=8)
-def _compiled(key: _Key, precision: str):
+@functools.lru_cache(maxsize=32)
+def _compiled(given: Problem, precision: str, shape: tuple[int, ...]):
     dtype = tf.dtypes.as_dtype(precision)
+    count = tf.TensorSpec([], tf.int32)
 
-    @tf.function(jit_compile=True, reduce_retracing=False)
+    @tf.function(jit_compile=True)
     def loop(theta, moments, start, steps, learning_rate):
         mean, square = moments[0], moments[1]
         # float64 even for float32 students: 0.999 ** 1e5 underflows gracefully, the steps do not
         for step in tf.range(start + 1, start + steps + 1):
-            _, gradient = loss_and_gradient(theta, key.given)
+            _, gradient = loss_and_gradient(theta, given)
             mean = BETA_1 * mean + (1 - BETA_1) * gradient
             square = BETA_2 * square + (1 - BETA_2) * gradient**2
             taken = tf.cast(step, tf.float64)
@@ -102,13 +91,10 @@ def _compiled(key: _Key, precision: str):
             theta -= rate * (mean / unbiased_1) / (tf.sqrt(square / unbiased_2) + EPSILON)
         return theta, tf.stack([mean, square])
 
-    def call(theta, moments, start, steps, learning_rate):
-        return loop(
-            tf.constant(theta), tf.constant(moments), tf.constant(start), tf.constant(steps),
-            tf.constant(learning_rate, tf.float64),
-        )  # fmt: skip
-
-    return call
+    return loop.get_concrete_function(
+        tf.TensorSpec(shape, dtype), tf.TensorSpec([2, *shape], dtype), count, count,
+        tf.TensorSpec([], tf.float64),
+    )  # fmt: skip
 
 
 def _uniform(seed: int, students: int, width: int, bounds: np.ndarray) -> np.ndarray:

@@ -62,6 +62,15 @@ def take(
     return result, arrays, {p.name: p.certificate for p in points if p.certificate is not None}
 
 
+def after_adam(trained: np.ndarray, given: Problem) -> dict[str, np.ndarray]:
+    """Return arrays on where Adam left students [S, 3, m] and how it looked there, for figures."""
+    loss, gradient, hessian = newton.evaluate(trained, given)
+    return {
+        "adam_loss": loss, "adam_gradient_norm": np.abs(gradient).max(axis=1),
+        "adam_lambda_min": np.linalg.eigvalsh(hessian)[:, 0], "adam_theta": trained,
+    }  # fmt: skip
+
+
 def settle(
     theta: np.ndarray,
     given: Problem,

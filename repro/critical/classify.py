@@ -10,6 +10,7 @@ from repro.critical.neurons import decompose
 from repro.critical.splitting import merge, sign_matrices, split_spectrum
 
 ZERO_LOSS = 1e-20  # converged students are below, or above 1e-7: nothing lies between
+GROUP_TOLERANCE = (1e-6, 0.12)  # of zero-loss students; teacher neurons are 0.3 apart
 COPY_TOLERANCE = 1e-6  # of incoming weights of one neuron split in two
 SIGN_TOLERANCE = 1e-10  # of the sign matrix M and of shares
 
@@ -50,10 +51,14 @@ def classify(
 def _global(student, loss, incoming, outgoing) -> Verdict:
     """Explain a student with (almost) zero loss by symmetry, else leave it undecided.
 
-    Along quartic valleys weights are off by loss^(1/4), in groups of three by loss^(1/6).
+    Outgoing weights of k neurons near one place can cancel all but the k-th order of the distance d
+    between them, so that the loss is ~ d^(2k), and d is as large as loss^(1/2k).
     """
-    for factor, exponent in ((10, 1 / 4), (30, 1 / 6)):
-        found = decompose(student, incoming, outgoing, max(1e-6, factor * loss**exponent))
+    largest = max(4, student.shape[1] - len(incoming) + 1)
+    for k in range(2, largest + 1):
+        factor = {2: 10, 3: 30}.get(k, 15)
+        tolerance = np.clip(factor * loss ** (1 / (2 * k)), *GROUP_TOLERANCE)
+        found = decompose(student, incoming, outgoing, tolerance)
         if found is not None:
             evidence = {"labels": " ".join(found.labels), "error": found.error}
             return Verdict("global", found.kind, 0, evidence)

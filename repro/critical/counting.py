@@ -14,6 +14,16 @@ def critical_subspaces(r: int, m: int) -> int:
     return sum((-1) ** j * math.comb(r, j) * (r - j) ** m for j in range(r + 1))
 
 
+def plateau_subspaces(positive: int, others: int, m: int) -> int:
+    """Return how many of the G(r, m) subspaces of a minimum hold minima where all shares are > 0.
+
+    By the sign rule (splitting.split_spectrum) these are the subspaces in which only neurons with
+    a positive definite sign matrix are split: `positive` of the minimum's r neurons have one, the
+    `others` must stay single. In the rest, shares within (0, 1) make strict saddles.
+    """
+    return math.perm(m, others) * critical_subspaces(positive, m - others)
+
+
 def global_subspaces(r: int, m: int) -> int:
     """Return T(r, m), the affine subspaces whose union is the set of global minima.
 

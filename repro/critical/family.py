@@ -1,21 +1,15 @@
 """All widths together: their minima, the graph that splitting spans, and who escapes from what."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from repro.critical import census, certificates, escapes, graph, newton
-from repro.critical.intervals import ExactProblem, NotCertified
+from repro.critical import census, escapes, graph, newton
+from repro.critical.classify import Verdict
+from repro.critical.escapes import Example
+from repro.critical.intervals import ExactProblem
 from repro.critical.loss import Problem
-from repro.critical.neurons import distinct
-from repro.critical.points import (
-    LOSS_TOLERANCE,
-    PLACE_TOLERANCE,
-    Point,
-    certify_points,
-    record,
-)
-from repro.critical.splitting import split
+from repro.critical.points import Point, certify_points, record
 
 DRAWS = 16  # perturbations per length
 SADDLE_STARTS = 200
@@ -50,61 +44,69 @@ def trace(
         points, verdicts = certify_points(theta, loss, verdicts, teacher[0], exact)
         minima[width] = [point for point in points if point.name.startswith("local")]
         per_width[str(width)] = census.counts(verdicts)
-    nodes, edges, proofs = graph.build(minima, given, exact, seed)
-    for width in ends:
-        for point in saddles(width, given, exact, teacher[0], seed):
-            name = f"m{width}/{point.name}"
-            nodes.append(
-                {"id": name, "width": width, "class": "saddle", "level": 0} | record(point)
-            )
-            if point.certificate is not None:
-                proofs[name] = point.certificate
-    chosen = _examples(minima, proofs, nodes, teacher)
-    arrays = escapes.compare(chosen, given, DRAWS, seed)
-    summary = ", ".join(
-        f"{sum(node['class'] == kind for node in nodes)} {kind}"
-        for kind in ("local", "plateau", "saddle")
-    )
-    result = {"summary": summary, "counts": per_width, "nodes": nodes, "edges": edges}
-    return result, arrays, proofs
+    nodes, children = graph.build(minima, exact)
+    found = {width: saddles(width, given, exact, teacher[0], seed) for width in ends}
+    nodes += [child.node for child in children]
+    nodes += [
+        {"id": f"m{width}/isolated-{point.name}", "width": width, "class": "saddle", "level": 0}
+        | record(point) for width, points in found.items() for point in points
+    ]  # fmt: skip
+    edges = [
+        {"kind": "split", "from": child.node["parent"], "to": child.node["id"]}
+        for child in children
+    ]
+    edges += graph.descents(children, minima, given, teacher, seed)
+    arrays = escapes.compare(_examples(minima, children, found, teacher), given, DRAWS, seed)
+    result = {
+        "summary": _summary(nodes), "counts": per_width, "nodes": nodes, "edges": edges,
+        "subspaces": graph.subspaces(minima, children),
+    }  # fmt: skip
+    return result, arrays, _certificates(minima, found, children)
 
 
 def saddles(
     width: int, given: Problem, exact: ExactProblem, teacher: str, seed: int
 ) -> list[Point]:
-    """Return distinct isolated saddles of a width that a search from random students meets."""
+    """Return the distinct isolated saddles of a width that a search meets, certified."""
     theta = graph.isolated_saddles(width, given, SADDLE_STARTS, seed)
     if not len(theta):
         return []
     loss, _, hessian = newton.evaluate(theta, given)
     index = (np.linalg.eigvalsh(hessian) < 0).sum(axis=1)
-    numbers, found = distinct(theta, loss, LOSS_TOLERANCE, PLACE_TOLERANCE), []
-    for number in range(numbers.max() + 1):
-        students = np.flatnonzero(numbers == number)
-        head = students[0]
-        try:
-            proof, reason = certificates.certify(theta[head], int(index[head]), teacher, exact), ""
-        except NotCertified as failure:
-            proof, reason = None, str(failure)
-        name = f"isolated-saddle-{number:02}"
-        found.append(
-            Point(name, float(loss[head]), int(index[head]), students.tolist(), proof, reason)
-        )
-    return found
+    verdicts = [Verdict("saddle", "isolated", int(negative), {}) for negative in index]
+    return certify_points(theta, loss, verdicts, teacher, exact)[0]
 
 
-def _examples(minima, proofs, nodes, teacher) -> list[tuple[str, str, np.ndarray]]:
-    """Return the teacher, the lowest minima, a plateau and saddles of one width, for perturbing."""
+def _certificates(minima, found, children: Sequence[graph.Child]) -> dict[str, dict]:
+    """Return certificates by node."""
+    certified = {child.node["id"]: child.certificate for child in children}
+    for prefix, of_width in (("", minima), ("isolated-", found)):
+        certified |= {
+            f"m{width}/{prefix}{point.name}": point.certificate
+            for width, points in of_width.items() for point in points if point.certificate
+        }  # fmt: skip
+    return certified
+
+
+def _summary(nodes: Sequence[dict]) -> str:
+    """Return the number of nodes of each class."""
+    kinds = [node["class"] for node in nodes]
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("local", "plateau", "saddle"))
+
+
+def _examples(minima, children: Sequence[graph.Child], found, teacher) -> list[Example]:
+    """Return the teacher, the lowest minima, plateaus and saddles of one width, for perturbing."""
     _, incoming, outgoing = teacher
-    examples = [("teacher", "global", np.vstack([incoming.T, outgoing]))]
+    examples = [Example("teacher", "global", np.vstack([incoming.T, outgoing]))]
     width = 4 if 4 in minima else max(minima)
     for point in [p for p in minima[width] if p.certificate is not None][:3]:
-        examples.append((f"m{width}/{point.name}", "local", np.array(point.certificate["point"])))
-    made = [node for node in nodes if node["width"] == width and "parent" in node]
+        place = np.array(point.certificate["point"])
+        basin = escapes.convex_radius(point.certificate)
+        examples.append(Example(f"m{width}/{point.name}", "local", place, basin))
     for kind, count in (("plateau", 2), ("saddle", 4)):
-        for node in [node for node in made if node["class"] == kind][:count]:
-            parent = np.array(proofs[node["id"]]["parent"]["point"])
-            share = graph.SHARES[node["id"].rsplit("-", 1)[1]]
-            student = split(parent, node["neuron"], [share, 1 - share])
-            examples.append((node["id"], kind, student))
+        made = [c for c in children if c.node["width"] == width and c.node["class"] == kind]
+        examples += [Example(c.node["id"], kind, c.student) for c in made[:count]]
+    for point in [p for p in found[width] if p.certificate is not None][:2]:
+        place = np.array(point.certificate["point"])
+        examples.append(Example(f"m{width}/isolated-{point.name}", "saddle", place))
     return examples

@@ -1,38 +1,19 @@
-"""Loss, gradient, Hessian and bounds of third derivatives in ball arithmetic (Arb, python-flint).
+"""Loss, gradient, Hessian and a bound of third derivatives in ball arithmetic (see balls.py).
 
-Every number here is a ball that contains the true value, whatever was rounded on the way; a
-comparison such as `x > 0` holds only if it holds for the whole ball. Teacher weights enter as
-decimals, grid points are exact.
-
-A student is a list of three lists of balls: two rows of incoming weights, one outgoing.
+Teacher weights enter as decimals, grid points are exact. A student is a list of three lists of
+balls: two rows of incoming weights, one outgoing.
 """
 
-import contextlib
 import dataclasses
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from flint import arb, arb_mat, ctx
+from flint import arb, arb_mat
 
 # Largest values of |sigma''|, |sigma'''|, |sigma''''| on the real line, rounded up (sigma' <= 1/4).
 SECOND_MAX, THIRD_MAX, FOURTH_MAX = "0.0963", "0.125", "0.13"
 
 Student = Sequence[Sequence[arb]]
-
-
-class NotCertified(ValueError):
-    """A bound is not sharp enough, or the statement is false."""
-
-
-@contextlib.contextmanager
-def precision(bits: int) -> Iterator[None]:
-    """Compute with this many bits inside the block."""
-    before, ctx.prec = ctx.prec, bits
-    try:
-        yield
-    finally:
-        ctx.prec = before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +105,8 @@ def third_derivative_bound(theta: Student, given: ExactProblem, rho: arb) -> arb
             third = abs(slope * (1 - 6 * slope)) + step * fourth_max  # sigma''' = s'(1 - 6 s')
             phi1 += (abs(half) + step / 4) ** 2 + square * (a * first) ** 2
             q = a * square * second
-            phi2 = _max(phi2, q / 2 + (q * q / 4 + square * first**2).sqrt())
-            phi3 = _max(phi3, 3 * square * second * cubic + a * square * norm * third)
+            phi2 = phi2.max(q / 2 + (q * q / 4 + square * first**2).sqrt())
+            phi3 = phi3.max(3 * square * second * cubic + a * square * norm * third)
         phi1 = phi1.sqrt()
         total += 6 * phi1 * phi2 + 2 * (abs(residual[k]) + rho * phi1) * phi3
     return (total * 2 / given.count).upper()
@@ -142,46 +123,6 @@ def sign_matrix(theta: Student, neuron: int, given: ExactProblem) -> arb_mat:
     return arb_mat([[xx, xy], [xy, yy]])
 
 
-def inertia(matrix: arb_mat, shift: arb) -> int:
-    """Return how many eigenvalues of a symmetric matrix lie below `shift`; none may lie on it.
-
-    By Sylvester's law this is the number of negative pivots of an L D L^T factorisation of
-    matrix - shift.
-
-    Raises:
-      NotCertified: a pivot's ball contains zero.
-    """
-    rows = matrix.tolist()
-    size, negative = len(rows), 0
-    for i in range(size):
-        rows[i][i] -= shift
-    for i in range(size):
-        pivot = rows[i][i]
-        if not (pivot > 0 or pivot < 0):
-            raise NotCertified(f"an eigenvalue cannot be told from {float(shift.mid()):g}")
-        negative += int(pivot < 0)
-        for j in range(i + 1, size):
-            factor = rows[j][i] / pivot
-            for k in range(i + 1, size):
-                rows[j][k] -= factor * rows[i][k]
-    return negative
-
-
-def norm(values: Sequence[arb]) -> arb:
-    """Return the Euclidean norm."""
-    return sum((value * value for value in values), arb(0)).sqrt()
-
-
-def above(value: arb) -> float:
-    """Return a double that is at least every number of a ball."""
-    return math.nextafter(float(value.upper()), math.inf)
-
-
-def below(value: arb) -> float:
-    """Return a double that is at most every number of a ball."""
-    return math.nextafter(float(value.lower()), -math.inf)
-
-
 def _residual(theta: Student, given: ExactProblem) -> tuple[list[list[arb]], list[arb], arb]:
     """Return sigma(w.x) - 1/2 [m][K], odd residuals [K] and the constant's residual."""
     halves = _half_tanh(arb_mat([list(pair) for pair in zip(theta[0], theta[1])]), given.points)
@@ -195,8 +136,3 @@ def _residual(theta: Student, given: ExactProblem) -> tuple[list[list[arb]], lis
 def _half_tanh(weights: arb_mat, points: arb_mat) -> list[list[arb]]:
     """Return sigma(w.x) - 1/2 = tanh(w.x / 2) / 2 for rows of weights [m, 2]; [m][K]."""
     return [[(z / 2).tanh() / 2 for z in row] for row in (weights * points.transpose()).tolist()]
-
-
-def _max(one: arb, other: arb) -> arb:
-    """Return a ball that contains the larger of two."""
-    return one.max(other)

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Problem:
-    """What students are fitted to.
+    """What students are fitted to; equal to itself only, so that compiled loops are found again.
 
     Attributes:
       points: one of each pair x, -x of the grid, [K, 2].

@@ -126,12 +126,16 @@ def decompose(
         }  # fmt: skip
         (sign, t), gap = min(near.items(), key=lambda item: item[1])
         if gap < tolerance:
-            errors += [gap, abs(sign * total - outgoing[t])]
+            members = sign * signs * student[:2, group]
+            farthest = np.linalg.norm(members - incoming[t][:, None], axis=0).max()
+            errors += [farthest, abs(sign * total - outgoing[t])]
             marks = [f"{'+' if sign * s > 0 else '-'}{t + 1}" for s in signs]
-        elif np.linalg.norm(centre) < tolerance:
+        elif np.linalg.norm(student[:2, group], axis=0).max() < tolerance:
             marks = ["c"] * len(group)
         else:
-            errors.append(abs(total))
+            members = signs * student[:2, group]
+            apart = np.linalg.norm(members - members.mean(axis=1, keepdims=True), axis=0).max()
+            errors += [apart, abs(total)]
             marks = ["0" if abs(student[2, i]) < tolerance else "z" for i in group]
         for neuron, mark in zip(group, marks):
             labels[neuron] = mark

@@ -5,7 +5,6 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from repro.critical.adam import _Key
 from repro.critical.loss import Problem, loss_gradient_hessian
 
 GRADIENT_TOLERANCE = 1e-12  # infinity norm at which a student has converged
@@ -14,12 +13,11 @@ GRADIENT_TOLERANCE = 1e-12  # infinity norm at which a student has converged
 VALLEY = (1e-26, 1e-9)
 # Relative rounding error of the loss: residuals of 1e-2 carry errors of 1e-16, and a margin.
 LOSS_NOISE = 1e-13
+LEFT = 1e-9  # a student whose loss is relatively so much below a critical point's has left it
 DAMPING_START, DAMPING_FLOOR, DAMPING_CEILING = 1e-2, 1e-15, 1e8
 
 
-def evaluate(
-    theta: np.ndarray, given: Problem
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def evaluate(theta: np.ndarray, given: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return losses [S], gradients [S, 3m] and Hessians [S, 3m, 3m] of students [S, 3, m]."""
     count = len(theta)
     results = []
@@ -28,14 +26,15 @@ def evaluate(
         # powers of two, so that few shapes are compiled; the copies are cut off again
         padded = 1 << (len(block) - 1).bit_length()
         filled = np.concatenate([block, np.repeat(block[-1:], padded - len(block), axis=0)])
-        done = _compiled(_Key(given))(tf.constant(filled))
+        done = _compiled(given, filled.shape)(tf.constant(filled))
         results.append([part.numpy()[: len(block)] for part in done])
     return tuple(np.concatenate(parts) for parts in zip(*results))
 
 
-@functools.lru_cache(maxsize=8)
-def _compiled(key: _Key):
-    return tf.function(lambda theta: loss_gradient_hessian(theta, key.given), jit_compile=True)
+@functools.lru_cache(maxsize=256)
+def _compiled(given: Problem, shape: tuple[int, ...]):
+    function = tf.function(lambda theta: loss_gradient_hessian(theta, given), jit_compile=True)
+    return function.get_concrete_function(tf.TensorSpec(shape, tf.float64))
 
 
 def converged(
@@ -112,15 +111,61 @@ def to_critical_point(
         _, gradient, hessian = evaluate(theta, given)
         if np.abs(gradient).max() < GRADIENT_TOLERANCE / 100:
             break
-        eigenvalues, vectors = map(np.asarray, tf.linalg.eigh(hessian))
-        along = np.einsum("spk,sp->sk", vectors, gradient)
-        still = np.abs(eigenvalues) < zero_tolerance(eigenvalues)[:, None]
-        along = np.where(still, 0, along) / np.where(still, 1, eigenvalues)
-        step = np.einsum("spk,sk->sp", vectors, along)
-        length = np.linalg.norm(step, axis=1, keepdims=True)
-        step *= np.minimum(1, trust / np.maximum(length, 1e-300))
-        theta -= step.reshape(theta.shape)
+        theta -= _step(gradient, hessian, trust, absolute=False).reshape(theta.shape)
     return theta
+
+
+def leave(
+    theta: np.ndarray,
+    given: Problem,
+    level: np.ndarray,
+    iterations: int = 60,
+    trust: float = 1e-2,
+) -> np.ndarray:
+    """Take |eigenvalue| Newton steps from near critical points, which leave those with a way down.
+
+    Near a critical point each step halves, or better, the distance along positive eigenvalues and
+    doubles it along negative ones. At a distance d the loss differs by lambda d^2 / 2, which is
+    rounding error up to d = 1e-5; so `descend`, which asks the loss, would take a student 1e-8 from
+    a saddle for one that has converged.
+
+    Args:
+      theta: students [S, 3, m] where descent has stopped.
+      given: the problem.
+      level: loss of the critical point each is near to, [S].
+      iterations: of those that stay near.
+      trust: largest length of a step.
+
+    Returns:
+      students, of which those that leave stop where their loss is LEFT below the level.
+    """
+    theta = theta.copy()
+    near = np.arange(len(theta))
+    for _ in range(iterations):
+        _, gradient, hessian = evaluate(theta[near], given)
+        moved = theta[near] - _step(gradient, hessian, trust, absolute=True).reshape(
+            len(near), *theta.shape[1:]
+        )
+        loss, _, _ = evaluate(moved, given)
+        theta[near] = moved
+        near = near[loss >= level[near] * (1 - LEFT)]
+        if not len(near):
+            break
+    return theta
+
+
+def _step(gradient: np.ndarray, hessian: np.ndarray, trust: float, *, absolute: bool) -> np.ndarray:
+    """Return Newton steps [S, 3m] of at most length `trust`, by signed eigenvalues or their sizes.
+
+    Directions whose eigenvalue is within rounding error of zero are left alone.
+    """
+    eigenvalues, vectors = map(np.asarray, tf.linalg.eigh(hessian))
+    along = np.einsum("spk,sp->sk", vectors, gradient)
+    still = np.abs(eigenvalues) < zero_tolerance(eigenvalues)[:, None]
+    divisor = np.where(still, 1, np.abs(eigenvalues) if absolute else eigenvalues)
+    step = np.einsum("spk,sk->sp", vectors, np.where(still, 0, along) / divisor)
+    length = np.linalg.norm(step, axis=1, keepdims=True)
+    return step * np.minimum(1, trust / np.maximum(length, 1e-300))
 
 
 def zero_tolerance(eigenvalues: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""SLSQP, perturbations and escapes: seed 002's tools at points with a negative eigenvalue."""
+"""SLSQP and perturbations: seed 002's tools at points with a negative eigenvalue."""
 
 import dataclasses
 
@@ -91,49 +91,3 @@ def until_positive(
         if refined.lambda_min > 0:
             return refined, attempt
     return refined, attempts
-
-
-@dataclasses.dataclass(frozen=True)
-class Escapes:
-    """What became of a critical point after perturbation and second-order descent.
-
-    Attributes:
-      epsilon: [E].
-      loss: final, [E, D].
-      share: of draws that ended with another loss, [E].
-    """
-
-    epsilon: np.ndarray
-    loss: np.ndarray
-    share: np.ndarray
-
-
-def transition(
-    student: np.ndarray,
-    given: Problem,
-    epsilons: np.ndarray,
-    draws: int,
-    seed: int,
-    iterations: int = 300,
-) -> Escapes:
-    """Perturb one critical point [3, m] by each epsilon, `draws` times, and descend again.
-
-    A draw has escaped if its final loss differs from the point's by a relative 1e-6: then it is
-    another critical point, as losses of one agree to 9 digits. Losses below 1e-20 all count as 0.
-
-    Raises:
-      ValueError: an epsilon is not positive.
-    """
-    if not (np.asarray(epsilons) > 0).all():
-        raise ValueError(f"epsilon must be positive, not {min(epsilons)}")
-    start, _, _ = newton.evaluate(student[None], given)
-    moved = np.stack([
-        student + epsilon * direction(seed, draw, row, student.shape)
-        for row, epsilon in enumerate(epsilons) for draw in range(draws)
-    ])  # fmt: skip
-    damping = np.full(len(moved), newton.DAMPING_START)
-    end, _ = newton.descend(moved, damping, given, iterations)
-    loss, _, _ = newton.evaluate(end, given)
-    loss = loss.reshape(len(epsilons), draws)
-    escaped = np.abs(loss - start) > np.maximum(1e-6 * start, 1e-20)
-    return Escapes(np.asarray(epsilons), loss, escaped.mean(axis=1))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from repro.critical import certificates, newton
+from repro.critical.balls import NotCertified
 from repro.critical.classify import Verdict
-from repro.critical.intervals import ExactProblem, NotCertified
+from repro.critical.intervals import ExactProblem
 from repro.critical.neurons import distances, distinct
 
 # Equal critical points agree in loss to 9 digits and more, and in place to the square root of that.
@@ -63,11 +64,9 @@ def certify_points(
                 verdicts[s] = Verdict("local", "isolated", 0, {"lambda_min": certificate["lambda"]})
     for name in ("local", "plateau", "saddle"):
         chosen = [s for s, verdict in enumerate(verdicts) if verdict.name == name]
-        groups = _groups(chosen, theta, loss, verdicts)
-        groups.sort(key=lambda group: loss[group[0]])
-        for number, group in enumerate(groups):
+        for number, found in enumerate(_distinct(chosen, theta, loss, verdicts, teacher, given)):
+            group, certificate, reason = found
             head = group[0]
-            certificate, reason = _certify(theta[head], verdicts[head], teacher, given)
             points.append(
                 Point(f"{name}-{number:02}", float(loss[head]), verdicts[head].index,
                       group, certificate, reason)
@@ -82,6 +81,33 @@ def record(point: Point) -> dict:
         "students": len(point.students), "certified": point.certificate is not None,
         "reason": point.reason,
     }  # fmt: skip
+
+
+def _distinct(
+    chosen, theta, loss, verdicts, teacher, given
+) -> list[tuple[list[int], dict | None, str]]:
+    """Return groups of students at one point, in order of loss, with certificate or reason.
+
+    A student is |g| / lambda_min away from its point, which at flat minima exceeds any fixed
+    tolerance. So groups are made twice, the second time from the refined points of certificates.
+    """
+    groups = {group[0]: group for group in _groups(chosen, theta, loss, verdicts)}
+    certified = {head: _certify(theta[head], verdicts[head], teacher, given) for head in groups}
+    refined, looked_at = theta.copy(), list(verdicts)
+    for head, (certificate, _) in certified.items():
+        if certificate is None:
+            continue
+        if "parent" in certificate:
+            parent = {"parent": certificate["parent"]["point"]}
+            evidence = verdicts[head].evidence | parent
+            looked_at[head] = dataclasses.replace(verdicts[head], evidence=evidence)
+        else:
+            refined[head] = certificate["point"]
+    merged = []
+    for same in _groups(sorted(groups), refined, loss, looked_at):
+        students = sorted(student for head in same for student in groups[head])
+        merged.append((students, *certified[same[0]]))
+    return sorted(merged, key=lambda each: loss[each[0][0]])
 
 
 def _groups(chosen, theta, loss, verdicts) -> list[list[int]]:

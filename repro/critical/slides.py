@@ -43,17 +43,7 @@ def follow_slides(
         for s in examined
     ]
 
-    flipped = sum(r.lambda_min > 0 for r in refined)
-    succeeded = sum(r.lambda_min > 0 for r, _ in perturbed)
-    negatives = _share(len(negative), len(theta))
-    result = {
-        "summary": f"{len(negative)} of {len(theta)} students with a negative smallest eigenvalue; "
-                   f"SLSQP flips {flipped} of {len(examined)}, perturbing {succeeded}",
-        "negative": negatives,
-        "slsqp_positive": _share(flipped, len(examined)),
-        "perturbed_positive": _share(succeeded, len(examined)),
-        "slsqp_one_iteration": int(sum(r.iterations <= 1 for r in refined)),
-    }  # fmt: skip
+    result = _summarize(len(negative), len(theta), refined, [r for r, _ in perturbed])
     columns = {"slsqp": refined, "perturbed": [r for r, _ in perturbed]}
     arrays = {
         f"{name}_{field}": np.array([getattr(r, field) for r in rows])
@@ -64,6 +54,21 @@ def follow_slides(
         "loss": losses, "gradient_norm": np.abs(gradients).max(axis=1), "lambda_min": lowest,
         "incoming": theta[:, :2].transpose(0, 2, 1), "outgoing": theta[:, 2],
         "examined": examined, "attempts": np.array([tries for _, tries in perturbed]),
+    }  # fmt: skip
+
+
+def _summarize(
+    negative: int, students: int, refined: list[perturb.Refined], perturbed: list[perturb.Refined]
+) -> dict:
+    flipped = sum(r.lambda_min > 0 for r in refined)
+    succeeded = sum(r.lambda_min > 0 for r in perturbed)
+    return {
+        "summary": f"{negative} of {students} students with a negative smallest eigenvalue; "
+                   f"SLSQP flips {flipped} of {len(refined)}, perturbing {succeeded}",
+        "negative": _share(negative, students),
+        "slsqp_positive": _share(flipped, len(refined)),
+        "perturbed_positive": _share(succeeded, len(refined)),
+        "slsqp_one_iteration": int(sum(r.iterations <= 1 for r in refined)),
     }  # fmt: skip
 
 

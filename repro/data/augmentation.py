@@ -17,7 +17,13 @@ MAX_ROTATION_DEGREES = 25.0  # Table 4's "rotation up to 25 degrees"
 PADDED_SIZE_MARGIN = 4  # images no larger than the crop are padded by this before cropping
 
 
-def augment(image: tf.Tensor, key: tf.Tensor, operations: Sequence[str], size: int) -> tf.Tensor:
+def augment(
+    image: tf.Tensor,
+    key: tf.Tensor,
+    operations: Sequence[str],
+    size: int,
+    margin: int = PADDED_SIZE_MARGIN,
+) -> tf.Tensor:
     """Return one augmented image.
 
     Args:
@@ -25,6 +31,7 @@ def augment(image: tf.Tensor, key: tf.Tensor, operations: Sequence[str], size: i
       key: int32 or int64 [2]: (seed and epoch, example), as `example_key` makes it.
       operations: those of AUGMENTATIONS to apply, in that order whatever order they are named in.
       size: side of the crop; without `crop` the central one is taken.
+      margin: images smaller than `size + margin` are padded with black to that before cropping.
 
     Returns:
       float32 [size, size, C]; brightness and contrast may leave [0, 1], as the whitening that
@@ -38,8 +45,8 @@ def augment(image: tf.Tensor, key: tf.Tensor, operations: Sequence[str], size: i
     keys = dict(zip(AUGMENTATIONS, keys))
     channels = image.shape[-1]
     if "crop" in operations:
-        if image.shape[0] < size + PADDED_SIZE_MARGIN:
-            padded = size + PADDED_SIZE_MARGIN
+        if image.shape[0] < size + margin:
+            padded = size + margin
             image = tf.image.resize_with_crop_or_pad(image, padded, padded)
         image = tf.image.stateless_random_crop(image, (size, size, channels), keys["crop"])
     else:

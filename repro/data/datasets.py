@@ -14,6 +14,8 @@ DATASETS = {  # name -> number of classes
     "mnist": 10,
     "fashion_mnist": 10,
     "digits": 10,
+    "cinic10": 10,
+    "restricted_imagenet": 9,
     "imagenet2012": 1000,  # streamed by imagenet.py, not read into memory
 }
 DIGITS_TEST_FRACTION = 0.2
@@ -104,6 +106,8 @@ def class_balanced_subset(labels: np.ndarray, size: int, seed: int) -> np.ndarra
 
 def _read_tfds(name: str, split: str, data_dir: str | None, download: bool) -> Images:
     import tensorflow_datasets as tfds  # imports slowly, and digits does not need it
+
+    from repro.data import builders  # noqa: F401 (registers what tfds has not)
 
     try:
         data = tfds.load(

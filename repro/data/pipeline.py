@@ -6,7 +6,7 @@ noise is whitened like any image.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,8 @@ from repro.data.datasets import Images
 
 IMAGE_SIZE = 28  # Zhang et al. 2017, section 2: central 28x28 crop of CIFAR-10
 WHITENING_CHUNK = 5000  # images whitened at once, to bound memory
+
+Normalize = Callable[[tf.Tensor], tf.Tensor]  # float32 [..., H, W, C] in [0, 1] -> same shape
 
 
 def whiten(images: tf.Tensor) -> tf.Tensor:
@@ -30,12 +32,20 @@ def whiten(images: tf.Tensor) -> tf.Tensor:
     return tf.image.per_image_standardization(images)
 
 
-def preprocess(images: np.ndarray, size: int = IMAGE_SIZE) -> tf.Tensor:
+def channel_normalization(mean: Sequence[float], std: Sequence[float]) -> Normalize:
+    """Return (x - mean) / std per channel, for images in [0, 1]: the alternative to whitening."""
+    return lambda images: (images - tf.constant(mean, tf.float32)) / tf.constant(std, tf.float32)
+
+
+def preprocess(
+    images: np.ndarray, size: int = IMAGE_SIZE, normalize: Normalize | None = None
+) -> tf.Tensor:
     """Return images as the networks see them without augmentation: /255, central crop, whitened.
 
     Args:
       images: uint8 or float32 [N, H, W, C] in 0..255.
       size: side of the crop; smaller images are padded with zeros.
+      normalize: what is done last; None: `whiten`.
 
     Returns:
       float32 [N, size, size, C], in the host's memory: batches travel, data sets do not.
@@ -44,7 +54,8 @@ def preprocess(images: np.ndarray, size: int = IMAGE_SIZE) -> tf.Tensor:
         chunks = []
         for start in range(0, len(images), WHITENING_CHUNK):
             chunk = tf.cast(images[start : start + WHITENING_CHUNK], tf.float32) / 255
-            chunks.append(whiten(tf.image.resize_with_crop_or_pad(chunk, size, size)))
+            chunk = tf.image.resize_with_crop_or_pad(chunk, size, size)
+            chunks.append((normalize or whiten)(chunk))
         return tf.concat(chunks, axis=0)
 
 
@@ -92,6 +103,9 @@ class TrainBatches:
         augment: Sequence[str] = (),
         whitened: tf.Tensor | None = None,
         size: int = IMAGE_SIZE,
+        normalize: Normalize | None = None,
+        margin: int = augmentation.PADDED_SIZE_MARGIN,
+        shuffle: bool = True,
     ):
         """Prepare batches of `data`.
 
@@ -100,19 +114,25 @@ class TrainBatches:
           batch_size: of one step, over all replicas.
           seed: keys the order and the augmentation of every epoch.
           augment: operations of augmentation.AUGMENTATIONS.
-          whitened: `preprocess(data.images, size)` where it is at hand already.
+          whitened: `preprocess(data.images, size, normalize)` where it is at hand already.
           size: side of the images the network sees.
+          normalize: what is done to images last; None: `whiten`.
+          margin: of random crops, see augmentation.augment.
+          shuffle: False: every epoch in the order of `data`.
         """
         augmentation.check(augment)
         self.batch_size = batch_size
         self.steps = -(-len(data) // batch_size)  # per epoch
         self._seed, self._augment, self._size = seed, tuple(augment), size
+        self._normalize, self._margin, self._shuffle = normalize or whiten, margin, shuffle
         with tf.device("CPU"):
             self._labels, self._ids = tf.constant(data.labels), tf.constant(data.ids)
             if augment:
                 self._images = tf.constant(data.images)
             else:
-                self._images = preprocess(data.images, size) if whitened is None else whitened
+                if whitened is None:
+                    whitened = preprocess(data.images, size, normalize)
+                self._images = whitened
 
     def epoch(self, epoch: int, context: tf.distribute.InputContext | None = None):
         """Return an epoch's batches as a tf.data.Dataset of (images, labels).
@@ -126,7 +146,10 @@ class TrainBatches:
           `steps` batches a replica: images float32 [b, size, size, C], labels int64 [b], where
           b = batch_size / R.
         """
-        order = epoch_order(len(self._labels), self.batch_size, self._seed, epoch)
+        if self._shuffle:
+            order = epoch_order(len(self._labels), self.batch_size, self._seed, epoch)
+        else:
+            order = np.resize(np.arange(len(self._labels)), self.steps * self.batch_size)
         order = replica_share(order.reshape(self.steps, self.batch_size), context)
         if self._augment:
             examples = tf.data.Dataset.from_tensor_slices(order.reshape(-1)).map(
@@ -142,8 +165,8 @@ class TrainBatches:
     def _augmented(self, position: tf.Tensor, epoch: int) -> tuple[tf.Tensor, tf.Tensor]:
         key = augmentation.example_key(self._seed, epoch, self._ids[position])
         image = tf.cast(self._images[position], tf.float32) / 255
-        image = augmentation.augment(image, key, self._augment, self._size)
-        return whiten(image), self._labels[position]
+        image = augmentation.augment(image, key, self._augment, self._size, self._margin)
+        return self._normalize(image), self._labels[position]
 
 
 class EvaluationBatches:

@@ -99,7 +99,13 @@ def _in_memory(
 
 
 def splits(dataset, data_dir, download, train_split, test_split, train_examples, seed):
-    """Return training and test examples; HELD_OUT are those that `train_examples` leaves out."""
+    """Return training and test examples; HELD_OUT are those that `train_examples` leaves out.
+
+    Arguments are flags of the same names; `train_examples` is the size of a class-balanced subset.
+
+    Raises:
+      ValueError, datasets.MissingDataError: as datasets.load; a subset that cannot be had.
+    """
     held_out = test_split == HELD_OUT
     if held_out and train_examples is None:
         raise ValueError(f"--test_split={HELD_OUT} wants --train_examples: it tests on the others")

@@ -19,8 +19,15 @@ MODELS = {  # name -> module of this room and the function in it
     "vgg16_bn": ("vgg16", "vgg16_bn"),
     "vgg16_quarter": ("vgg16", "vgg16_quarter"),
     "vgg16_quarter_bn": ("vgg16", "vgg16_quarter_bn"),
+    "resnet18": ("resnet", "resnet18"),
+    "resnet50": ("resnet", "resnet50"),
+    "vgg16_gap": ("vgg_bn", "vgg16_gap"),
+    "densenet40": ("densenet", "densenet40"),
+    "densenet40_plain": ("densenet", "densenet40_plain"),
     "inception_v3": ("inception_v3", "inception_v3"),
 }
+# Networks with a width multiplier, the option `width`.
+WIDTHS = ("resnet18", "resnet50", "vgg16_gap", "densenet40", "densenet40_plain")
 
 
 def build(name: str, input_shape: tuple[int, int, int], num_classes: int, **options):
@@ -31,13 +38,16 @@ def build(name: str, input_shape: tuple[int, int, int], num_classes: int, **opti
       input_shape: (H, W, C).
       num_classes: k.
       **options: `dropout_rate` and `initializer` for all networks; `seed` fixes the initial
-        weights and dropout's draws; see the function of the network.
+        weights and dropout's draws; `width` multiplies the channels of those in WIDTHS; see the
+        function of the network.
 
     Raises:
-      ValueError: unknown name.
+      ValueError: unknown name, or a width for a network that has none.
     """
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}; choose from {', '.join(MODELS)}")
+    if "width" in options and name not in WIDTHS:
+        raise ValueError(f"{name} has no width; choose from {', '.join(WIDTHS)}")
     module, function = MODELS[name]
     module = importlib.import_module(f"repro.models.{module}")
     return getattr(module, function)(input_shape, num_classes, **options)

@@ -133,6 +133,30 @@ def logits(x, num_classes: int, initializer: str, name: str = "logits"):
     )(x)
 
 
+def padded_conv(
+    x,
+    channels: int,
+    size: int,
+    strides: int,
+    name: str,
+    *,
+    initializer: str | keras.initializers.Initializer,
+    **options,
+):
+    """Apply a convolution of odd size, padded by size // 2 on every side as PyTorch's codes do.
+
+    TensorFlow's SAME pads strided convolutions on one side only. Without a bias unless
+    `use_bias=True` is among the options.
+    """
+    padding = "same"
+    if size > 1 and strides > 1:
+        x, padding = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x), "valid"
+    options = {"use_bias": False, **options}
+    return layers.Conv2D(
+        channels, size, strides, padding, kernel_initializer=initializer, name=name, **options
+    )(x)
+
+
 def accumulation_dtype() -> str:
     """Return float64 where networks are built in float64, and float32 otherwise."""
     return "float64" if keras.config.dtype_policy().variable_dtype == "float64" else "float32"

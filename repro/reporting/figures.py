@@ -15,8 +15,17 @@ from repro.reporting import (
     gotmare_claims,
     gotmare_planes,
     gotmare_tables,
+    liu,
+    liu_claims,
+    liu_norm_claims,
+    liu_sweep_claims,
+    liu_tables,
     stoican,
     stoican_claims,
+    stoican_graph,
+    stoican_graph_claims,
+    stoican_slides_claims,
+    stoican_tables,
     tables,
     wu,
     wu_claims,
@@ -34,7 +43,11 @@ from repro.reporting.results import Run
 # Each paper's modules; what they call CLAIMS, FIGURES and TABLES is gathered below.
 PAPERS = {
     "gotmare2018": (gotmare, gotmare_planes, gotmare_tables, gotmare_claims),
-    "stoican": (stoican, stoican_claims),
+    "liu2020": (liu, liu_tables, liu_claims, liu_norm_claims, liu_sweep_claims),
+    "stoican": (
+        stoican, stoican_graph, stoican_tables, stoican_claims, stoican_slides_claims,
+        stoican_graph_claims,
+    ),
     "wu2018": (wu, wu_tables, wu_claims, wu_escape_claims),
     "zhang2017": (
         zhang, zhang_tables, zhang_claims, zhang_noise_claims, zhang_regularizer_claims,

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -70,18 +71,19 @@ def distinct(runs: Iterable[Run], setting: str) -> list:
 def protocol(runs: Sequence[Run]) -> str:
     """Describe in one line what runs have in common: data, sizes, epochs, precision, seeds.
 
-    Runs that describe their protocol themselves are quoted.
+    Runs that describe their protocol themselves are quoted, words that differ side by side.
     """
     if all("protocol" in run.result for run in runs):
-        return "; ".join(dict.fromkeys(run.result["protocol"] for run in runs))
+        return _side_by_side([run.result["protocol"] for run in runs])
 
     def values(name):
         return "/".join(str(v) for v in distinct(runs, name) if v is not None)
 
     examples = sorted({run.result["train_examples"] for run in runs})
     tested = sorted({run.result["test_examples"] for run in runs})
+    network = values("model") + (f" (width {values('width')})" if values("width") else "")
     parts = [
-        f"{values('model')} on {values('dataset')}" if values("model") else "",
+        f"{network} on {values('dataset')}" if values("model") else "",
         f"{_join(examples)} training and {_join(tested)} test images" if any(tested) else "",
         f"at most {values('epochs')} epochs" if values("epochs") else "",
         f"at most {values('iterations')} steps" if values("iterations") else "",
@@ -97,6 +99,14 @@ def published(name: str) -> dict[str, list[float]]:
     with (PUBLISHED / f"{name}.csv").open() as file:
         rows = list(csv.DictReader(file))
     return {key: [float(row[key] or "nan") for row in rows] for key in rows[0]}
+
+
+def _side_by_side(texts: Sequence[str]) -> str:
+    """Return texts as one, such as `width 4/5, seed 0`, or all of them where too much differs."""
+    words = [re.split(r"(,? )", text) for text in dict.fromkeys(texts)]
+    if len({len(each) for each in words}) > 1:
+        return "; ".join(dict.fromkeys(texts))
+    return "".join("/".join(dict.fromkeys(column)) for column in zip(*words))
 
 
 def _join(numbers: Sequence[int]) -> str:

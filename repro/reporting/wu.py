@@ -9,6 +9,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import ticker
 
 from repro.reporting.results import Run, distinct, select
 from repro.reporting.wu_measures import (
@@ -69,6 +70,7 @@ def batch_size(runs: Sequence[Run]) -> plt.Figure:
         axes.set(xscale="log", xlabel="batch size B", ylabel=label)
         if value is not test_accuracy:
             axes.set_yscale("log")
+            _label_1_2_5(axes.yaxis)
     three[0].set_title("dotted: 2 / η")
     three[2].legend()
     return figure
@@ -103,6 +105,8 @@ def proportional(runs: Sequence[Run]) -> plt.Figure:
         axes.plot(x, middle * x**power, color="k", lw=0.8)
         axes.set_title(f"s ~ a^{power:.2f}, r = {correlation:.3f}; published 0.78, 0.981")
     axes.set(xscale="log", yscale="log", xlabel="sharpness a", ylabel="non-uniformity s")
+    _label_1_2_5(axes.xaxis)
+    _label_1_2_5(axes.yaxis)
     axes.legend()
     return figure
 
@@ -158,6 +162,13 @@ def momentum(runs: Sequence[Run]) -> plt.Figure:
     for eta in distinct(runs, "learning_rate"):
         figure.axes[0].plot(beta, 2 * (1 + beta) / eta, color="grey", ls=":")
     return figure
+
+
+def _label_1_2_5(axis) -> None:
+    """Label a logarithmic axis that spans little more than a decade at 1, 2, 5, 10."""
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def draw_spectrum(nodes: np.ndarray, weights: np.ndarray, directory: Path) -> list[Path]:

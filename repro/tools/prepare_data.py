@@ -2,6 +2,8 @@
 
     tools/prepare_data cifar10 [--data_dir=DIR]
     tools/prepare_data imagenet2012 --manual_dir=FOLDER_WITH_THE_TWO_TARS
+    tools/prepare_data restricted_imagenet --manual_dir=FOLDER_WITH_THE_TWO_TARS
+    tools/prepare_data cinic10 --manual_dir=UNPACKED_CINIC_10
     tools/prepare_data --list
 
 Runs do this by themselves where they may download; this is for machines that may not later, and for
@@ -35,6 +37,8 @@ def prepare(name: str, data_dir: str | None, manual_dir: str | None) -> str:
       MissingDataError: it could not be had; the message says what to do.
     """
     import tensorflow_datasets as tfds
+
+    from repro.data import builders  # noqa: F401 (registers what tfds has not)
 
     place = data_dir or tfds.core.constants.DATA_DIR
     try:
@@ -96,15 +100,17 @@ def listing(data_dir: str | None) -> str:
     """Return a line for each dataset: name, classes, and whether it is prepared."""
     import tensorflow_datasets as tfds
 
+    from repro.data import builders  # noqa: F401 (registers what tfds has not)
+
     place = data_dir or tfds.core.constants.DATA_DIR
-    lines = [f"{'dataset':15} {'classes':>7}  in {place}"]
+    lines = [f"{'dataset':19} {'classes':>7}  in {place}"]
     for name, classes in DATASETS.items():
         if name == "digits":
             state = "embedded, needs no preparation"
         else:
             prepared = tfds.builder(name, data_dir=data_dir).is_prepared()
             state = "prepared" if prepared else "not prepared"
-        lines.append(f"{name:15} {classes:7}  {state}")
+        lines.append(f"{name:19} {classes:7}  {state}")
     return "\n".join(lines)
 
 

@@ -59,8 +59,10 @@ def expand(config: dict, scale: str) -> list[dict]:
 
 def run_name(flags: dict) -> str:
     """Return a name of the run that says its main settings and stands for all of them."""
-    names = ("stage", "mode", "from", "to", "curve", "model", "dataset", "corruption", "protocol",
+    names = ("mode", "from", "to", "curve", "model", "dataset", "corruption", "init", "protocol",
              "teacher")  # fmt: skip
+    if "mode" in flags or "from" in flags:  # what a stage is about
+        names = ("stage", *names)
     shown = [flags.get(name) for name in names]
     if flags.get("width"):
         shown.append(f"m{flags['width']}")
@@ -68,7 +70,8 @@ def run_name(flags: dict) -> str:
         shown.append(f"p{flags['corrupt_prob']:.3g}")
     if flags.get("train_examples"):
         shown.append(f"n{flags['train_examples']}")
-    shown += [flags.get("augment"), f"seed{flags.get('seed', 0)}"]
+    augment = flags.get("augment")
+    shown += ["augment" if augment is True else augment, f"seed{flags.get('seed', 0)}"]
     digits = hashlib.sha256(json.dumps(flags, sort_keys=True).encode()).hexdigest()[:8]
     return "-".join([str(part).replace(",", "+") for part in shown if part] + [digits])
 

@@ -156,7 +156,7 @@ class Progress:
         left = per_epoch * (self._epochs - row["epoch"])
         values = (
             f"{name} {row[name]:.4f}"
-            for name in row if "/" in name and name != "train/running_loss"
+            for name in row if name.endswith(("/loss", "/accuracy"))
         )  # fmt: skip
         self.say(
             f"epoch {row['epoch']}/{self._epochs}  {'  '.join(values)}  "

@@ -1,5 +1,7 @@
 """SGD and the learning-rate schedules of the papers."""
 
+from collections.abc import Sequence
+
 import keras
 
 
@@ -10,6 +12,18 @@ def exponential_decay(
     return keras.optimizers.schedules.ExponentialDecay(
         learning_rate, steps_per_epoch, decay, staircase=True
     )
+
+
+def step_decay(
+    learning_rate: float, factor: float, drop_at: Sequence[int], steps_per_epoch: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return a rate multiplied by `factor` once each of the epochs `drop_at` is over.
+
+    Epoch 151 is the first at the lower rate where 150 is among `drop_at` (Liu et al. 2020's code).
+    """
+    last_steps = [epoch * steps_per_epoch - 1 for epoch in drop_at]
+    rates = [learning_rate * factor**drops for drops in range(len(drop_at) + 1)]
+    return keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, rates)
 
 
 def sgd(learning_rate, momentum: float, precision: str = "float32") -> keras.optimizers.Optimizer:

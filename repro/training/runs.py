@@ -28,6 +28,10 @@ class RunDirectoryError(RuntimeError):
     """A run directory cannot be used: other settings, another process, no space."""
 
 
+class HeldError(RunDirectoryError):
+    """Another process holds the run directory."""
+
+
 def settings_hash(settings: Mapping) -> str:
     """Return 8 hexadecimal digits that stand for all settings of a run.
 
@@ -80,7 +84,8 @@ class RunDirectory:
           wait: wait for another process that holds it, rather than raise.
 
         Raises:
-          RunDirectoryError: it was made with other settings, or another process holds it.
+          RunDirectoryError: it was made with other settings.
+          HeldError: another process holds it.
         """
         self.path, self.chief = epath.Path(path), chief
         self.settings = dict(settings)
@@ -166,7 +171,7 @@ class RunDirectory:
         except OSError as error:
             self._lock.close()
             if error.errno in (errno.EAGAIN, errno.EACCES):
-                raise RunDirectoryError(
+                raise HeldError(
                     f"another process is writing to {self.path}; wait for it or use --run_dir"
                 ) from error
             raise

@@ -102,15 +102,24 @@ def make_evaluate(
     model: keras.Model,
     strategy: tf.distribute.Strategy,
     example_loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = cross_entropy,
+    *,
+    batch_statistics: bool = False,
 ) -> Callable:
     """Return `evaluate(batches) -> {"loss", "accuracy"}`, exact means over all examples.
 
     `batches` is a pipeline.EvaluationBatches. The network runs in inference mode; sums are float64,
-    so that the result does not depend on how the set was cut into batches.
+    so that the result does not depend on how the set was cut into batches. With `batch_statistics`
+    it does: the network runs in training mode, though nothing of it is updated.
     """
 
+    def outputs(images):
+        if not batch_statistics:
+            return model(images, training=False)
+        weights, state = model.trainable_variables, model.non_trainable_variables
+        return model.stateless_call(weights, state, images, training=True)[0]
+
     def replica_sums(images, labels, weights):
-        logits = model(images, training=False)
+        logits = outputs(images)
         weights = tf.cast(weights, tf.float64)
         losses = tf.cast(example_loss(labels, logits), tf.float64)
         correct = tf.cast(tf.argmax(logits, axis=-1) == labels, tf.float64)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from repro.critical import certificates, loss, newton
+from repro.critical import loss, newton, proofs
 from repro.data import teacher
 
 
@@ -23,7 +23,7 @@ def given(alternating):
 
 @pytest.fixture(scope="session")
 def exact(alternating):
-    return certificates.exact(teacher.half_grid(), alternating.incoming, alternating.outgoing)
+    return proofs.exact(teacher.half_grid(), alternating.incoming, alternating.outgoing)
 
 
 def _descended(start, given):

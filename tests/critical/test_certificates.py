@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flint import arb, arb_mat
 
-from repro.critical import certificates, intervals, newton
-from repro.critical.certificates import InvalidCertificate, _digest, certify, certify_split, verify
-from repro.critical.intervals import NotCertified
+from repro.critical import balls, intervals, newton, proofs
+from repro.critical.balls import NotCertified
+from repro.critical.certificates import InvalidCertificate, certify, certify_split, signed, verify
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +98,6 @@ def test_any_altered_number_is_rejected(name, request, exact):
             verify(altered(certificate, path), exact)
 
 
-def signed(certificate):
-    return certificate | {"digest": _digest(certificate)}
-
-
 def test_forged_claims_do_not_follow(minimum, saddle, plateau, exact):
     """With a fitting digest, the mathematics has to refuse."""
     width = 4
@@ -146,7 +142,7 @@ def test_the_other_teacher_refuses(minimum):
     from repro.data import teacher
 
     ones = teacher.get("ones")
-    other = certificates.exact(teacher.half_grid(), ones.incoming, ones.outgoing)
+    other = proofs.exact(teacher.half_grid(), ones.incoming, ones.outgoing)
     with pytest.raises(InvalidCertificate):
         verify(minimum, other)
 
@@ -170,7 +166,7 @@ def test_nothing_is_certified_that_is_not_there(minimum_4, minimum_3, saddle_2, 
 
 def test_balls_contain_float64_within_its_error(exact, given):
     theta = np.random.default_rng(0).uniform(-1, 1, (3, 4))
-    with intervals.precision(certificates.BITS):
+    with balls.precision(proofs.BITS):
         loss, gradient, hessian = intervals.derivatives(intervals.student(theta.tolist()), exact)
     expected = newton.evaluate(theta[None], given)
     assert float(loss) == pytest.approx(expected[0][0], rel=1e-13)
@@ -194,7 +190,7 @@ def test_third_derivative_bound_holds_and_is_not_idle(exact, given):
     """Third differences along random and steep directions, at points in the ball, stay below."""
     rng, rho, h = np.random.default_rng(4), 0.05, 1e-2
     theta = rng.uniform(-1, 1, (3, 3))
-    with intervals.precision(certificates.BITS):
+    with balls.precision(proofs.BITS):
         bound = float(
             intervals.third_derivative_bound(intervals.student(theta.tolist()), exact, arb(rho))
         )
@@ -216,11 +212,11 @@ def test_inertia_counts_negative_eigenvalues():
     rng = np.random.default_rng(5)
     basis, _ = np.linalg.qr(rng.standard_normal((6, 6)))
     eigenvalues = np.array([-3.0, -1e-6, 1e-9, 0.2, 1.0, 5.0])
-    with intervals.precision(certificates.BITS):
+    with balls.precision(proofs.BITS):
         v = arb_mat(basis.tolist())
         diagonal = arb_mat(np.diag(eigenvalues).tolist())
         matrix = v * diagonal * v.transpose()
-        counts = [intervals.inertia(matrix, arb(shift)) for shift in (-4, -1, 0, 0.1, 9)]
+        counts = [balls.inertia(matrix, arb(shift)) for shift in (-4, -1, 0, 0.1, 9)]
         assert counts == [0, 1, 2, 3, 6]
         with pytest.raises(NotCertified):
-            intervals.inertia(arb_mat([[arb(0, 1e-9)]]), arb(0))
+            balls.inertia(arb_mat([[arb(0, 1e-9)]]), arb(0))

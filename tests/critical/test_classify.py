@@ -1,5 +1,7 @@
 """Every class on a point built to belong to it."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -115,3 +117,32 @@ def test_split_spectrum_says_nothing_at_zero():
     assert split_spectrum(np.eye(2), np.array([1.0, 0.0]), 1e-10) is None
     assert split_spectrum(-np.eye(2), np.array([1.5, -0.5]), 1e-10).negative == 0
     assert split_spectrum(-np.eye(2), np.array([0.5, 0.5]), 1e-10).negative == 2
+
+
+def near_copies(k, step, net):
+    """Return the teacher with its neuron 3 made of k neurons at w + j step e, j = 1..k.
+
+    Shares are Lagrange's weights for j = 0, which are right for polynomials of degree below k: the
+    output is off by ~ step^k, the loss is ~ step^(2k).
+    """
+    shares = [(-1) ** (j + 1) * math.comb(k, j) for j in range(1, k + 1)]
+    student = split(np.vstack([net.weights.T, net.signs]), 2, shares)
+    student[0, -k:] += step * np.arange(1, k + 1)
+    return student
+
+
+@pytest.mark.parametrize("k, step", [(2, 1e-3), (3, 5e-3), (4, 1e-2)])
+def test_groups_that_cancel_to_order_k(k, step, given, alternating):
+    students = np.stack([near_copies(k, s, alternating) for s in (step, step / 2)])
+    loss, _, _ = newton.evaluate(students, given)
+    assert np.log2(loss[0] / loss[1]) == pytest.approx(2 * k, abs=0.3)
+    found = verdict(students[0], given, alternating)
+    assert (found.name, found.kind) == ("global", "0 reflected + copy")
+
+
+def test_a_small_loss_alone_is_no_type(given, alternating):
+    """Neurons up to 0.14 from the teacher's, with a loss that says 1e-10."""
+    student = near_copies(4, 0.035, alternating)
+    assert 1e-20 < newton.evaluate(student[None], given)[0][0] < 1e-9
+    found = verdict(student, given, alternating)
+    assert (found.name, found.kind) == ("undecided", "loss still falling")

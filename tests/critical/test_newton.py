@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from repro.critical import newton
 from repro.critical.splitting import inertia, sign_matrices, split
@@ -24,6 +25,19 @@ def test_leaves_a_strict_saddle_and_never_climbs(given, minimum_3):
     before, _, _ = newton.evaluate(start[None], given)
     _, value, _, _ = run(start[None], given)
     assert value[0] < before[0] * (1 - 1e-3)
+
+
+def test_leaves_where_the_loss_cannot_tell(given, minimum_3):
+    """1e-8 from a saddle the loss differs by 1e-23, and descent takes it for converged."""
+    saddle = split(minimum_3, 1, [1.5, -0.5])
+    starts = np.stack([saddle, split(minimum_3, 1, [0.5, 0.5])])  # and a plateau
+    there, _, _ = newton.evaluate(starts, given)
+    starts += 1e-8 * np.random.default_rng(0).standard_normal(starts.shape)
+    stayed, level, _, _ = run(starts, given)
+    np.testing.assert_allclose(level, there, rtol=1e-12)
+    loss, _, _ = newton.evaluate(newton.leave(stayed, given, level), given)
+    assert loss[0] < level[0] * (1 - newton.LEFT)
+    assert loss[1] == pytest.approx(level[1], rel=1e-12)
 
 
 def test_descent_in_parts_equals_in_one_go(given):
@@ -54,6 +68,7 @@ def test_plain_newton_returns_to_a_constructed_saddle(given, minimum_3):
 
 def test_inertia_grows_under_splitting(given, minimum_3):
     """Zhang et al. 2021: no number of eigenvalues of a sign falls when a point is embedded."""
+
     def count(student):
         hessian = newton.evaluate(student[None], given)[2]
         return inertia(hessian, newton.zero_tolerance(np.linalg.eigvalsh(hessian)))[0]

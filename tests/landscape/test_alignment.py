@@ -11,13 +11,18 @@ from repro.models import layers
 
 # Groups of neurons that can move: by hand from the architectures. Inception: 19 convolutions.
 # AlexNet's convolutions end in local response norms, which look at neighbouring channels. WRN: 12
-# inner convolutions of its blocks, and one group for each width, tied by the residual sums.
+# inner convolutions of its blocks, and one group a width, tied by the residual sums; ResNet-18:
+# 8 inner ones and 4 widths. DenseNet: every convolution.
 GROUPS = {
     "inception": 19, "inception_no_bn": 19, "inception_bn_downsample_only": 19, "alexnet": 2,
     "mlp_1x512": 1, "mlp_3x512": 3, "fnn": 3, "vgg_small": 6, "wrn_28_1": 15,
-    "vgg16_quarter": 15, "vgg16_quarter_bn": 15,
+    "vgg16_quarter": 15, "vgg16_quarter_bn": 15, "resnet18": 12, "vgg16_gap": 13,
+    "densenet40_plain": 39,
 }  # fmt: skip
-LARGE = {"vgg16", "vgg16_bn", "inception_v3"}  # of the same layers as others, but slow
+OPTIONS = {
+    "resnet18": {"width": 0.125}, "vgg16_gap": {"width": 0.25}, "densenet40_plain": {"width": 0.25},
+}  # fmt: skip
+LARGE = {"vgg16", "vgg16_bn", "resnet50", "densenet40", "inception_v3"}  # as others, but slow
 
 
 def test_every_network_is_here():
@@ -32,7 +37,7 @@ def networks():
     def get(name):
         if name not in made:
             size = 32 if name.startswith("vgg") else 28
-            model = models.build(name, (size, size, 3), 10)
+            model = models.build(name, (size, size, 3), 10, **OPTIONS.get(name, {}))
             weights = alignment.weights_by_path(model)
             for path, value in weights.items():
                 if value.ndim == 1:

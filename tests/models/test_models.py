@@ -18,6 +18,12 @@ PARAMETERS = {
     "mlp_1x512": 1_209_866,
     "mlp_3x512": 1_735_178,
     "wrn_28_1": 369_498,
+    # Liu et al. 2020, as their code builds them
+    "resnet18": 11_173_962,
+    "resnet50": 23_520_842,
+    "vgg16_gap": 14_728_266,
+    "densenet40": 176_122,
+    "densenet40_plain": 1_019_722,
 }
 
 
@@ -170,6 +176,44 @@ def test_initializer_reaches_every_kernel():
     model = models.build("alexnet", SHAPE, 10, initializer="zeros")
     for variable in model.trainable_variables:
         np.testing.assert_array_equal(variable, 0)
+
+
+@pytest.mark.parametrize("name", models.WIDTHS)
+def test_half_the_width(name):
+    """Kernels between layers shrink fourfold, those from 3 channels and to 10 classes twofold."""
+    half = models.build(name, SHAPE, 10, width=0.5)
+    count = sum(np.prod(v.shape) for v in half.trainable_variables)
+    assert PARAMETERS[name] / 4 < count < PARAMETERS[name] / 3
+    first = next(layer for layer in half.layers if isinstance(layer, keras.layers.Conv2D))
+    assert first.filters == (12 if name == "densenet40" else 8 if "plain" in name else 32)
+
+
+def test_a_network_without_width():
+    with pytest.raises(ValueError, match="alexnet has no width; choose from resnet18, "):
+        models.build("alexnet", SHAPE, 10, width=0.5)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg16_gap"])
+def test_initial_weights_of_pytorch(name):
+    """U(-b, b) with b = fan_in^(-1/2), whose deviation is b / sqrt(3); 9,216 entries and more."""
+    model = models.build(name, SHAPE, 10, width=0.5)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            kernel = np.asarray(layer.kernel)
+            bound = np.prod(kernel.shape[:-1]) ** -0.5
+            assert abs(kernel).max() <= bound * (1 + 1e-6)
+            if kernel.size > 9000:
+                assert kernel.std() == pytest.approx(bound / 3**0.5, rel=0.05)
+
+
+def test_strided_convolutions_are_padded_on_all_sides():
+    """PyTorch's padding: the first output of the first strided 3x3 sees the upper left corner."""
+    model = models.build("resnet18", (8, 8, 3), 10, width=0.0625)
+    pads = [layer.padding for layer in model.layers
+            if isinstance(layer, keras.layers.ZeroPadding2D)]  # fmt: skip
+    assert pads == [((1, 1), (1, 1))] * 3
+    strided = [layer for layer in model.layers if getattr(layer, "strides", None) == (2, 2)]
+    assert [layer.padding for layer in strided if layer.kernel_size == (3, 3)] == ["valid"] * 3
 
 
 def test_number_of_classes_and_channels():

@@ -1,0 +1,255 @@
+r"""Liu, Papailiopoulos, Achlioptas (NeurIPS 2020): bad global minima exist and SGD can reach them.
+
+    python -m repro.bad_minima --model=resnet18 --init=adversarial \
+        --augment --l2=5e-4 --momentum=0.9
+
+An adversarial start is a network pre-trained on random labels of the same images (Algorithm 1). It
+is found again by its settings, beside the run, or trained first. From it "vanilla" SGD (no
+augmentation, no L2, no momentum) ends in a bad global minimum; the three together, "SOTA", do not.
+Figures and tables are grids of such runs, in configs/bad_minima/*.toml.
+
+Where this departs from the authors' code for CIFAR-10, or fills what is not known:
+* R and N: their generator says R=10, their trainers R=1; both N=0.1. Here R=1, N=0.1. N counts
+  entries, as in their code; --zero_unit=pixels is the paper's text.
+* Pre-training ends at 99.99 % in inference mode, looked at every --eval_every epochs, as theirs.
+* The last batch of an epoch is filled up to full size (pipeline.epoch_order).
+* Momentum is Keras's (v <- m v - lr g), which differs from PyTorch's for some steps after the rate
+  drops; moving variances are those of the batch, without PyTorch's n / (n - 1).
+* Train accuracy is measured without augmentation.
+* Other datasets train as CIFAR-10 does: what the authors did there could not be read.
+* --noshuffle, --batch_statistics and --reset_batch_norm do as seed 000's rerun in JAX did.
+"""
+
+from pathlib import Path
+
+from absl import app, flags
+
+from repro import common_flags
+from repro.data import adversarial
+from repro.data.datasets import DATASETS
+from repro.models import WIDTHS
+
+MODULE = "repro.bad_minima"
+TUNED = Path(__file__).parent.parent / "configs" / "bad_minima" / "tuned.json"
+
+# Flags that are None, and no part of the run, where it does not pre-train, or starts at random.
+PRETRAINING = (
+    "replicas", "zero_out", "zero_unit", "pretrain_split", "pretrain_epochs", "pretrain_drop_at",
+    "pretrain_learning_rate", "pretrain_accuracy",
+)  # fmt: skip
+HANDOVER = ("start", "reset_batch_norm")
+
+
+def define_flags():
+    common_flags.define(model="resnet18", dataset="cifar10")
+    flags.adopt_module_key_flags(common_flags)
+    flags.DEFINE_float("width", 1.0, "Multiplies the network's channels.", lower_bound=0.0)
+    flags.DEFINE_enum("init", "random", ["random", "adversarial"], "Where training starts.")
+    flags.DEFINE_bool("augment", False, "Random crops and flips.")
+    flags.DEFINE_float("l2", 0.0, "Coefficient of L2 / 2, on all weights.", lower_bound=0.0)
+    flags.DEFINE_float("momentum", 0.0, "Of SGD.", lower_bound=0.0, upper_bound=1.0)
+    flags.DEFINE_integer("epochs", 350, "Of training; 0 measures the start.", lower_bound=0)
+    flags.DEFINE_float("learning_rate", 0.1, "Before it drops.", lower_bound=0.0)
+    flags.DEFINE_list("drop_at", ["150", "250"], "Epochs after which the rate drops.")
+    flags.DEFINE_float("learning_rate_drop", 0.1, "Factor of each drop.", lower_bound=0.0)
+    flags.DEFINE_integer("batch_size", 128, "Over all replicas.", lower_bound=1)
+    flags.DEFINE_integer("eval_every", 25, "Epochs between evaluations.", lower_bound=1)
+    flags.DEFINE_integer("replicas", 1, "R: copies of each image.")
+    flags.DEFINE_float("zero_out", 0.1, "N: share of a copy made black.")
+    flags.DEFINE_enum("zero_unit", "entries", list(adversarial.UNITS), "What N is a share of.")
+    flags.DEFINE_string("pretrain_split", None, "Images to pre-train on. Default: the same.")
+    flags.DEFINE_integer("pretrain_epochs", 350, "At most so many.", lower_bound=1)
+    flags.DEFINE_float("pretrain_learning_rate", 0.1, "Before it drops.", lower_bound=0.0)
+    flags.DEFINE_list("pretrain_drop_at", ["150", "250"], "As --drop_at.")
+    flags.DEFINE_float("pretrain_accuracy", 0.9999, "Pre-training stops there.", upper_bound=1.0)
+    flags.DEFINE_string("start", None, "A pre-trained run's directory, instead of the settings'.")
+    flags.DEFINE_bool("reset_batch_norm", False, "Forget the start's moving statistics.")
+    flags.DEFINE_bool("shuffle", True, "Anew in every epoch, in the main training.")
+    flags.DEFINE_bool("batch_statistics", False, "Test with the statistics of test batches.")
+    flags.DEFINE_integer("sharpness_examples", 0, "Measure sharpness on so many.", lower_bound=0)
+
+
+def run(
+    *,
+    model: str,
+    width: float,
+    dataset: str,
+    train_split: str,
+    test_split: str,
+    train_examples: int | None,
+    init: str,
+    augment: bool,
+    l2: float,
+    momentum: float,
+    epochs: int,
+    learning_rate: float,
+    drop_at: list[str],
+    learning_rate_drop: float,
+    batch_size: int,
+    eval_every: int,
+    replicas: int | None,
+    zero_out: float | None,
+    zero_unit: str | None,
+    pretrain_split: str | None,
+    pretrain_epochs: int | None,
+    pretrain_learning_rate: float | None,
+    pretrain_drop_at: list[str] | None,
+    pretrain_accuracy: float | None,
+    start: str | None,
+    reset_batch_norm: bool | None,
+    shuffle: bool,
+    batch_statistics: bool,
+    sharpness_examples: int,
+    seed: int,
+    strategy,
+    precision: str,
+    xla: bool,
+    deterministic: bool,
+    run_directory,
+    environment: dict,
+    data_dir: str | None = None,
+    download: bool = True,
+    checkpoint_every: int = 1,
+) -> dict:
+    """Train one network from a random or an adversarial start and return the result of the run.
+
+    Arguments are the flags of the same names, None for those that a random start does not need;
+    `strategy` is a tf.distribute.Strategy and `run_directory` a training.runs.RunDirectory.
+    """
+    import keras
+
+    from repro import curvature, models, norms
+    from repro.data import relabelled
+    from repro.training import recipes, starts, step
+    from repro.training.runs import settings_hash
+    from repro.training.strategy import is_chief
+
+    keras.mixed_precision.set_global_policy(precision)
+    images = {
+        "dataset": dataset, "train_split": train_split, "test_split": test_split,
+        "train_examples": train_examples, "batch_size": batch_size, "seed": seed,
+    }  # fmt: skip
+    places = {"data_dir": data_dir, "download": download}
+    training = {
+        "learning_rate_drop": learning_rate_drop, "eval_every": eval_every, "precision": precision,
+        "xla": xla,
+    }  # fmt: skip
+    housekeeping = {
+        "strategy": strategy, "environment": environment, "checkpoint_every": checkpoint_every,
+    }  # fmt: skip
+
+    def new_network(data):
+        """Return the same network again, in its initial state, and what it is."""
+        keras.utils.set_random_seed(seed)
+        options = {"width": width} if model in models.WIDTHS else {}
+        with strategy.scope():
+            network = models.build(model, data.image_shape, data.num_classes, **options)
+        shape = {"image_shape": list(data.image_shape), "num_classes": data.num_classes}
+        return network, {"model": model, "width": width, **shape}
+
+    # --- the start: Algorithm 1
+    copies = {"replicas": replicas, "zero_out": zero_out, "zero_unit": zero_unit}
+    schedule = {
+        "pretrain_epochs": pretrain_epochs, "pretrain_learning_rate": pretrain_learning_rate,
+        "pretrain_drop_at": pretrain_drop_at, "pretrain_accuracy": pretrain_accuracy,
+    }  # fmt: skip
+    pretrain_images = {**images, "train_split": pretrain_split or train_split}
+
+    def pretrain(directory):
+        data = relabelled.random_labels(**pretrain_images, **copies, **places)
+        network, architecture = new_network(data)
+        outcome = recipes.fit_by_sgd(
+            network, data.train, data.evaluations, directory, epochs=pretrain_epochs,
+            stop_accuracy=pretrain_accuracy, learning_rate=pretrain_learning_rate,
+            drop_at=pretrain_drop_at, **training, **housekeeping,
+        )  # fmt: skip
+        ceiling = adversarial.fit_ceiling(replicas, data.num_classes) if not zero_out else 1.0
+        return {**outcome, "ceiling": ceiling, "architecture": architecture, **data.facts}
+
+    pretrained = None
+    if start:
+        pretrained = starts.read(start)
+    elif init == "adversarial":
+        settings = {
+            "init": init, "model": model, "width": width, **pretrain_images, **copies, **schedule,
+            **training, "deterministic": deterministic, "epochs": 0,
+        }  # fmt: skip
+        name = f"start-{model}-{dataset}-seed{seed}-{settings_hash(settings)}"
+        path = run_directory.path.parent / name
+        pretrained = starts.find_or_train(path, settings, pretrain, chief=is_chief(strategy))
+    if pretrained and pretrained.result["status"] == "diverged":
+        raise RuntimeError(f"pre-training in {pretrained.path} diverged: lower its learning rate")
+
+    # --- the main training
+    data = relabelled.true_labels(**images, augment=augment, shuffle=shuffle, **places)
+    network, architecture = new_network(data)
+    if pretrained:
+        starts.load(pretrained, network, architecture, reset_batch_norm=reset_batch_norm)
+    weights, measure_norms = norms.snapshot(network), norms.readings(network)
+    initial_norms = measure_norms()
+    test_by_batch = step.make_evaluate(network, strategy, batch_statistics=True)
+    evaluations = {
+        **data.evaluations,
+        "distance": lambda: norms.distances(weights, network),
+        "norms": measure_norms,
+        "margins": lambda: norms.margins(norms.logits_on(network, data.images), data.labels),
+    }
+    if batch_statistics:
+        evaluations["test"] = lambda: test_by_batch(data.test_batches)
+    outcome = recipes.fit_by_sgd(
+        network, data.train, evaluations, run_directory, epochs=epochs, learning_rate=learning_rate,
+        drop_at=drop_at, momentum=momentum, l2=l2, **training, **housekeeping,
+    )  # fmt: skip
+    result = {
+        **outcome,
+        "pretrain_accuracy": pretrained and pretrained.result["train_accuracy"],
+        "pretraining": pretrained and {"directory": pretrained.path.name, **pretrained.result},
+        "parameters": sum(v.value.shape.num_elements() for v in network.trainable_variables),
+        **data.facts,
+        "initial_norms": norms.nested(initial_norms),
+    }
+    if outcome["status"] == "complete":
+        result["test_accuracy_batch_statistics"] = test_by_batch(data.test_batches)["accuracy"]
+        result |= norms.summary(network, weights, data.images, data.labels)
+        if sharpness_examples:
+            first = (data.images[:sharpness_examples], data.labels[:sharpness_examples])
+            measured = curvature.sharpness(network, step.cross_entropy, first)
+            result["sharpness"] = measured.without_vector()
+    return result
+
+
+def main(argv):
+    common_flags.reject_stray_arguments(argv)
+    values = common_flags.values()
+    if values["start"]:
+        values |= {**dict.fromkeys(PRETRAINING), "init": "adversarial"}
+    elif values["init"] == "random":
+        values |= dict.fromkeys([*PRETRAINING, *HANDOVER])
+    else:
+        adversarial.check(values["replicas"], values["zero_out"], values["zero_unit"])
+        adversarial.check_fittable(
+            values["replicas"], values["zero_out"], DATASETS[values["dataset"]],
+            values["pretrain_accuracy"],
+        )  # fmt: skip
+    for name in ("drop_at", "pretrain_drop_at"):
+        if not all(epoch.isdigit() and int(epoch) for epoch in values[name] or ()):
+            raise ValueError(f"{name}={','.join(values[name])} must be a list of epochs")
+    if values["width"] != 1 and values["model"] not in WIDTHS:
+        raise ValueError(f"{values['model']} has no width; choose from {', '.join(WIDTHS)}")
+    common_flags.run_binary(MODULE, values, {}, TUNED, _name(values), run)
+
+
+def _name(values: dict) -> str:
+    """Return the readable part of a run directory's name."""
+    parts = [values["model"], values["dataset"], values["init"]]
+    if values["width"] != 1:
+        parts.append(f"w{values['width']:g}")
+    if values["train_examples"]:
+        parts.append(f"n{values['train_examples']}")
+    parts += [name for name in ("augment", "l2", "momentum") if values[name]]
+    return "-".join([*parts, f"seed{values['seed']}"])
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(common_flags.end_with_one_line(main))

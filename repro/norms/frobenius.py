@@ -1,0 +1,34 @@
+"""The four readings of "Frobenius norm of a network" that papers and codes use."""
+
+import keras
+import numpy as np
+
+
+def frobenius(model: keras.Model) -> dict[str, float]:
+    """Return the four readings of the Frobenius norm.
+
+    Returns:
+      frobenius: root of the sum of squares of all trainable weights, batch norm and biases too.
+      frobenius_squared: that sum, what seed 000 calls "Frobenious norm" (about 1e5).
+      log10_product: log10 of the product over layers of ||W||_F, W the layer's kernel: the
+        capacity measure of Neyshabur's code before the division by the margin.
+      log10_product_squared: of the product of ||W||_F^2 (about 1e50 for ResNet-18 in the paper).
+      log10 is -inf where a kernel is zero.
+    """
+    weights = [float64_values(v) for v in model.trainable_variables]
+    total = float(sum(np.sum(w**2) for w in weights))
+    layers = [np.sum(float64_values(v) ** 2) for v in model.trainable_variables
+              if v.path.endswith("kernel")]  # fmt: skip
+    with np.errstate(divide="ignore"):
+        log10_product_squared = float(np.sum(np.log10(layers)))
+    return {
+        "frobenius": total**0.5,
+        "frobenius_squared": total,
+        "log10_product": log10_product_squared / 2,
+        "log10_product_squared": log10_product_squared,
+    }
+
+
+def float64_values(variable: keras.Variable) -> np.ndarray:
+    """Return the present values of a variable."""
+    return keras.ops.convert_to_numpy(variable.value).astype(np.float64)

@@ -1,0 +1,70 @@
+"""Path norms: sums over all paths through a network of the product of |weight|^p along each.
+
+Every weight is replaced by |w|^p, batch norm having been folded, ones go in, and logits are summed
+(Neyshabur's code). Biases start paths of their own. Max-pooling takes the largest of its inputs.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from repro.norms.folding import ChannelScale, FoldedAway, fold_batch_norm
+
+# What keeps a network of positive weights a sum over paths.
+ALLOWED = (
+    ChannelScale, FoldedAway, layers.Add, layers.AveragePooling2D, layers.Concatenate,
+    layers.Conv2D, layers.Dense, layers.Dropout, layers.Flatten, layers.GlobalAveragePooling2D,
+    layers.InputLayer, layers.MaxPooling2D, layers.ReLU, layers.ZeroPadding2D,
+)  # fmt: skip
+ACTIVATIONS = (keras.activations.linear, keras.activations.relu)
+
+
+def path_norm(model: keras.Model, p: float) -> float:
+    """Return (sum over paths of prod |w|^p)^(1/p), batch norm folded first; inf beyond 1e308.
+
+    Raises:
+      ValueError: a layer is not positively linear.
+    """
+    log10 = log10_path_norm(model, p)
+    return float("inf") if log10 > 308 else 10**log10
+
+
+def log10_path_norm(model: keras.Model, p: float) -> float:
+    """Return log10 of `path_norm`; -inf where all paths are cut.
+
+    Args:
+      model: as for `fold_batch_norm`, or what that returned.
+      p: 1 or 2 in the papers.
+
+    Raises:
+      ValueError: a layer is not positively linear.
+    """
+    if any(isinstance(layer, layers.BatchNormalization) for layer in model.layers):
+        model = fold_batch_norm(model)
+    for layer in model.layers:
+        activation = getattr(layer, "activation", keras.activations.linear)
+        if not isinstance(layer, ALLOWED) or activation not in ACTIVATIONS:
+            raise ValueError(f"no path norm through {layer.name} ({type(layer).__name__})")
+    return _log10_sum(model, p)
+
+
+def path_norm_around_batch_norm(model: keras.Model, p: float) -> float:
+    """Return log10 of seed 000's quantity, which is no path norm: batch norm keeps its statistics.
+
+    Weights, gammas and betas are raised to |w|^p, but running mean and variance stay as they were,
+    so the mean of the original network is still subtracted. NaN where the sum is not positive.
+    """
+    return _log10_sum(model, p)
+
+
+def _log10_sum(model: keras.Model, p: float) -> float:
+    """Return log10 of (sum of logits)^(1/p) with weights |w|^p on an input of ones."""
+    powered = [tf.abs(v.value) ** p for v in model.trainable_variables]
+    dtype = model.layers[-1].compute_dtype
+    ones = tf.ones((1, *model.input_shape[1:]), dtype)
+    logits, _ = model.stateless_call(powered, model.non_trainable_variables, ones, training=False)
+    total = float(tf.reduce_sum(tf.cast(logits, tf.float64)))
+    if total <= 0:
+        return float("-inf") if total == 0 else float("nan")
+    return float(np.log10(total)) / p

@@ -1,0 +1,75 @@
+"""What figures, tables and claims of Liu et al. 2020 share: settings, gaps, seeds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, REPRODUCED
+from repro.reporting.results import Run
+
+HEURISTICS = ("augment", "l2", "momentum")
+INITS = ("random", "adversarial")
+AUTHORS_WAY = {"shuffle": True, "batch_statistics": False}  # not seed 000's
+
+
+def heuristics(run: Run) -> tuple[bool, bool, bool]:
+    """Return which of augmentation, L2 and momentum a run has."""
+    return tuple(bool(run.settings[name]) for name in HEURISTICS)
+
+
+def setting(run: Run) -> str:
+    """Return `vanilla`, `SOTA`, or the names of the heuristics that are on."""
+    on = heuristics(run)
+    if not any(on):
+        return "vanilla"
+    return "SOTA" if all(on) else " + ".join(n for n, o in zip(HEURISTICS, on) if o)
+
+
+def of(runs: Sequence[Run], kind: str | None = None, init: str | None = None, **settings):
+    """Return the complete runs of a setting and a start, as the authors train, by seed."""
+    wanted = {**AUTHORS_WAY, **settings}
+    chosen = [
+        run for run in runs
+        if run.result["status"] == "complete"
+        and run.settings["epochs"] > 0
+        and kind in (None, setting(run))
+        and init in (None, run.settings["init"])
+        and not run.settings["reset_batch_norm"]
+        and all(run.settings.get(name) == value for name, value in wanted.items())
+    ]  # fmt: skip
+    return sorted(chosen, key=lambda run: run.settings["seed"])
+
+
+def pairs(runs: Sequence[Run], kind: str, **settings) -> list[tuple[Run, Run]]:
+    """Return (random start, adversarial start) of the same setting and seed."""
+    random, adversarial = (
+        {run.settings["seed"]: run for run in of(runs, kind, init, **settings)} for init in INITS
+    )
+    return [(random[seed], adversarial[seed]) for seed in random if seed in adversarial]
+
+
+def gap(pair: tuple[Run, Run]) -> float:
+    """Return what the adversarial start loses in test accuracy."""
+    return pair[0].result["test_accuracy"] - pair[1].result["test_accuracy"]
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and standard deviation over seeds; 0 for one seed."""
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return float(np.mean(values)), deviation
+
+
+def within(off: float, bound: float, error: float) -> str:
+    """Return the verdict on `off <= bound`, where `off` has a standard error.
+
+    Inconclusive where the error exceeds the bound, or `off` is less than two errors beyond it.
+    """
+    if off <= bound and error <= bound:
+        return REPRODUCED
+    return INCONCLUSIVE if off <= bound + 2 * error else CONTRADICTED
+
+
+def points(value: float) -> str:
+    """Return a difference of accuracies in percentage points."""
+    return f"{100 * value:+.1f}"
+

@@ -1,0 +1,84 @@
+"""Claims of Liu et al. 2020 and of seed 000 on norms, B10 to B13."""
+
+import itertools
+import math
+
+from repro.reporting.claims import INCONCLUSIVE, REPRODUCED, Claim, Finding, verdict
+from repro.reporting.liu_measures import of
+from repro.reporting.results import only
+
+READINGS = ("frobenius", "log10_product")
+PUBLISHED_START = 36.1  # log10 of the product of squares, PyTorch's initial weights, computed
+
+
+def b10(runs):
+    outcomes, used, shown = [], [], []
+    groups = {
+        (kind, init): {run.settings["seed"]: run for run in of(runs, kind, init)}
+        for kind, init in itertools.product(("vanilla", "SOTA"), ("random", "adversarial"))
+    }
+    seeds = set.intersection(*(set(group) for group in groups.values()))
+    for seed, reading in itertools.product(sorted(seeds), READINGS):
+        norm = {key: group[seed].result["norms"][reading] for key, group in groups.items()}
+        plain, bad = norm["vanilla", "random"], norm["vanilla", "adversarial"]
+        best = max(norm["SOTA", init] for init in ("random", "adversarial"))
+        outcomes += [bad > plain, best < min(plain, bad)]
+        shown.append(f"{reading} {plain:.1f}, {bad:.1f}, {best:.1f}")
+        used += [group[seed] for group in groups.values()]
+    if not outcomes:
+        return None
+    measured = "vanilla random, vanilla adversarial, SOTA (larger): " + "; ".join(shown)
+    return Finding(measured, verdict(outcomes), list({run.path: run for run in used}.values()))
+
+
+def b11(runs):
+    run = only(runs, model="resnet18", width=1.0)
+    if run is None:
+        return None
+    norms = run.result["initial_norms"]
+    product, total = norms["log10_product_squared"], norms["frobenius_squared"]
+    measured = (
+        f"before training, product of squares 10^{product:.1f}, product 10^"
+        f"{norms['log10_product']:.1f}, sum of squares {total:.2e}"
+    )
+    holds = abs(product - PUBLISHED_START) <= 0.2 and total < 1e6
+    return Finding(measured, verdict([holds]), [run])
+
+
+def b12(runs):
+    chosen = [run for run in of(runs) if "log10_path_l2_change" in run.result["rescaling"]]
+    if not chosen:
+        return None
+    changes = [run.result["rescaling"] for run in chosen]
+    ours = max(abs(change["log10_path_l2_change"]) for change in changes)
+    around = [change["log10_around_batch_norm_change"] for change in changes]
+    theirs = [abs(x) for x in around if x is not None and math.isfinite(x)]
+    if not theirs:
+        return None
+    measured = (
+        f"doubling a convolution changes the folded norm by at most 10^{ours:.1e}, "
+        f"seed 000's by at least 10^{min(theirs):.2g}"
+    )
+    outcome = REPRODUCED if ours < 1e-4 and min(theirs) > 1e-2 else INCONCLUSIVE
+    return Finding(measured, outcome if ours < 1e-4 else verdict([False]), chosen)
+
+
+def b13(runs):
+    chosen = of(runs)
+    if not chosen:
+        return None
+    worst = max(run.result["rescaling"]["folding_error"] for run in chosen)
+    measured = f"largest difference of logits on 256 images {worst:.1e}, {len(chosen)} networks"
+    return Finding(measured, verdict([worst < 1e-4]), chosen)
+
+
+CLAIMS = (
+    Claim("B10", "Norms: adversarial start + vanilla above random start + vanilla; SOTA lowest.",
+          "Figure 10", "yes (Frobenius)", b10),
+    Claim("B11", "ResNet-18: a product over layers has tens of decades, a sum over weights not.",
+          "Figure 10 and seed 000", "about 1e50 against about 1e5", b11),
+    Claim("B12", "Path norms of the folded network ignore rescaling under batch norm, seed 000's "
+          "do not.", "Neyshabur's code and seed 000", "-", b12),
+    Claim("B13", "Batch norm folded into the weights changes no logit by 1e-4.", "Figure 10",
+          "needed by its norms", b13),
+)  # fmt: skip

@@ -1,0 +1,128 @@
+"""Claims of seed 002's slides on what follows Adam: C3 to C7 and C11."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from repro.reporting import shares
+from repro.reporting.claims import INCONCLUSIVE, Claim, Finding, verdict
+from repro.reporting.results import Run, select
+
+STEPS = (30_000, 100_000, 300_000)  # Adam steps at which the share of negative ones is judged
+TO_ZERO = 2e-5  # width-5 students below this after 100,000 steps end at zero: minima start at 5e-5
+SLIDES = {"width": 5, "teacher": "alternating"}
+EXAMPLE = (1.75e-7, -1.7e-6)  # loss and smallest eigenvalue of the slides' example
+
+
+def c3(runs):
+    chosen = select(runs, protocol="seed", **SLIDES)
+    parts, inside = [], []
+    for run in chosen:
+        s = run.settings
+        for row in run.metrics:
+            if row["step"] in STEPS and row["step"] <= s["adam_steps"]:
+                hits = round(row["students/negative_lambda_min"] * s["num_students"])
+                low, high = shares.wilson(hits, s["num_students"])
+                inside.append(low <= 0.347 <= high)
+                parts.append(
+                    f"{shares.text(hits, s['num_students'])} after {row['step']:,} steps in "
+                    f"{s['adam_precision']} from {s['init']} weights"
+                )
+    if not parts:
+        return None
+    measured = "; ".join(dict.fromkeys(parts)) + "; it depends on steps, precision and start"
+    return Finding(measured, verdict(inside), chosen)
+
+
+def c4(runs):
+    seeds = select(runs, protocol="seed", width=5)
+    chosen = [run for run in seeds if run.settings["adam_steps"] >= STEPS[0]]
+    if not chosen:
+        return None
+    parts, outcomes = [], []
+    for run in chosen:
+        lowest = run.arrays()["lambda_min"]
+        outcomes.append(bool((lowest > -1e-4).all()))
+        parts.append(
+            f"{(lowest <= -1e-4).sum()} of {len(lowest):,} below after "
+            f"{run.settings['adam_steps']:,} steps, the lowest {lowest.min():.1e}"
+        )
+    return Finding("; ".join(parts), verdict(outcomes), chosen)
+
+
+def c5(runs):
+    return _by_ftol(runs, "slsqp_positive", lambda share: share < 0.1)
+
+
+def c6(runs):
+    return _by_ftol(runs, "perturbed_positive", lambda share: share == 1.0)
+
+
+def c7(runs):
+    chosen = select(runs, protocol="census", **SLIDES)
+    if not chosen:
+        return None
+    arrays = chosen[0].arrays()
+    alike = (arrays["adam_loss"] > 2e-8) & (arrays["adam_loss"] < 1e-6)
+    negative = np.flatnonzero(alike & (arrays["adam_lambda_min"] < 0))
+    if not len(negative):
+        return Finding("no student looks like that after Adam", INCONCLUSIVE, chosen[:1])
+    loss, lowest = arrays["adam_loss"][negative], arrays["adam_lambda_min"][negative]
+    off = np.hypot(np.log(loss / EXAMPLE[0]), np.log(lowest / EXAMPLE[1]))
+    nearest = int(off.argmin())
+    zero = arrays["loss"][alike] < 1e-20
+    measured = (
+        f"a student with a loss of {loss[nearest]:.2e} and an eigenvalue of {lowest[nearest]:.1e} "
+        f"descends on to {arrays['loss'][negative[nearest]]:.0e}; so do {zero.sum()} of "
+        f"{alike.sum()} with losses between 2e-8 and 1e-6: they were no minima"
+    )
+    return Finding(measured, verdict([not z for z in zero]), chosen[:1])
+
+
+def c11(runs):
+    chosen = [
+        run for run in select(runs, protocol="seed", init="glorot", **SLIDES)
+        if run.settings["adam_steps"] >= 100_000
+    ]  # fmt: skip
+    parts, outcomes = [], []
+    for run in chosen:
+        loss = run.arrays()["loss"]
+        low, middle, high = np.quantile(loss[loss < TO_ZERO], [0.1, 0.5, 0.9])
+        outcomes.append(1e-10 < middle < 1e-8)
+        parts.append(f"median {middle:.0e} (10 to 90 %: {low:.0e} to {high:.0e}) after "
+                     f"{run.settings['adam_steps']:,} steps of {run.settings['num_students']:,} "
+                     f"students in {run.settings['adam_precision']}")  # fmt: skip
+    if not parts:
+        return None
+    return Finding("; ".join(parts) + "; it falls on", verdict(outcomes), chosen)
+
+
+def _by_ftol(runs: Sequence[Run], key: str, holds: Callable[[float], bool]) -> Finding | None:
+    """Judge a share of successes at every tolerance of SLSQP that was run."""
+    chosen = [run for run in select(runs, protocol="seed") if run.result[key]["of"]]
+    if not chosen:
+        return None
+    parts, outcomes = [], []
+    for run in chosen:
+        counted = run.result[key]
+        idle = run.result["slsqp_one_iteration"]
+        outcomes.append(holds(counted["count"] / counted["of"]))
+        parts.append(
+            f"{shares.text(counted['count'], counted['of'])} with ftol "
+            f"{run.settings['slsqp_ftol']:g}, with which {idle} stop after one iteration"
+        )
+    return Finding("; ".join(parts), verdict(outcomes), chosen)
+
+
+SEED = "seed 002's slides"
+CLAIMS = (
+    Claim("C3", "Share of width-5 students with a negative smallest eigenvalue.", SEED,
+          "347/1000", c3),
+    Claim("C4", "All negative smallest eigenvalues are small (below 1e-4 here).", SEED,
+          "yes, no number", c4),
+    Claim("C5", "SLSQP from there rarely gives a positive spectrum.", SEED, "rarely", c5),
+    Claim("C6", "Perturbing and SLSQP end with a positive spectrum always.", SEED, "all", c6),
+    Claim("C7", "A student with a loss of 1.75e-7, then 5.92e-8, has converged to a minimum.", SEED,
+          "-1.7e-6 -> 4.45e-7 in 2 perturbations", c7),
+    Claim("C11", "Global minima have a loss of about 1e-9 where Adam stops.", SEED, "1e-9", c11),
+)  # fmt: skip

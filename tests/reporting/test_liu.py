@@ -1,0 +1,305 @@
+"""Verdicts, tables and figures of Liu et al. on made-up runs whose right verdict is plain."""
+
+import itertools
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from repro.reporting import claims, figures, liu, liu_measures, liu_tables
+from repro.reporting.results import Run
+
+LIU = figures.CLAIMS["liu2020"]
+SETTINGS = {
+    "model": "resnet18", "width": 0.125, "dataset": "cifar10", "init": "random", "augment": False,
+    "l2": 0.0, "momentum": 0.0, "replicas": None, "zero_out": None, "zero_unit": None,
+    "pretrain_split": None, "shuffle": True, "batch_statistics": False, "reset_batch_norm": None,
+    "seed": 0, "epochs": 40, "batch_size": 128, "precision": "float32", "train_examples": 2000,
+}  # fmt: skip
+NORMS = {
+    "frobenius": 10.0, "frobenius_squared": 100.0, "log10_product": 9.0,
+    "log10_product_squared": 18.0,
+}  # fmt: skip
+RESULT = {
+    "status": "complete", "epochs": 40, "steps": 640, "train_accuracy": 1.0, "test_accuracy": 0.5,
+    "test_accuracy_batch_statistics": 0.5, "pretrain_accuracy": None, "pretraining": None,
+    "parameters": 177_602, "train_examples": 2000, "test_examples": 10_000,
+    "relative_distance": 1.0,
+    "norms": {**NORMS, "log10_path_l1": 12.0, "log10_path_l2": 3.0, "folded": NORMS},
+    "initial_norms": {**NORMS, "log10_path_l1": 12.0, "log10_path_l2": 3.0, "folded": NORMS},
+    "margins": {"mean": 5.0, "lowest": -1.0, "quantile_05": 2.0, "median": 5.0, "positive": 1.0},
+    "rescaling": {"folding_error": 1e-6, "log10_path_l2_change": 1e-9,
+                  "log10_around_batch_norm_change": 0.3},
+}  # fmt: skip
+ADVERSARIAL = {
+    "init": "adversarial", "replicas": 1, "zero_out": 0.1, "zero_unit": "entries",
+    "reset_batch_norm": False,
+}  # fmt: skip
+SOTA = {"augment": True, "l2": 5e-4, "momentum": 0.9}
+numbers = itertools.count()
+
+
+def start(accuracy=1.0, ceiling=1.0, **changes):
+    return {
+        "directory": f"start-{next(numbers)}", "train_accuracy": accuracy, "ceiling": ceiling,
+        "test_accuracy": 0.1, "epochs": 30, "train_examples": 2000,
+        "architecture": {"num_classes": 10, "image_shape": [32, 32, 3]},
+        "zeroing": {"entries_per_copy": [307, 307], "pixels_touched": 0.271,
+                    "pixels_black": 0.001},
+        **changes,
+    }  # fmt: skip
+
+
+def run(test=0.5, *, settings=None, curve=(), **result):
+    settings = settings or {}
+    rows = [
+        {"epoch": epoch, "train/accuracy": accuracy, "test/accuracy": test,
+         "distance/relative": 0.1 * epoch}
+        for epoch, accuracy in enumerate(curve)
+    ]  # fmt: skip
+    if settings.get("init") == "adversarial":
+        stage = result.get("pretraining") or start()
+        result = {"pretrain_accuracy": stage["train_accuracy"], **result, "pretraining": stage}
+    path = Path(f"run-{next(numbers)}")
+    return Run(path, SETTINGS | settings, RESULT | {"test_accuracy": test} | result, rows)
+
+
+def four(vanilla, sota, seeds=(0, 1, 2), curve=(0.1, 1.0)):
+    """Runs of the four settings; (random, adversarial) test accuracies of vanilla and SOTA."""
+    return [
+        run(test, settings={**kind, **init, "seed": seed}, curve=curve)
+        for seed in seeds
+        for kind, tests in (({}, vanilla), (SOTA, sota))
+        for init, test in zip(({}, ADVERSARIAL), tests)
+    ]
+
+
+def judged(id_, runs):
+    finding = LIU[id_].judge(runs)
+    return finding and finding.verdict
+
+
+def test_every_claim_of_the_issue_is_there():
+    assert set(LIU) == {f"B{number}" for number in range(1, 22)}
+
+
+@pytest.mark.parametrize("id_", LIU)
+def test_without_runs_nothing_is_claimed(id_):
+    (record,) = claims.judge([LIU[id_]], [], "cpu")
+    assert (record["verdict"], record["measured"], record["runs"]) == ("not run", "", [])
+
+
+@pytest.mark.parametrize(
+    "adversarial, seeds, verdict",
+    [(0.4, (0, 1, 2), "reproduced"), (0.4, (0,), "inconclusive"), (0.48, (0, 1), "contradicted")],
+)
+def test_gap_of_vanilla(adversarial, seeds, verdict):
+    assert judged("B6", four((0.5, adversarial), (0.6, 0.6), seeds)) == verdict
+
+
+@pytest.mark.parametrize(
+    "tests, verdict",
+    [((0.6, 0.59, 0.595), "reproduced"), ((0.6, 0.58, 0.56), "inconclusive"),
+     ((0.5, 0.51, 0.5), "contradicted")],
+)  # fmt: skip
+def test_no_gap_of_sota(tests, verdict):
+    """From 0.6: mean gaps of 0.5, 2 (standard error over seeds 1.2) and 9.7 points."""
+    runs = [r for seed, t in enumerate(tests) for r in four((0.5, 0.4), (0.6, t), (seed,))]
+    assert judged("B7", runs) == verdict
+
+
+@pytest.mark.parametrize(
+    "off, error, verdict",
+    [(0.01, 0.01, "reproduced"), (0.01, 0.03, "inconclusive"), (0.03, 0.01, "inconclusive"),
+     (0.05, 0.01, "contradicted")],
+)  # fmt: skip
+def test_within_two_points(off, error, verdict):
+    assert liu_measures.within(off, 0.02, error) == verdict
+
+
+def test_gaps_of_several_networks_are_judged_one_by_one():
+    vgg = [Run(r.path, r.settings | {"model": "vgg16_gap"}, r.result, r.metrics)
+           for r in four((0.5, 0.5), (0.6, 0.6))]  # fmt: skip
+    resnet = four((0.5, 0.4), (0.6, 0.6))
+    assert judged("B6", resnet + vgg) == "inconclusive"
+    assert "vgg16_gap on cifar10 +0.0" in LIU["B6"].judge(resnet + vgg).measured
+    assert judged("B7", resnet + vgg) == "reproduced"
+
+
+def test_other_ways_to_train_are_kept_out():
+    """Seed 000's departures share settings and starts; no gap counts them."""
+    runs = four((0.5, 0.4), (0.6, 0.6))
+    odd = [run(0.9, settings={**ADVERSARIAL, "shuffle": False}),
+           run(0.9, settings={**ADVERSARIAL, "reset_batch_norm": True}),
+           run(0.9, settings={**ADVERSARIAL, "batch_statistics": True})]  # fmt: skip
+    assert LIU["B6"].judge(odd + runs).measured == LIU["B6"].judge(runs).measured
+
+
+def test_starts_count_once():
+    stage = start(accuracy=0.9)
+    runs = [run(settings=ADVERSARIAL, pretraining=stage) for _ in range(3)]
+    assert LIU["B3"].judge(runs).measured.count("90.00%") == 1
+    assert judged("B3", runs) == "contradicted"
+    assert judged("B4", runs) == "reproduced"
+    identical = run(settings=ADVERSARIAL, pretraining=start(accuracy=0.54, ceiling=0.55))
+    assert judged("B3", [identical]) is None
+
+
+def eight(gaps):
+    """All combinations, with the gap given for the number of heuristics."""
+    runs = []
+    for on in itertools.product((False, True), repeat=3):
+        kind = {k: v for (k, v), o in zip(SOTA.items(), on) if o}
+        gap = gaps[sum(on)]
+        runs += [run(0.6, settings=kind), run(0.6 - gap, settings={**kind, **ADVERSARIAL})]
+    return runs
+
+
+@pytest.mark.parametrize(
+    "gaps, verdict",
+    [((0.2, 0.1, 0.05, 0.0), "reproduced"), ((0.1, 0.2, 0.05, 0.0), "inconclusive"),
+     ((-0.1, 0.2, 0.05, 0.0), "contradicted")],
+)  # fmt: skip
+def test_gaps_of_combinations(gaps, verdict):
+    assert judged("B8", eight(gaps)) == verdict
+    assert judged("B8", eight(gaps)[:-2]) is None
+
+
+@pytest.mark.parametrize("vanilla, verdict", [(0.5, "reproduced"), (1.5, "contradicted")])
+def test_distances(vanilla, verdict):
+    runs = [run(settings=ADVERSARIAL, relative_distance=vanilla),
+            run(settings={**ADVERSARIAL, **SOTA}, relative_distance=1.0)]  # fmt: skip
+    assert judged("B9", runs) == verdict
+
+
+@pytest.mark.parametrize("bad, verdict", [(12, "reproduced"), (9, "inconclusive")])
+def test_norms(bad, verdict):
+    """Vanilla 10 and `bad`, SOTA 5, the same for both readings."""
+    runs = [
+        run(settings={**kind, **init}, norms={"frobenius": value, "log10_product": value})
+        for kind, init, value in (({}, {}, 10), ({}, ADVERSARIAL, bad), (SOTA, {}, 5),
+                                  (SOTA, ADVERSARIAL, 5))
+    ]  # fmt: skip
+    assert judged("B10", runs) == verdict
+    assert judged("B10", runs[:3]) is None
+
+
+@pytest.mark.parametrize("power, verdict", [(36.1, "reproduced"), (52.5, "contradicted")])
+def test_decades_at_the_start(power, verdict):
+    norms = {**NORMS, "log10_product_squared": power, "log10_product": power / 2}
+    assert judged("B11", [run(settings={"width": 1.0}, initial_norms=norms)]) == verdict
+
+
+def test_folding():
+    assert judged("B12", [run()]) == judged("B13", [run()]) == "reproduced"
+    bad = run(rescaling={"folding_error": 1e-3, "log10_path_l2_change": 0.1,
+                         "log10_around_batch_norm_change": 0.3})  # fmt: skip
+    assert judged("B12", [run(), bad]) == judged("B13", [run(), bad]) == "contradicted"
+
+
+def test_zeroing():
+    assert judged("B1", [run(settings=ADVERSARIAL)]) == "reproduced"
+    assert judged("B2", [run(settings=ADVERSARIAL)]) == "reproduced"
+    zeroing = {"entries_per_copy": [290, 295], "pixels_touched": 0.1, "pixels_black": 0.1}
+    seed000 = run(settings=ADVERSARIAL, pretraining=start(zeroing=zeroing))
+    assert judged("B1", [seed000]) == judged("B2", [seed000]) == "contradicted"
+    pixels = {"entries_per_copy": [306, 306]}
+    by_pixels = run(settings={**ADVERSARIAL, "zero_unit": "pixels"},
+                    pretraining=start(zeroing=pixels))  # fmt: skip
+    assert judged("B1", [by_pixels]) == "reproduced"
+
+
+@pytest.mark.parametrize("accuracy, verdict", [(0.545, "reproduced"), (0.7, "inconclusive")])
+def test_identical_copies(accuracy, verdict):
+    same = {**ADVERSARIAL, "replicas": 2, "zero_out": 0.0}
+    stage = start(accuracy=accuracy, ceiling=0.55)
+    apart = run(settings={**ADVERSARIAL, "replicas": 5})
+    assert judged("B14", [run(settings=same, pretraining=stage), apart]) == verdict
+
+
+def test_harder_adversaries():
+    easy = run(0.5, settings=ADVERSARIAL)
+    for test, verdict in ((0.4, "reproduced"), (0.5, "inconclusive"), (0.6, "contradicted")):
+        assert judged("B15", [easy, run(test, settings={**ADVERSARIAL, "replicas": 5})]) == verdict
+        units = [easy, run(test, settings={**ADVERSARIAL, "zero_unit": "pixels"})]
+        assert judged("B16", units) == ("reproduced" if test == 0.5 else "contradicted")
+
+
+def test_departures_of_seed_000():
+    plain = [run(0.5), run(0.4, settings=ADVERSARIAL)]
+    fixed = [run(0.4, settings={"shuffle": False}),
+             run(0.3, settings={**ADVERSARIAL, "shuffle": False})]  # fmt: skip
+    assert judged("B18", plain + fixed) == "reproduced"
+    assert judged("B18", plain + fixed[:1]) == "reproduced"
+    reset = run(0.3, settings={**ADVERSARIAL, "reset_batch_norm": True})
+    assert judged("B19", [*plain, reset]) == "contradicted"
+    assert judged("B17", [run(0.5, test_accuracy_batch_statistics=0.53)]) == "contradicted"
+
+
+@pytest.mark.parametrize("bad, verdict", [(0.2, "reproduced"), (0.03, "contradicted")])
+def test_toy_islands(bad, verdict):
+    panels = {"random_vanilla": 0.02, "pretrained": 0.4, "adversarial_vanilla": bad,
+              "adversarial_sota": 0.02}  # fmt: skip
+    result = {"panels": {k: {"disagreement_with_line": v} for k, v in panels.items()},
+              "protocol": "toy"}  # fmt: skip
+    assert judged("B20", [Run(Path("toy"), {"seed": 0}, result, [])]) == verdict
+
+
+def test_help_from_other_images():
+    slow = run(curve=(0.1, 0.5, 0.8, 0.95))
+    other = {**ADVERSARIAL, "pretrain_split": "train[24000:]"}
+    assert judged("B21", [slow, run(settings=other, curve=(0.1, 0.92))]) == "reproduced"
+    assert judged("B21", [slow, run(settings=other, curve=(0.1, 0.3))]) == "inconclusive"
+    assert judged("B21", [slow, run(settings=ADVERSARIAL, curve=(0.1, 0.92))]) is None
+
+
+# --- tables and figures ---------------------------------------------------------------------------
+
+
+def test_combinations_has_eight_rows_and_quotes_nothing():
+    table = liu_tables.combinations(eight((0.2, 0.1, 0.05, 0.0)))
+    assert len(table.rows) == 8
+    assert table.rows[0][-2:] == ["+20.0", "1"] and table.rows[-1][-2:] == ["+0.0", "1"]
+    assert "could not be read" in table.note
+
+
+def test_deviation_over_seeds():
+    runs = four((0.5, 0.4), (0.6, 0.6), (0,)) + four((0.54, 0.4), (0.6, 0.6), (1,))
+    rows = liu_tables.models(runs).rows
+    assert rows[0][5] == "52.00 ± 2.83"  # 0.5 and 0.54: deviation 0.04 / sqrt(2)
+    assert rows[0][-2:] == ["+12.0", "2"]
+
+
+@pytest.mark.parametrize("name", ["combinations", "models", "departures", "initial_norms"])
+def test_every_table_is_whole(name):
+    runs = eight((0.2, 0.1, 0.05, 0.0))
+    table = liu_tables.TABLES[f"liu_{name}"](runs)
+    assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_curves_of_the_four_settings():
+    figure = liu.four_settings(four((0.5, 0.4), (0.6, 0.6)))
+    lines = figure.axes[1].lines
+    assert [line.get_label() for line in lines] == [label for label, _ in liu.SETTINGS.values()]
+    assert [line.get_ydata()[-1] for line in lines] == pytest.approx([0.5, 0.4, 0.6, 0.6])
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("name", ["norms", "adversary", "other_images"])
+def test_figures_draw(name):
+    figure = liu.FIGURES[f"liu_{name}"](four((0.5, 0.4), (0.6, 0.6)))
+    assert all(axes.lines or axes.collections for axes in figure.axes)
+    plt.close(figure)
+
+
+def test_names_of_arms():
+    assert liu.arm(run()) == "random start"
+    assert liu.arm(run(settings=ADVERSARIAL)) == "R=1, N=0.1 entries"
+    assert liu.arm(run(settings={**ADVERSARIAL, "zero_out": 0.0})) == "R=1, N=0"
+
+
+def test_spread():
+    assert liu_measures.spread([0.5]) == (0.5, 0.0)
+    mean, deviation = liu_measures.spread([1.0, 3.0])
+    assert mean == 2 and deviation == pytest.approx(np.sqrt(2))
