@@ -15,6 +15,7 @@ from repro.reporting import (
     gotmare_claims,
     gotmare_planes,
     gotmare_tables,
+    gotmare_trajectory_claims,
     liu,
     liu_claims,
     liu_norm_claims,
@@ -42,7 +43,9 @@ from repro.reporting.results import Run
 
 # Each paper's modules; what they call CLAIMS, FIGURES and TABLES is gathered below.
 PAPERS = {
-    "gotmare2018": (gotmare, gotmare_planes, gotmare_tables, gotmare_claims),
+    "gotmare2018": (
+        gotmare, gotmare_planes, gotmare_tables, gotmare_claims, gotmare_trajectory_claims,
+    ),
     "liu2020": (liu, liu_tables, liu_claims, liu_norm_claims, liu_sweep_claims),
     "stoican": (
         stoican, stoican_graph, stoican_tables, stoican_claims, stoican_slides_claims,

@@ -1,4 +1,4 @@
-"""Claims on mode connectivity: M1 to M13 of Gotmare et al. 2018, M14 of Garipov et al. 2018."""
+"""Claims of Gotmare et al. 2018 on curves, M1 to M6 and M13, and of Garipov et al. 2018, M14."""
 
 import itertools
 from collections.abc import Sequence
@@ -18,7 +18,6 @@ from repro.reporting.results import Run, only, select
 
 TOLERATED = 0.012  # accuracy a curve may lose: Garipov's VGG16 chain lost 1.2 points (table, M14)
 DIP = 0.10  # accuracy a segment loses beyond its curve, to be called far worse
-NOTICEABLE = 0.01  # share of the higher end's loss that a barrier or a gap must exceed
 PARAMETERS = {"vgg16": 15_245_130, "vgg16_bn": 15_253_578}
 RESTARTS = (10, 30, 70, 150)
 GARIPOV = {"polychain": (0.0679, 0.0808), "bezier": (0.0679, 0.0775)}  # test error along it
@@ -164,101 +163,6 @@ def m13(runs):
     return Finding(measured, _worst(outcomes, False), chosen[:1])
 
 
-# --- M7 to M12: trajectories ----------------------------------------------------------------------
-
-
-def m7(runs):
-    return _barriers(runs, "sgdr", ((30, 150), (70, 150)), wanted=True)
-
-
-def m8(runs):
-    return _barriers(runs, "step", ((55, 65), (145, 165), (55, 165)), wanted=False)
-
-
-def _barriers(runs, mode: str, pairs, *, wanted: bool) -> Finding | None:
-    """Judge whether training loss on segments rises over both ends, as the footnote says."""
-    found = [curve_run(runs, f"{mode}@{a}", f"{mode}@{b}") for a, b in pairs]
-    if None in found:
-        return None
-    outcomes, texts = [], []
-    for (a, b), run in zip(pairs, found):
-        losses, barrier = run.arrays()["segment_train_nll"], run.result["segment_barrier"]
-        higher = max(losses[0], losses[-1])
-        outcomes.append((barrier["over_maximum"] > NOTICEABLE * higher) == wanted)
-        texts.append(
-            f"{{{a},{b}}} {barrier['over_maximum']:.3g} over the higher end's {higher:.3g} "
-            f"(over the chord {barrier['over_chord']:.3g})"
-        )
-    return Finding("; ".join(texts), verdict(outcomes), found)
-
-
-def _middle_and_ends(runs, quantity: str):
-    """Return the run of SGDR's last pair, and a quantity at the bend and at both ends."""
-    run = curve_run(runs, "sgdr@70", "sgdr@150")
-    if run is None:
-        return None
-    values = run.arrays()[quantity]
-    return run, float(values[len(values) // 2]), float(values[0]), float(values[-1])
-
-
-def m9(runs):
-    found = _middle_and_ends(runs, "train_nll")
-    if found is None:
-        return None
-    run, bend, _, last = found
-    return Finding(f"{bend:.4g} at the bend, {last:.4g} at w150", verdict([bend < last]), [run])
-
-
-def m10(runs):
-    found = _middle_and_ends(runs, "test_nll")
-    if found is None:
-        return None
-    run, bend, first, last = found
-    gap, margin = bend - max(first, last), NOTICEABLE * max(first, last)
-    outcome = REPRODUCED if gap > margin else CONTRADICTED if gap < -margin else INCONCLUSIVE
-    measured = f"{bend:.4g} at the bend, {first:.4g} at w70, {last:.4g} at w150"
-    return Finding(measured, outcome, [run])
-
-
-def m11(runs):
-    run = only(runs, stage="plane", to="sgdr@150", **{"from": "sgdr@70"})
-    if run is None:
-        return None
-    arrays = run.arrays()
-    train, test = arrays["anchor_train_nll"][:2], arrays["anchor_test_nll"][:2]
-    # "Between the iterates": above the segment's length, and near it beside the curve's height.
-    between = (arrays["alpha"] > 0) & (arrays["alpha"] < 1) & (np.abs(arrays["beta"]) <= 0.25)
-    higher = arrays["train_nll"] > train.max()
-    lower = arrays["test_nll"] < test.min()
-    both = int(np.sum(between & higher & lower))
-    measured = (
-        f"{both} of {int(between.sum())} grid points between them have higher training and lower "
-        f"validation loss than both ({int(np.sum(between & higher))} higher training, "
-        f"{int(np.sum(between & lower))} lower validation loss)"
-    )
-    return Finding(measured, verdict([both > 0]), [run])
-
-
-def m12(runs):
-    chosen = select(runs, stage="plane", projection="affine")
-    if not chosen:
-        return None
-    worst, nearest, farthest = 0.0, np.inf, 0.0
-    for run in chosen:
-        arrays = run.arrays()
-        # An iterate in the plane, as the ends are, has no residual whose direction could be told.
-        off_plane = arrays["residuals"] > 1e-5 * max(run.result["axis_lengths"])
-        if off_plane.any():
-            worst = max(worst, float(np.abs(arrays["residual_cosines"][off_plane]).max()))
-            nearest = min(nearest, float(arrays["residuals"][off_plane].min()))
-            farthest = max(farthest, float(arrays["residuals"].max()))
-    measured = (
-        f"largest cosine of a residual with an axis {worst:.1e}; iterates lie {nearest:.3g} to "
-        f"{farthest:.3g} from the plane"
-    )
-    return Finding(measured, verdict([worst < 1e-6]), chosen)
-
-
 # --- M14: Garipov et al. --------------------------------------------------------------------------
 
 
@@ -291,18 +195,6 @@ CLAIMS = tuple(itertools.starmap(Claim, (
      "Figure 1", "qualitative; at most 1.2 points in Garipov's table", m5),
     ("M6", "The segments from G to A..F are far less accurate than the curves.", "Section 3",
      "qualitative; here over 10 points", m6),
-    ("M7", "Training loss on the segments {30,150} and {70,150} of SGDR rises over both ends.",
-     "Figure 2c", "much higher", m7),
-    ("M8", "Training loss on step decay's segments nowhere rises over both ends.", "Figure 2d",
-     "no barrier on three pairs", m8),
-    ("M9", "Training loss is lower at the bend of w70 and w150 than at w150.", "Section 5",
-     "lower", m9),
-    ("M10", "Validation loss is higher at that bend than at w70 and at w150.", "Section 5",
-     "higher", m10),
-    ("M11", "Between w70 and w150 training loss is higher and validation loss lower than at both.",
-     "Figure 3", "a region of the plane", m11),
-    ("M12", "Iterates are projected orthogonally onto the plane.", "Appendix A.2",
-     "least squares", m12),
     ("M13", "All 21 pairs of modes are connected through G.", "Section 3",
      "accurate along chains of three bends", m13),
     ("M14", "Test error of VGG16 along chain and Bezier curve.", "Garipov et al., README",
