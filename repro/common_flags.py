@@ -126,6 +126,8 @@ def run_binary(
     tuned_file: Path,
     name: str,
     run: Callable[..., dict],
+    *,
+    wait: bool = False,
 ) -> dict:
     """Fill what is unsaid, take the run directory, run what is not complete, write the result.
 
@@ -137,6 +139,7 @@ def run_binary(
       name: readable part of the run directory's name.
       run: the experiment; called with the settings, where the data is, `run_directory`,
         `environment`, and `strategy` where the binary has such a flag.
+      wait: wait for another process that makes the same run, rather than raise.
 
     Returns:
       The result, also of a run that was complete before.
@@ -166,7 +169,8 @@ def run_binary(
         [values["output_dir"], module.split(".")[-1], f"{name}-{runs.settings_hash(filled)}"]
     )
     places = {flag: values[flag] for flag in PLACES if flag in values}
-    directory = runs.RunDirectory(path, filled, places=places, chief=is_chief(strategy))
+    chief = is_chief(strategy)
+    directory = runs.RunDirectory(path, filled, places=places, chief=chief, wait=wait)
     result = directory.result()
     if result is None:
         _follow(values, path)

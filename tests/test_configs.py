@@ -21,7 +21,7 @@ module = sys.argv[1]
 binary = importlib.import_module(module)
 binary.define_flags()
 started = []
-common_flags.run_binary = lambda *arguments: started.append(arguments)
+common_flags.run_binary = lambda *arguments, **_: started.append(arguments)
 sys.argv = [module]
 
 def problem(arguments):

@@ -1,5 +1,7 @@
 """Layers the networks share, set to the originals' numbers and twice differentiable."""
 
+import math
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -57,6 +59,41 @@ class LocalResponseNorm(layers.Layer):
     def get_config(self) -> dict:
         settings = {k: getattr(self, k) for k in ("depth_radius", "bias", "alpha", "beta")}
         return {**super().get_config(), **settings}
+
+
+@keras.saving.register_keras_serializable("repro")
+class HeNormal(keras.initializers.VarianceScaling):
+    """He initialisation N(0, factor * sqrt(2 / n)), not truncated, its ambiguities as arguments."""
+
+    def __init__(self, factor: float = 1.0, spread: str = "std", fan: str = "in", seed=None):
+        """Choose the distribution.
+
+        Args:
+          factor: on the spread.
+          spread: what factor * sqrt(2 / n) is: the standard deviation (`std`), which is He et
+            al.'s, or the `variance`, as Gotmare et al.'s formula can be read.
+          fan: n is a neuron's number of inputs (`in`), or of outputs (`out`), times a
+            convolution's area: Gotmare et al. say inputs, Garipov et al.'s code counts outputs.
+          seed: of the draws; they go on from layer to layer, as Keras would start all layers of a
+            shape alike that share an initialiser with a fixed seed.
+        """
+        if seed is None or isinstance(seed, int):
+            seed = keras.random.SeedGenerator(seed)
+        super().__init__(2.0 * factor**2, f"fan_{fan}", "untruncated_normal", seed=seed)
+        self.factor, self.spread, self.fan = factor, spread, fan
+
+    def __call__(self, shape, dtype=None):
+        if self.spread == "std":
+            return super().__call__(shape, dtype)
+        n = math.prod(shape[:-1]) if self.fan == "in" else math.prod(shape[:-2]) * shape[-1]
+        literal = keras.initializers.VarianceScaling(  # variance scale / n
+            self.factor * math.sqrt(2 * n), self.mode, self.distribution, seed=self.seed
+        )
+        return literal(shape, dtype)
+
+    def get_config(self) -> dict:
+        seed = super().get_config()["seed"]
+        return {"factor": self.factor, "spread": self.spread, "fan": self.fan, "seed": seed}
 
 
 def torch_uniform(fan_in: int, gain: float = 1.0) -> keras.initializers.Initializer:

@@ -11,6 +11,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from repro.reporting import (
+    gotmare,
+    gotmare_claims,
+    gotmare_planes,
+    gotmare_tables,
+    gotmare_trajectory_claims,
     liu,
     liu_claims,
     liu_norm_claims,
@@ -38,6 +43,9 @@ from repro.reporting.results import Run
 
 # Each paper's modules; what they call CLAIMS, FIGURES and TABLES is gathered below.
 PAPERS = {
+    "gotmare2018": (
+        gotmare, gotmare_planes, gotmare_tables, gotmare_claims, gotmare_trajectory_claims,
+    ),
     "liu2020": (liu, liu_tables, liu_claims, liu_norm_claims, liu_sweep_claims),
     "stoican": (
         stoican, stoican_graph, stoican_tables, stoican_claims, stoican_slides_claims,

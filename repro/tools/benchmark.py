@@ -17,7 +17,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from repro.tools import benchmark_curvature, benchmark_students, benchmark_training
+from repro.tools import (
+    benchmark_curvature,
+    benchmark_curves,
+    benchmark_students,
+    benchmark_training,
+)
 from repro.tools.measure import Row
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow is imported late; keep it quiet
@@ -25,6 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow is imported lat
 ROWS: dict[str, Callable[[bool], Row]] = {
     **benchmark_training.ROWS,
     **benchmark_students.ROWS,
+    **benchmark_curves.ROWS,
     **benchmark_curvature.ROWS,
 }
 

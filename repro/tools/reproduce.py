@@ -59,10 +59,11 @@ def expand(config: dict, scale: str) -> list[dict]:
 
 def run_name(flags: dict) -> str:
     """Return a name of the run that says its main settings and stands for all of them."""
-    shown = [
-        flags.get(name)
-        for name in ("model", "dataset", "corruption", "init", "protocol", "teacher")
-    ]
+    names = ("mode", "from", "to", "curve", "model", "dataset", "corruption", "init", "protocol",
+             "teacher")  # fmt: skip
+    if "mode" in flags or "from" in flags:  # what a stage is about
+        names = ("stage", *names)
+    shown = [flags.get(name) for name in names]
     if flags.get("width"):
         shown.append(f"m{flags['width']}")
     if flags.get("corrupt_prob"):

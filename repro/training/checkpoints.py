@@ -3,6 +3,7 @@
 import logging
 import os
 import tempfile
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -23,6 +24,7 @@ class Checkpoints:
         optimizer: keras.optimizers.Optimizer,
         *,
         chief: bool = True,
+        others: Sequence[keras.Variable] = (),
     ):
         """Track everything that training changes.
 
@@ -32,11 +34,13 @@ class Checkpoints:
             `tf.train.Checkpoint(model)` nor `save_weights` holds.
           optimizer: built already (`optimizer.build`), else its slots are not restored exactly.
           chief: other workers must save too, but into a place that is thrown away.
+          others: variables that training changes beside the model's, such as a curve's bends.
         """
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         seeds = [v for v in model.variables if "seed_generator" in v.path]
         self._checkpoint = tf.train.Checkpoint(
-            model=model, optimizer=optimizer, epoch=self._epoch, seeds=[v.value for v in seeds]
+            model=model, optimizer=optimizer, epoch=self._epoch, seeds=[v.value for v in seeds],
+            **({"others": [v.value for v in others]} if others else {}),
         )
         self._checkpoint.save_counter  # noqa: B018 (made on first look: `initial` must hold it too)
         self._directory = str(directory) if chief else tempfile.mkdtemp()

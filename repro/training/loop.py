@@ -48,6 +48,7 @@ def fit(
     environment: Mapping,
     eval_every: int = 1,
     checkpoint_every: int = 1,
+    keep: Callable[[int], None] | None = None,
 ) -> dict:
     """Train until `stop` and return the last row of metrics, with `status`.
 
@@ -67,6 +68,8 @@ def fit(
       checkpoints: restored from and saved to.
       environment: for the run's record.
       eval_every, checkpoint_every: epochs between two; the last epoch always has both.
+      keep: called with every epoch once it is trained, to keep points of the trajectory; called
+        again with the epochs that a resumed run repeats.
 
     Returns:
       The last row, its `status` `complete`, or `diverged` with the `step` whose loss, or
@@ -101,6 +104,8 @@ def fit(
         if evaluated:
             run.log(row)
             progress.epoch(row, today.train)
+        if keep is not None:
+            keep(epoch)
         if epoch % checkpoint_every == 0 or stop.reached(row):
             checkpoints.save(epoch)
     checkpoints.save_named("final")

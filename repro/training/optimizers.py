@@ -36,3 +36,11 @@ def sgd(learning_rate, momentum: float, precision: str = "float32") -> keras.opt
     if precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def adam(learning_rate, precision: str = "float32") -> keras.optimizers.Optimizer:
+    """Return Adam with Keras's betas and epsilon; its loss is scaled under float16."""
+    optimizer = keras.optimizers.Adam(learning_rate)
+    if precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer

@@ -52,6 +52,16 @@ def flag_lines(settings: Mapping) -> list[str]:
     return lines
 
 
+def find(home: str | os.PathLike, settings: Mapping) -> epath.Path | None:
+    """Return the directory below `home` of a run with these settings, complete or not."""
+    lines, home = flag_lines(settings), epath.Path(home)
+    for path in sorted(home.iterdir()) if home.exists() else ():
+        file = path / "flags.cfg"
+        if file.exists() and file.read_text().split(PLACES_COMMENT)[0].splitlines() == lines:
+            return path
+    return None
+
+
 class RunDirectory:
     """A run's directory, held by one process at a time."""
 
@@ -62,6 +72,7 @@ class RunDirectory:
         *,
         places: Mapping | None = None,
         chief: bool = True,
+        wait: bool = False,
     ):
         """Make the directory or take it up again.
 
@@ -70,6 +81,7 @@ class RunDirectory:
           settings: everything the result depends on, JSON values by flag name.
           places: flags that say where data is; recorded, but no part of the run's identity.
           chief: whether this process writes; other workers only read.
+          wait: wait for another process that holds it, rather than raise.
 
         Raises:
           RunDirectoryError: it was made with other settings.
@@ -81,7 +93,7 @@ class RunDirectory:
         if not chief:
             return
         self.path.mkdir(parents=True, exist_ok=True)
-        self._take_lock()
+        self._take_lock(wait)
         self._write_or_compare_flags(places or {})
 
     # --- what a finished run left -------------------------------------------------------------
@@ -148,14 +160,14 @@ class RunDirectory:
 
     # --- details --------------------------------------------------------------------------------
 
-    def _take_lock(self) -> None:
+    def _take_lock(self, wait: bool) -> None:
         if "://" in str(self.path):  # remote stores have no locks
             return
         import fcntl
 
         self._lock = open(self.path / "lock", "w")  # noqa: SIM115 (held until close)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             self._lock.close()
             if error.errno in (errno.EAGAIN, errno.EACCES):

@@ -26,11 +26,10 @@ def make_train_steps(
     example_loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = cross_entropy,
     xla: bool = False,
 ) -> Callable:
-    """Return `train_steps(iterator, steps) -> (sum of losses, steps done)`.
+    """Return `train_steps(iterator, steps)`, see `repeated`, of plain training.
 
     Each step minimises mean example_loss + weight_decay / 2 * sum of squares of `decayed`, over the
-    global batch. The loop stops at the first loss that is not finite: then fewer steps are done
-    than asked for. The losses summed are those of the examples alone, without the L2 term.
+    global batch. The losses summed are those of the examples alone, without the L2 term.
 
     Args:
       model, optimizer: built under `strategy`; the optimizer too (`optimizer.build`).
@@ -70,6 +69,19 @@ def make_train_steps(
         loss, grads = gradients(images, labels)
         optimizer.apply(grads, variables)
         return loss
+
+    return repeated(replica_step, strategy)
+
+
+def repeated(replica_step: Callable, strategy: tf.distribute.Strategy) -> Callable:
+    """Return `train_steps(iterator, steps) -> (sum of losses, steps done)`.
+
+    The loop stops at the first loss that is not finite: then fewer steps are done than asked for.
+
+    Args:
+      replica_step: (images, labels) of one replica -> its share of the loss, after an update.
+      strategy: that of this process.
+    """
 
     @tf.function
     def train_steps(iterator, steps):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro.models.layers import LocalResponseNorm, batch_norm
+from repro.models.layers import HeNormal, LocalResponseNorm, batch_norm
 
 STEP, TOLERANCE = 1e-5, 1e-6
 
@@ -145,3 +145,42 @@ def test_batch_norm_without_scale_has_only_beta():
     norm = batch_norm("norm", scale=False)
     norm.build((None, 6))
     assert [v.name for v in norm.trainable_variables] == ["beta"]
+
+
+# --- initial weights ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "std"),
+    [
+        ({}, (2 / (9 * 64)) ** 0.5),
+        ({"factor": 3.0}, 3 * (2 / (9 * 64)) ** 0.5),
+        ({"fan": "out"}, (2 / (9 * 128)) ** 0.5),
+        ({"spread": "variance"}, (2 / (9 * 64)) ** 0.25),
+        ({"spread": "variance", "fan": "out", "factor": 3.0}, (9 * 2 / (9 * 128)) ** 0.25),
+    ],
+)
+def test_he_normal(options, std):
+    """9 * 64 * 128 draws: their deviation is known to 1 / sqrt(2 n), 4 sigma to 1 %."""
+    draws = np.array(HeNormal(**options, seed=0)((3, 3, 64, 128)))
+    assert draws.std() == pytest.approx(std, rel=0.011)
+    assert abs(draws).max() > 3.5 * std  # not truncated
+
+
+def test_layers_of_one_shape_start_differently():
+    """Keras's own initialisers start them alike where they share one."""
+    start, inputs = HeNormal(), keras.Input((4,))
+    x = keras.layers.Dense(4, kernel_initializer=start, name="one")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(4, kernel_initializer=start, name="two")(x))
+    one, two = (model.get_layer(name).kernel.numpy() for name in ("one", "two"))
+    assert (one != two).all()
+
+
+def test_initial_weights_are_keyed_by_the_seed():
+    draws = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        start = HeNormal()
+        draws += [np.array(start((2, 2))) for _ in range(2)]
+    np.testing.assert_array_equal(draws[0], draws[2])
+    np.testing.assert_array_equal(draws[1], draws[3])

@@ -27,6 +27,15 @@ PARAMETERS = {
 }
 
 
+# Of 32x32x3: Garipov et al.'s code; a quarter of the channels, counted by hand.
+VGG_PARAMETERS = {
+    "vgg16": 15_245_130,
+    "vgg16_bn": 15_253_578,
+    "vgg16_quarter": 955_098,
+    "vgg16_quarter_bn": 957_210,
+}
+
+
 @pytest.fixture(scope="module")
 def network():
     """Return each network, built once."""
@@ -47,7 +56,7 @@ def images():
 
 def test_every_network_is_counted():
     elsewhere = {"inception_v3", "fnn", "vgg_small"}  # below, and in test_wu_networks.py
-    assert {*PARAMETERS, *elsewhere} == set(models.MODELS)
+    assert {*PARAMETERS, *VGG_PARAMETERS, *elsewhere} == set(models.MODELS)
 
 
 def test_inception_v3():
@@ -62,6 +71,21 @@ def test_inception_v3():
 def test_number_of_parameters(network, name):
     weights = network(name).trainable_variables
     assert sum(np.prod(v.shape) for v in weights) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", VGG_PARAMETERS)
+def test_vgg(name):
+    model = models.build(name, (32, 32, 3), 10)
+    assert sum(np.prod(v.shape) for v in model.trainable_variables) == VGG_PARAMETERS[name]
+    norms = sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+    assert norms == (13 if name.endswith("bn") else 0)
+    assert sum(isinstance(layer, keras.layers.Dropout) for layer in model.layers) == 2
+    assert model.output.shape == (None, 10)
+
+
+def test_vgg_needs_32_pixels():
+    with pytest.raises(ValueError, match="vgg16_quarter needs images of 32x32"):
+        models.build("vgg16_quarter", SHAPE, 10)
 
 
 def test_batch_norm_is_where_the_name_says(network):

@@ -4,12 +4,19 @@ import errno
 import json
 import multiprocessing
 import os
+import threading
 
 import numpy as np
 import pytest
 
 from repro.training.provenance import environment
-from repro.training.runs import RunDirectory, RunDirectoryError, flag_lines, settings_hash
+from repro.training.runs import (
+    RunDirectory,
+    RunDirectoryError,
+    find,
+    flag_lines,
+    settings_hash,
+)
 
 SETTINGS = {"model": "mlp_1x512", "epochs": 3, "xla": False, "augment": [], "dropout": None}
 
@@ -231,3 +238,32 @@ def test_a_full_disk_keeps_what_was_there(three_rows):
         three_rows.begin(1, {})
     assert caught.value.errno == errno.ENOSPC
     assert (three_rows.path / "metrics.jsonl").read_text() == before
+
+
+# --- runs that need other runs --------------------------------------------------------------------
+
+
+def test_a_run_is_found_by_its_settings(tmp_path):
+    for name, epochs in (("any name", 3), ("other", 4)):
+        RunDirectory(tmp_path / name, {**SETTINGS, "epochs": epochs}, places={"p": "x"}).close()
+    assert find(tmp_path, SETTINGS).name == "any name"
+    assert find(tmp_path, {**SETTINGS, "epochs": 5}) is None
+    assert find(tmp_path / "nowhere", SETTINGS) is None
+
+
+def test_a_run_can_be_waited_for(tmp_path):
+    """A second holder gets the directory once the first lets go, and not before."""
+    first, order = RunDirectory(tmp_path / "run", SETTINGS), []
+
+    def second():
+        run = RunDirectory(tmp_path / "run", SETTINGS, wait=True)
+        order.append("second")
+        run.close()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    thread.join(0.2)
+    order.append("first")
+    first.close()
+    thread.join(10)
+    assert order == ["first", "second"]

@@ -1,0 +1,122 @@
+"""Random directions and slices of the loss along them (Li et al. 2018), and PCA of a trajectory.
+
+A direction is a point. Its entries are independent standard normal numbers, brought to the scale of
+the weights so that slices of different networks can be compared.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from repro.landscape import points
+
+NORMALISATIONS = ("filter", "layer", "weight")
+SMALLEST = 1e-10  # added to a norm that is divided by
+
+
+def random(
+    weights: points.Point, seed: int, normalisation: str = "filter", *, vectors: str = "zero"
+) -> list[np.ndarray]:
+    """Return a normalised random direction at some weights.
+
+    filter: each neuron's part d_f of a kernel (its last axis counts neurons) becomes
+    d_f ||w_f|| / ||d_f||. layer: each kernel's as a whole. weight: every entry times its weight.
+
+    Args:
+      weights: the point the slice goes through.
+      seed: of the draw.
+      normalisation: one of NORMALISATIONS.
+      vectors: what biases and batch norm's parameters get: `zero`, as Li et al.'s `biasbn` does, or
+        `random`, their own norm as a layer. (Their code without that option takes the weights
+        themselves for the direction.)
+
+    Raises:
+      ValueError: unknown normalisation or treatment of vectors.
+    """
+    if normalisation not in NORMALISATIONS:
+        choices = ", ".join(NORMALISATIONS)
+        raise ValueError(f"unknown normalisation {normalisation!r}; choose from {choices}")
+    if vectors not in ("zero", "random"):
+        raise ValueError(f"unknown vectors {vectors!r}; choose from zero, random")
+    rng, found = np.random.default_rng(seed), []
+    for w in weights:
+        d = rng.standard_normal(w.shape)
+        if w.ndim < 2:
+            found.append(_scaled(d, w, None) if vectors == "random" else np.zeros(w.shape))
+        elif normalisation == "weight":
+            found.append(d * w)
+        else:
+            axes = tuple(range(w.ndim - 1)) if normalisation == "filter" else None
+            found.append(_scaled(d, w, axes))
+    return found
+
+
+def _scaled(d: np.ndarray, w: np.ndarray, axes) -> np.ndarray:
+    norms = [np.sqrt(np.sum(np.square(x, dtype=np.float64), axis=axes)) for x in (w, d)]
+    return d * (norms[0] / (norms[1] + SMALLEST))
+
+
+def orthogonal(direction: points.Point, other: points.Point) -> list[np.ndarray]:
+    """Return `direction` without its part along `other`, for a plane with orthogonal axes."""
+    share = points.dot(direction, other) / points.dot(other, other)
+    return [d - share * o for d, o in zip(direction, other)]
+
+
+def coordinates(count: int, reach: float = 1.0) -> np.ndarray:
+    """Return `count` equally spaced coordinates from -reach to reach, both ends among them.
+
+    Raises:
+      ValueError: fewer than two.
+    """
+    if count < 2:
+        raise ValueError(f"a slice needs two points or more, not {count}")
+    return np.linspace(-reach, reach, count)
+
+
+def along(
+    weights: points.Point, directions: Sequence[points.Point], steps: Sequence[float]
+) -> list[np.ndarray]:
+    """Return weights + sum_i steps[i] * directions[i], for slices of any dimension."""
+    return [
+        (w + sum(s * d[place] for s, d in zip(steps, directions))).astype(w.dtype)
+        for place, w in enumerate(weights)
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class PrincipalComponents:
+    """The main directions of a trajectory about its last point."""
+
+    components: list[list[np.ndarray]]  # orthonormal directions, the main one first
+    explained: np.ndarray  # share of the squared distances along each, [k]
+    coordinates: np.ndarray  # of the points along the components, [n, k]
+
+
+def principal_components(trajectory: Sequence[points.Point], count: int = 2) -> PrincipalComponents:
+    """Return the principal components of w_i - w_last (Li et al. 2018, section 7).
+
+    Not centred: the last point is the origin, so that it lies at (0, 0) of the slice drawn. (Li et
+    al.'s code centres, but draws about the last point.) Computed from inner products of the n
+    points, so the number of weights does not matter.
+
+    Raises:
+      ValueError: fewer points than components, or no distance between them.
+    """
+    ways = [points.subtract(point, trajectory[-1]) for point in trajectory[:-1]]
+    if not 1 <= count <= len(ways):
+        raise ValueError(f"{len(trajectory)} points have no {count} components about the last")
+    gram = np.array([[points.dot(a, b) for b in ways] for a in ways])
+    values, vectors = np.linalg.eigh(gram)
+    values, vectors = values[::-1], vectors[:, ::-1]  # largest first
+    if not values[count - 1] > 1e-12 * max(values[0], 0.0):
+        raise ValueError(f"the trajectory has fewer than {count} dimensions")
+    components = [
+        [sum(c * way[place] for c, way in zip(vectors[:, k], ways)) / np.sqrt(values[k])
+         for place in range(len(ways[0]))]
+        for k in range(count)
+    ]  # fmt: skip
+    coordinates = vectors[:, :count] * np.sqrt(values[:count])
+    return PrincipalComponents(
+        components, values[:count] / values.sum(), np.vstack([coordinates, np.zeros(count)])
+    )

@@ -1,0 +1,146 @@
+"""Modes and points of repro.mode_connectivity by name, their epochs, and what cannot work.
+
+Nothing here imports TensorFlow: mistakes are found before anything slow happens.
+"""
+
+import json
+import re
+from pathlib import Path
+
+# Mode -> what it changes of G's flags (Gotmare et al., section 3), and its length in epochs.
+MODES = {
+    "G": {},
+    "A": {},
+    "B": {},
+    "C": {},
+    "D": {"weight_decay": 0.01},  # a factor, as is init_scale
+    "E": {"init_scale": 3.0},
+    "F": {"augment": []},
+    "sgdr": {},
+    "step": {},
+    "swa": {},
+    "fge": {},
+}
+VARIANTS = ("A", "B", "C", "D", "E", "F")
+EPOCHS = 200
+MILESTONES = {"G": (60, 120, 160), "step": (60, 150)}
+SGDR = {"highest": 0.05, "lowest": 1e-6, "period": 10, "multiplier": 2}
+FGE_LOWEST = 1e-4  # Garipov et al.'s default
+AVERAGED_FROM = 160  # swa and fge: epoch after which they gather networks
+CURVE_SNAPSHOTS = (20, 40, 60, 80)  # epochs of Figure 1
+POINT = re.compile(r"(?P<mode>[A-Za-z]+)(?P<next>\+1)?(@(?P<epoch>\d+))?")
+
+
+def parse_point(text: str) -> tuple[str, bool, int | None] | None:
+    """Return mode, whether of the next seed, and epoch of a point; None for a directory.
+
+    Raises:
+      ValueError: neither a mode nor a path.
+    """
+    if "/" in text:
+        return None
+    match = POINT.fullmatch(text)
+    if not match or match["mode"] not in MODES:
+        raise ValueError(
+            f"unknown point {text!r}; a point is one of {', '.join(MODES)}, with +1 for the next "
+            "seed and @epoch for an epoch kept, such as sgdr@70, or a directory with a / in it"
+        )
+    return match["mode"], bool(match["next"]), int(match["epoch"]) if match["epoch"] else None
+
+
+def modes_used(values: dict) -> set[str]:
+    """Return the modes that a run of these flags trains or needs."""
+    if values["stage"] == "endpoint":
+        return {values["mode"]}
+    if values["stage"] == "study":
+        return {"G", *VARIANTS}
+    named = [values[name] for name in ("from", "to", "third") if values[name] is not None]
+    return {parsed[0] for parsed in map(parse_point, named) if parsed is not None}
+
+
+def kept_epochs(mode: str, cycle_epochs: int | None = None) -> list[int]:
+    """Return the epochs, unscaled, whose iterates a mode keeps; its last one always."""
+    kept = {
+        "sgdr": [*range(10, EPOCHS, 10)],
+        "step": [55, 65, 145, 155, 165],
+        "swa": [*range(AVERAGED_FROM + 5, EPOCHS, 5)],
+    }.get(mode, [])
+    if mode == "fge":  # at the middle of every cycle, where the rate is lowest
+        kept = [*range(AVERAGED_FROM + cycle_epochs // 2, EPOCHS, cycle_epochs)]
+    return [*kept, EPOCHS]
+
+
+def scaled(epoch: int, scale: float) -> int:
+    """Return an epoch of the paper in a run scaled by --epoch_scale.
+
+    Raises:
+      ValueError: it is no whole number of epochs there.
+    """
+    exact = epoch * scale
+    if abs(exact - round(exact)) > 1e-6 or round(exact) < 1:
+        raise ValueError(
+            f"--epoch_scale={scale:g} makes epoch {epoch} {exact:g}, which is not whole; "
+            "choose another, such as 0.2"
+        )
+    return round(exact)
+
+
+def check(values: dict) -> None:
+    """Raise ValueError for flags that cannot work, before any work starts."""
+    scale = values["epoch_scale"]
+    for mode in modes_used(values):
+        for epoch in (*kept_epochs(mode, values["cycle_epochs"]), *MILESTONES.get(mode, ())):
+            scaled(epoch, scale)
+        if mode == "fge" and scaled(values["cycle_epochs"], scale) % 2:
+            raise ValueError("--cycle_epochs, scaled, must be even: rates are lowest in the middle")
+    for name in ("from", "to", "third"):
+        if values[name] is None:
+            continue
+        parsed = parse_point(values[name])
+        if parsed is None:
+            _check_directory(name, Path(values[name]), values)
+        elif parsed[2] is not None:
+            kept = kept_epochs(parsed[0], values["cycle_epochs"])
+            if parsed[2] not in kept:
+                raise ValueError(
+                    f"--{name}={values[name]}: {parsed[0]} keeps the epochs "
+                    f"{', '.join(map(str, kept))}"
+                )
+    if values["from"] is not None and values["from"] == values["to"]:
+        raise ValueError(f"--from and --to are the same point, {values['to']}")
+    for name in ("from", "to"):
+        if values["third"] is not None and values["third"] == values[name]:
+            raise ValueError(f"--third={values['third']} is --{name}: that spans no plane")
+    if values["perplexity"] is not None and not values["perplexity"] < 13:
+        raise ValueError(f"--perplexity={values['perplexity']:g} must lie below the 13 points")
+    if values["curve_epochs"] is not None:
+        scaled(values["curve_epochs"], scale)
+
+
+def _check_directory(name: str, path: Path, values: dict) -> None:
+    """Raise ValueError unless `path` holds a complete endpoint of the same network and data."""
+    if not (path / "result.json").exists():
+        raise ValueError(f"--{name}={path} holds no complete run (there is no result.json)")
+    settings = json.loads((path / "result.json").read_text()).get("settings", {})
+    if settings.get("stage") != "endpoint":
+        raise ValueError(f"--{name}={path} is no endpoint: it was not made with --stage=endpoint")
+    for setting in ("model", "dataset", "train_split", "train_examples"):
+        if settings.get(setting) != values[setting]:
+            raise ValueError(
+                f"--{name}={path} has --{setting}={settings.get(setting)}, "
+                f"this run --{setting}={values[setting]}: a curve needs one network and data set"
+            )
+
+
+def run_name(values: dict) -> str:
+    """Return the readable part of a run directory's name."""
+    parts = [values["stage"]]
+    if values["stage"] == "endpoint":
+        parts.append(values["mode"])
+    elif values["stage"] != "study":
+        ends = [Path(values[name]).name for name in ("from", "to")]
+        parts += ["to".join(ends).replace("+1", "next").replace("@", ""), values["curve"]]
+    parts += [values["model"], values["dataset"]]
+    if values["train_examples"]:
+        parts.append(f"n{values['train_examples']}")
+    return "-".join([*parts, f"seed{values['seed']}"])

@@ -1,0 +1,114 @@
+"""Figures 3, 5 and 6 of Gotmare et al. 2018: losses on planes, in the colours of Garipov et al."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.colors import BoundaryNorm
+
+from repro.reporting.results import Run, select
+
+LEVELS = 8  # contours, spaced logarithmically above the lowest loss
+FIRST = 5.0  # the lowest contour lies exp(-FIRST) above the lowest loss
+OUTLINE = [patheffects.withStroke(linewidth=1.5, foreground="black")]  # of text on colours
+SPLITS = {"train": "training", "test": "validation"}
+
+
+def levels(values: np.ndarray, highest: float) -> np.ndarray:
+    """Return contour levels minimum + exp(-5 + g k), from the minimum to `highest` (Garipov).
+
+    Raises:
+      ValueError: nothing lies below `highest`.
+    """
+    lowest = float(np.min(values))
+    if not lowest < highest:
+        raise ValueError(f"all losses lie above {highest:g}")
+    steps = np.linspace(-FIRST, np.log(highest - lowest), LEVELS)
+    found = lowest + np.exp(steps)
+    found[0], found[-1] = lowest, highest
+    return found
+
+
+def plane(runs: Sequence[Run]) -> plt.Figure:
+    """Training and validation loss side by side."""
+    figure, both = plt.subplots(1, 2, figsize=(6.75, 3.2), sharey=True)
+    for axes, split in zip(both, SPLITS):
+        _draw(figure, axes, runs, split)
+    both[1].set_ylabel("")
+    figure.legend(*both[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def plane_train(runs: Sequence[Run]) -> plt.Figure:
+    """Training loss."""
+    return _single(runs, "train")
+
+
+def plane_test(runs: Sequence[Run]) -> plt.Figure:
+    """Validation loss."""
+    return _single(runs, "test")
+
+
+def _single(runs: Sequence[Run], split: str) -> plt.Figure:
+    figure, axes = plt.subplots(figsize=(4.2, 3.4))
+    _draw(figure, axes, runs, split)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _draw(figure, axes, runs: Sequence[Run], split: str) -> None:
+    for run in select(runs, stage="plane")[:1]:
+        arrays, units = run.arrays(), np.array(run.result["axis_lengths"])
+        x, y = arrays["alpha"] * units[0], arrays["beta"] * units[1]
+        values = arrays[f"{split}_nll"]
+        finite = np.where(np.isfinite(values), values, np.nanmax(values[np.isfinite(values)]))
+        bounds = levels(finite, min(5.0, float(finite.max())))
+        shown = axes.contourf(
+            x, y, finite, bounds, cmap="viridis_r", norm=BoundaryNorm(bounds, 256), extend="max",
+            alpha=0.75,
+        )  # fmt: skip
+        axes.contour(x, y, finite, bounds[1:], colors="white", linewidths=0.5)
+        figure.colorbar(shown, ax=axes, format="%.3g", ticks=bounds)
+        _draw_points(axes, run, arrays, units)
+        axes.set_title(f"{SPLITS[split]} loss")
+        axes.set(xlabel="distance along the segment", ylabel="distance from it")
+        axes.grid(False)
+
+
+def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:
+    """Mark both ends, the bend, the curve, and the iterates where they are projected to."""
+    start, end, third = arrays["anchors"] * units
+    chain = np.array([start, third, end])
+    axes.plot(*chain.T, color="black", lw=1.0, label="curve")
+    axes.plot(*chain[::2].T, color="black", lw=0.9, ls="--", label="segment")
+    iterates = arrays["iterates"] * units
+    inside = np.ones(len(iterates), bool)
+    for column, grid in enumerate(("alpha", "beta")):
+        edges = np.array([arrays[grid].min(), arrays[grid].max()]) * units[column]
+        inside &= (iterates[:, column] >= edges[0]) & (iterates[:, column] <= edges[1])
+    if len(iterates):
+        axes.plot(*iterates[inside].T, "o-", color="C3", ms=2.8, lw=0.9, mfc="white", mew=0.6,
+                  label="iterates, projected")  # fmt: skip
+        for epoch, place in _apart(arrays["iterate_epochs"][inside], iterates[inside]):
+            axes.annotate(str(epoch), place, fontsize=5.5, color="white", xytext=(2, 2),
+                          textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
+    axes.scatter(*third, marker="D", s=22, color="black", zorder=4)
+    for place, text in ((start, run.settings["from"]), (end, run.settings["to"])):
+        axes.scatter(*place, s=26, color="black", zorder=4)
+        axes.annotate(f"$w_{{{text.split('@')[-1]}}}$", place, xytext=(5, -9), color="white",
+                      textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
+
+
+def _apart(epochs: np.ndarray, places: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Return the iterates whose labels fit beside those before them."""
+    chosen, extent = [], np.ptp(places, axis=0) + 1e-12
+    for epoch, place in zip(epochs, places):
+        if all(np.abs((place - other) / extent).max() > 0.07 for _, other in chosen):
+            chosen.append((int(epoch), place))
+    return chosen
+
+
+FIGURES = {
+    "gotmare_plane": plane, "gotmare_plane_train": plane_train, "gotmare_plane_test": plane_test,
+}  # fmt: skip
