@@ -4,7 +4,15 @@ They are about what happens after a switch of optimisers, on wrong labels and wi
 about the rerun's numbers.
 """
 
-from repro.reporting.claims import CONTRADICTED, REPRODUCED, Claim, Finding, accuracy_error, verdict
+from repro.reporting.claims import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    REPRODUCED,
+    Claim,
+    Finding,
+    accuracy_error,
+    verdict,
+)
 from repro.reporting.results import select
 from repro.reporting.wu_claims import p2
 from repro.reporting.wu_measures import SEED_001, a, grouped, is_gd, mean, plain, s, trained
@@ -21,13 +29,17 @@ def p11(runs):
         limit = ESCAPES.get((round(eta / start, 6), is_gd(run)))
         if limit is None or not run.metrics:
             continue
+        switch = f"from GD at {start:g} to ({eta:g}, {run.settings['batch_size']})"
+        chosen.append(run)
+        if run.result["sharpness"] is None:
+            outcomes.append(False)
+            measured.append(f"{switch}: diverged after {run.result['iterations']} steps")
+            continue
         first, early = run.metrics[0], [r for r in run.metrics if r["step"] <= 80]
         spike = max(r["train/loss"] for r in early) / first["train/loss"]
-        chosen.append(run)
         outcomes += [a(run) <= limit * 2 / start, spike >= 100]
         measured.append(
-            f"from GD at {start:g} to ({eta:g}, {run.settings['batch_size']}): "
-            f"a {first['curvature/sharpness']:.2f} to {a(run):.2f}, expected at most "
+            f"{switch}: a {first['curvature/sharpness']:.2f} to {a(run):.2f}, expected at most "
             f"{2 * limit / start:.2f}; loss times {spike:.0f} within 80 steps"
         )
     if not chosen:
@@ -65,8 +77,13 @@ def p14(runs):
         return None
     rows = [(run.settings["momentum"], run.result["sharpness_margin"]) for run in chosen]
     shares = ", ".join(f"{share:.3f} at {beta:g}" for beta, share in sorted(rows))
-    measured = "a over 2 (1 + beta) / eta: " + shares
-    return Finding(measured, verdict([abs(m - 1) <= 0.03 for _, m in rows]), chosen)
+    rates = sorted({run.settings["learning_rate"] for run in chosen})
+    measured = f"a over 2 (1 + beta) / eta: {shares}; eta = {', '.join(f'{r:g}' for r in rates)}"
+    outcome = verdict([abs(m - 1) <= 0.03 for _, m in rows])
+    # The published share is that of 0.1. At 0.5 it is lower without momentum, too: 0.962.
+    if outcome == CONTRADICTED and rates != [0.1]:
+        outcome = INCONCLUSIVE
+    return Finding(measured, outcome, chosen)
 
 
 def s1(runs):

@@ -84,6 +84,8 @@ def test_wrong_labels_and_momentum(make):
     assert judge("P13", pair(100.0)) == "reproduced" and judge("P13", pair(60.0)) == "inconclusive"
     heavy = [make(0.1, N, 2 * 1.9 / 0.1 * share, 9.0, momentum=0.9) for share in (0.98, 0.9)]
     assert judge("P14", heavy[:1]) == "reproduced" and judge("P14", heavy[1:]) == "contradicted"
+    other_rate = make(0.5, N, 2 * 1.9 / 0.5 * 0.9, 9.0, momentum=0.9)
+    assert judge("P14", [other_rate]) == "inconclusive"
 
 
 def test_seed_001(make):
@@ -109,6 +111,10 @@ def test_escapes(tmp_path):
     gone = [escape(tmp_path, 0.1, 4, 0.05, 6.7), escape(tmp_path, 0.5, N, 0.05, 3.9)]
     assert judge("P11", gone) == "reproduced" and judge("P12", gone) == "reproduced"
     assert judge("P11", [escape(tmp_path, 0.1, 4, 2e-4, 19.5)]) == "contradicted"
+    diverged = escape(tmp_path, 0.5, N, 0.05, 3.9)
+    diverged.result.update(sharpness=None, iterations=7)
+    assert judge("P11", [diverged]) == "contradicted" and judge("P12", [diverged]) is None
+    assert judge("P11", [gone[0], diverged]) == "inconclusive"
     figure = wu.escape(gone)
     curve = figure.axes[0].lines[0]
     assert curve.get_xydata().tolist() == [[0, 19.6], [40, 9.0], [80, 6.7]]
