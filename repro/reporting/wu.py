@@ -88,7 +88,7 @@ def diagram(runs: Sequence[Run]) -> plt.Figure:
         axes.axvline(2 / eta, color="grey", ls=":", lw=0.8)
     axes.set(xlabel="sharpness a", ylabel="non-uniformity s", xlim=(0, None), ylim=(0, None))
     axes.set_title("dashed: bounds on s; dotted: 2 / η", fontsize=8)
-    axes.legend(loc="lower right")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
