@@ -10,7 +10,9 @@ is of this loss. With 1/2 of the sum over k outputs instead, both are k/2 times 
 same steps have k/2 times smaller learning rates.
 
 What follows the released code where the paper says nothing, and where this departs:
-* The first epoch takes the images in file order, all others shuffle, without replacement; the last
+* The first n images are those tensorflow-datasets stores first, in an order of its own (by hash);
+  the paper's are the first n of the original files.
+* The first epoch takes the images in that order, all others shuffle, without replacement; the last
   batch of an epoch may be smaller. Shuffles are keyed by (seed, epoch).
 * Training stops once a moving average of the minibatches' losses (0.9 of the old one) is below
   --stop_loss, 1e-4 in the paper and 5e-4 on corrupted labels; --stop_loss=0 --iterations=10000 is
@@ -43,7 +45,7 @@ def define_flags():
     flags.DEFINE_enum("stage", "train", list(DEFAULTS), "escape: leave a minimum of GD.")
     flags.DEFINE_string("test_split", "test", "What to test on, such as train[40000:].")
     flags.DEFINE_list("classes", None, "Labels whose images are used. Default: 0,1 of cifar10.")
-    flags.DEFINE_integer("train_examples", 1000, "The first n, in file order.", lower_bound=2)
+    flags.DEFINE_integer("train_examples", 1000, "The first n stored.", lower_bound=2)
     flags.DEFINE_integer("wrong_examples", 0, "So many more with wrong labels.", lower_bound=0)
     flags.DEFINE_float("learning_rate", None, "eta. Default: 0.1; toy: 0.7.", lower_bound=0.0)
     flags.DEFINE_integer("batch_size", None, "B. Default: all examples.", lower_bound=1)

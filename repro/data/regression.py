@@ -33,7 +33,7 @@ def load(
     train_examples: int,
     wrong_examples: int = 0,
 ) -> tuple[Examples, Examples]:
-    """Return the first training images of a dataset in file order, and its test images.
+    """Return the first training images of a dataset as stored, and its test images.
 
     Pixels are divided by 255 and nothing else is done to them.
 
