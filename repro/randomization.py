@@ -156,16 +156,10 @@ def run(
     )
     with_corrupted_labels = evaluate(data.test_with_corrupted_labels)
     return {
-        "status": outcome["status"],
-        "epochs": outcome["epoch"],
-        "steps": outcome["step"],
-        "train_loss": outcome.get("train/loss"),
-        "train_accuracy": outcome.get("train/accuracy"),
-        "test_accuracy": outcome.get("test/accuracy"),
+        **loop.headline(outcome),
         "test_accuracy_corrupted_labels": with_corrupted_labels["accuracy"],
         "parameters": sum(v.value.shape.num_elements() for v in network.trainable_variables),
         **data.facts,
-        "seconds": outcome["seconds"],
     }
 
 

@@ -112,6 +112,19 @@ def fit(
     return {**row, "status": "complete"}
 
 
+def headline(outcome: Mapping) -> dict:
+    """Return what every result.json says of what `fit` returned; None for what was not measured."""
+    return {
+        "status": outcome["status"],
+        "epochs": outcome["epoch"],
+        "steps": outcome["step"],
+        "train_loss": outcome.get("train/loss"),
+        "train_accuracy": outcome.get("train/accuracy"),
+        "test_accuracy": outcome.get("test/accuracy"),
+        "seconds": outcome["seconds"],
+    }
+
+
 def train_epoch(
     epoch: int, batches, train_steps: Callable, strategy, progress: "Progress"
 ) -> tuple[float, int]:

@@ -81,12 +81,4 @@ def fit_by_sgd(
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
     )  # fmt: skip
-    return {
-        "status": outcome["status"],
-        "epochs": outcome["epoch"],
-        "steps": outcome["step"],
-        "train_loss": outcome.get("train/loss"),
-        "train_accuracy": outcome.get("train/accuracy"),
-        "test_accuracy": outcome.get("test/accuracy"),
-        "seconds": outcome["seconds"],
-    }
+    return loop.headline(outcome)
