@@ -121,6 +121,7 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
     for axes, (quantity, label) in zip(grid.flat, quantities.items()):
         for number, run in enumerate(select(runs, stage="escape")):
             name = "GD" if is_gd(run) else f"B = {run.settings['batch_size']}"
+            name += "" if run.result["sharpness"] else ", diverged"
             eta = run.settings["learning_rate"]
             axes.plot(*run.curve(quantity), color=f"C{number}", label=f"η = {eta:g}, {name}")
             if quantity == "curvature/sharpness":
