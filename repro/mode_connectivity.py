@@ -11,6 +11,7 @@ the curve and along the segment. --stage says how far to go:
 * curve     trains a curve --from one point --to another.
 * evaluate  measures along curve and segment, at several epochs of the curve's training.
 * plane     measures on the plane of both ends and the curve's bend, and projects the trajectory.
+* slice     measures along random or principal directions through a point.
 * study     takes the six curves from G: t-SNE, and the 21 pairs of modes connected through G.
 
 A point is a mode (`G`), an epoch of it (`sgdr@70`), a mode trained from the next seed (`G+1`), or
@@ -25,11 +26,12 @@ from pathlib import Path
 
 from absl import app, flags
 
-from repro import common_flags, mode_points
+from repro import common_flags
 from repro.data import AUGMENTATIONS
+from repro.modes import names
 
 MODULE = "repro.mode_connectivity"
-STAGES = ("endpoint", "curve", "evaluate", "plane", "study")
+STAGES = ("endpoint", "curve", "evaluate", "plane", "slice", "study")
 
 # Flags of one mode, and of one stage or more: None elsewhere, so that no run depends on them.
 OF_MODE = {
@@ -39,10 +41,10 @@ OF_MODE = {
     "swa_learning_rate": ("swa", 0.01),
     "cycle_epochs": ("fge", 4),
 }
-CURVE_STAGES = STAGES[1:]
+CURVE_STAGES = ("curve", "evaluate", "plane", "study")
 OF_STAGE = {
     "mode": (("endpoint",), "G"),
-    "from": (("curve", "evaluate", "plane"), "G"),
+    "from": (("curve", "evaluate", "plane", "slice"), "G"),
     "to": (("curve", "evaluate", "plane"), "A"),
     "curve": (CURVE_STAGES, "polychain"),
     "bends": (CURVE_STAGES, 1),
@@ -52,14 +54,18 @@ OF_STAGE = {
     "curve_t": (CURVE_STAGES, "uniform"),
     "free_ends": (CURVE_STAGES, False),
     "align": (CURVE_STAGES, "none"),
-    "points": (("evaluate", "study"), 61),
+    "points": (("evaluate", "study", "slice"), 61),
     "snapshots": (("evaluate", "study"), True),
-    "batch_norm": (("evaluate", "plane", "study"), "pooled"),
+    "repair": (("evaluate",), None),
+    "batch_norm": (("evaluate", "plane", "slice", "study"), "pooled"),
     "third": (("plane",), None),
     "grid": (("plane",), 21),
-    "margin": (("plane",), 0.2),
+    "margin": (("plane", "slice"), 0.2),
     "projection": (("plane",), "affine"),
     "hessian_examples": (("plane",), None),
+    "directions": (("slice",), "filter"),
+    "dimensions": (("slice",), 1),
+    "reach": (("slice",), 1.0),
     "perplexity": (("study",), 4.0),
 }
 
@@ -70,8 +76,8 @@ def define_flags():
     flags.FLAGS.set_default("train_split", None)  # None: 90% and 10% of what has slices
     flags.FLAGS.set_default("test_split", None)
     flags.DEFINE_enum("stage", "evaluate", STAGES, "How far to go.")
-    modes = ", ".join(mode_points.MODES)
-    flags.DEFINE_enum("mode", None, list(mode_points.MODES), "endpoint: what to train. G.")
+    modes = ", ".join(names.MODES)
+    flags.DEFINE_enum("mode", None, list(names.MODES), "endpoint: what to train. G.")
     flags.DEFINE_string("from", None, f"A point: mode[+1][@epoch], or a directory. {modes}.")
     flags.DEFINE_string("to", None, "A point, as --from.")
     _define_training()
@@ -86,15 +92,18 @@ def define_flags():
         "align", None, ["none", "weights", "activations"],
         "Permute the neurons of --to to match those of --from before connecting. none.",
     )
-    flags.DEFINE_integer("points", None, "t along curve and segment, odd. 61.", lower_bound=2)
+    flags.DEFINE_integer("points", None, "t along curve, segment, slice; odd. 61.", lower_bound=2)
     flags.DEFINE_bool("snapshots", None, "Measure earlier epochs of the curve too. true.")
+    flags.DEFINE_bool(
+        "repair", None, "Reset the segment's statistics too, of networks without batch norm. false."
+    )
     flags.DEFINE_enum(
         "batch_norm", None, ["pooled", "reference"],
         "How statistics are re-estimated at each point, see landscape/batch_norm.py. pooled.",
     )
     flags.DEFINE_string("third", None, "plane: its third point; none: the curve's bend.")
     flags.DEFINE_integer("grid", None, "plane: points along each side. 21.", lower_bound=2)
-    flags.DEFINE_float("margin", None, "plane: around the points. 0.2.", lower_bound=0.0)
+    flags.DEFINE_float("margin", None, "plane, slice: around the points. 0.2.", lower_bound=0.0)
     flags.DEFINE_enum(
         "projection", None, ["affine", "linear"],
         "plane: of iterates onto it, or, as the paper's formula, onto its linear span. affine.",
@@ -103,6 +112,12 @@ def define_flags():
         "hessian_examples", None,
         "plane: extreme eigenvalues of the loss of so many images, too. none.", lower_bound=1,
     )
+    flags.DEFINE_enum(
+        "directions", None, ["filter", "layer", "weight", "pca"],
+        "slice: random ones, how normalised, or those of the mode's trajectory up to there. filter."
+    )
+    flags.DEFINE_integer("dimensions", None, "slice: 1 or 2. 1.", lower_bound=1, upper_bound=2)
+    flags.DEFINE_float("reach", None, "slice: each way, of random ones. 1.", lower_bound=0.0)
     flags.DEFINE_float("perplexity", None, "study: of t-SNE, below 13. 4.", lower_bound=1.0)
 
 
@@ -132,7 +147,7 @@ def _define_training():
     flags.DEFINE_list("augment", ["crop"], f"Any of {', '.join(AUGMENTATIONS)}; F: none.")
     flags.register_validator(
         "augment",
-        lambda names: set(names) <= set(AUGMENTATIONS),
+        lambda chosen: set(chosen) <= set(AUGMENTATIONS),
         f"choose from {', '.join(AUGMENTATIONS)}",
     )
     flags.DEFINE_integer("eval_every", 1, "Epochs, unscaled, between evaluations.", lower_bound=1)
@@ -155,7 +170,7 @@ def filled(values: dict) -> dict:
             raise ValueError(f"--{name} is not for --stage={stage}")
         else:
             values[name] = None
-    modes = mode_points.modes_used(values)
+    modes = names.modes_used(values)
     for name, (mode, default) in OF_MODE.items():
         if mode in modes:
             values[name] = default if values[name] is None else values[name]
@@ -174,7 +189,7 @@ def filled(values: dict) -> dict:
 def make(values: dict, *, wait: bool = False) -> dict:
     """Make the run of these flags, or find it, and return its result."""
     return common_flags.run_binary(
-        MODULE, values, {}, Path("no sweeps"), mode_points.run_name(values), run, wait=wait
+        MODULE, values, {}, Path("no sweeps"), names.run_name(values), run, wait=wait
     )
 
 
@@ -184,7 +199,8 @@ def run(*, run_directory, environment, strategy, checkpoint_every, data_dir, dow
     Arguments are the flags; `run_directory` is a training.runs.RunDirectory. Runs it needs are
     made beside that.
     """
-    from repro import mode_context, mode_measuring, mode_planes, mode_training
+    from repro.modes import measuring, planes, slices, training
+    from repro.modes.context import Context
     from repro.training import runs
 
     settings["strategy"] = environment["strategy"]  # its name, as a flag says it
@@ -195,7 +211,7 @@ def run(*, run_directory, environment, strategy, checkpoint_every, data_dir, dow
         """Return the directory of a run that this one needs, made where it is missing."""
         asked = _asked(settings, stage, changes)
         path = runs.find(home, asked)
-        path = path or home / f"{mode_points.run_name(asked)}-{runs.settings_hash(asked)}"
+        path = path or home / f"{names.run_name(asked)}-{runs.settings_hash(asked)}"
         if not (path / "result.json").exists():
             print(f"{settings['stage']} needs {path.name}", flush=True)
             make({
@@ -204,13 +220,13 @@ def run(*, run_directory, environment, strategy, checkpoint_every, data_dir, dow
             }, wait=True)  # fmt: skip
         return path
 
-    context = mode_context.Context(
+    context = Context(
         settings, places, strategy, run_directory, environment, checkpoint_every, need
     )
     stages = {
-        "endpoint": mode_training.endpoint, "curve": mode_training.curve,
-        "evaluate": mode_measuring.evaluate, "plane": mode_planes.plane,
-        "study": mode_measuring.study,
+        "endpoint": training.endpoint, "curve": training.curve,
+        "evaluate": measuring.evaluate, "plane": planes.plane, "slice": slices.through,
+        "study": measuring.study,
     }  # fmt: skip
     return stages[settings["stage"]](context)
 
@@ -227,7 +243,7 @@ def _asked(settings: dict, stage: str, changes: dict) -> dict:
 def main(argv):
     common_flags.reject_stray_arguments(argv)
     values = filled(common_flags.values())
-    mode_points.check(values)
+    names.check(values)
     make(values)
 
 

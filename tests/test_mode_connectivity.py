@@ -10,15 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro import (
-    curvature,
-    mode_connectivity,
-    mode_measuring,
-    mode_planes,
-    mode_points,
-    mode_training,
-)
-from repro.landscape import points
+from repro import curvature, mode_connectivity
+from repro.landscape import directions, points
+from repro.modes import measuring, names, planes, slices
+from repro.modes import training as mode_training
 from repro.training import runs, snapshots, step
 
 # All flags: a perceptron on 100 digits, a twentieth of the paper's epochs.
@@ -46,7 +41,7 @@ def make(output_dir, **changes):
     """Go through a stage in this process, as the binary does after parsing."""
     gc.collect()  # a run broken off by an exception holds its directory until it is collected
     values = values_of(output_dir=str(output_dir), **changes)
-    mode_points.check(values)
+    names.check(values)
     return mode_connectivity.make(values)
 
 
@@ -232,14 +227,14 @@ def small(tmp_path, monkeypatch):
     x = keras.layers.BatchNormalization(synchronized=True, momentum=0.9, name="norm")(x)
     x = keras.layers.Flatten()(keras.layers.ReLU()(x))
     network = keras.Model(inputs, keras.layers.Dense(10, name="logits")(x))
-    for room in (mode_measuring, mode_planes):
+    for room in (measuring, planes, slices):
         monkeypatch.setattr(room, "build_network", lambda *_, **__: network)
     settings = values_of(stage="plane", hessian_examples=50, **{"from": "G", "to": "A"})
     context = types.SimpleNamespace(
         settings=settings, places={"data_dir": None, "download": False},
         strategy=tf.distribute.get_strategy(), run=types.SimpleNamespace(path=tmp_path),
     )  # fmt: skip
-    return context, network, mode_measuring.prepare_data(context)
+    return context, network, measuring.prepare_data(context)
 
 
 @pytest.fixture
@@ -254,7 +249,9 @@ def stage(tmp_path):
             strategy=tf.distribute.get_strategy(), environment={},
             checkpoint_every=1, need=need,
         )  # fmt: skip
-        stages = {"plane": mode_planes.plane, "study": mode_measuring.study}
+        stages = {
+            "plane": planes.plane, "slice": slices.through, "study": measuring.study,
+        }  # fmt: skip
         try:
             return stages[name](context), arrays_of(tmp_path / "run")
         finally:
@@ -280,7 +277,7 @@ def made_up(small, tmp_path):
             return seen[key]
         path = seen[key] = tmp_path / key
         if stage == "endpoint":
-            for epoch in mode_points.kept_epochs(changes["mode"]):
+            for epoch in names.kept_epochs(changes["mode"]):
                 name = f"{changes['mode']}@{epoch}"
                 snapshots.save(path / "points" / f"epoch_{epoch}", **point(name))
         elif stage == "curve":
@@ -314,6 +311,38 @@ def test_plane(stage, made_up):
     assert np.isfinite(arrays["train_loss"]).all()
 
 
+def test_random_slices(stage, small, made_up):
+    """Every point measured is the network there: one axis, and a second orthogonal to it."""
+    context, network, data = small
+    centre = measuring.load(types.SimpleNamespace(settings={"seed": 0}, need=made_up), "G")
+    one, other = (directions.random(centre, [0, number], "layer") for number in (0, 1))
+    share = points.dot(one, other) / points.dot(one, one)
+    other = [b - share * a for a, b in zip(one, other)]
+    assert points.dot(one, other) == pytest.approx(0, abs=1e-9)
+    _, grid = stage("slice", made_up, points=3, reach=0.5, dimensions=2, directions="layer",
+                    **{"from": "G"})  # fmt: skip
+    assert grid["alpha"].shape == grid["beta"].shape == grid["test_error"].shape == (3, 3)
+    measure = measuring.make_measure(context, network, data)
+    for place in ((1, 1), (0, 1), (1, 2), (2, 0)):
+        a, b = (grid[name][place] for name in ("alpha", "beta"))
+        assert (a, b) == tuple(0.5 * (k - 1) for k in place)
+        there = [(w + a * x + b * y).astype(np.float32) for w, x, y in zip(centre, one, other)]
+        assert grid["train_nll"][place] == pytest.approx(measure(there)["train_nll"], rel=1e-5)
+
+
+def test_principal_slices_hold_the_iterates(stage, made_up):
+    result, arrays = stage("slice", made_up, points=3, dimensions=2, directions="pca",
+                           **{"from": "sgdr@50"})  # fmt: skip
+    assert list(arrays["iterate_epochs"]) == [10, 20, 30, 40, 50]
+    np.testing.assert_array_equal(arrays["iterates"][-1], [0, 0])  # the point itself
+    assert 0 < result["explained"][1] <= result["explained"][0] < 1
+    for axis, name in enumerate(("alpha", "beta")):
+        along = arrays["iterates"][:, axis]
+        around = 0.2 * np.ptp(along)
+        ends = [along.min() - around, along.max() + around]
+        np.testing.assert_allclose([arrays[name].min(), arrays[name].max()], ends)
+
+
 def test_study(stage, made_up):
     result, arrays = stage("study", made_up)
     assert list(arrays["names"][:3]) == ["G", "A", "bend GA"] and len(arrays["names"]) == 13
@@ -328,16 +357,19 @@ def test_study(stage, made_up):
 def test_an_aligned_end_is_nearer_and_computes_the_same(evaluated, tmp_path):
     _, place = evaluated
     ends = {"from": str(directory(place, "endpoint-G")), "to": str(directory(place, "endpoint-A"))}
-    make(tmp_path, points=3, snapshots=False, align="weights", **ends)
+    make(tmp_path, points=3, snapshots=False, align="weights", repair=True, **ends)
     found, plain = (arrays_of(directory(p, "evaluate")) for p in (tmp_path, place))
     assert found["test_error"][-1] == plain["test_error"][-1]
     assert found["train_nll"][-1] == pytest.approx(plain["train_nll"][-1], rel=1e-5)
     assert found["segment_length"][-1] < plain["segment_length"][-1]
+    for end in (0, -1):  # repairing leaves the ends as they are, but for rounding
+        assert found["repaired_train_nll"][end] == pytest.approx(found["train_nll"][end], rel=1e-4)
+    assert found["repaired_train_nll"][1] != found["segment_train_nll"][1]
 
 
 def test_networks_with_batch_norm_are_measured_with_statistics_of_the_point(small):
     context, network, data = small
-    measure = mode_measuring.make_measure(context, network, data)
+    measure = measuring.make_measure(context, network, data)
     first = measure(points.get(network))
     network.get_layer("norm").moving_mean.assign([100.0] * 4)  # forgotten at once
     assert measure(points.get(network)) == first
@@ -345,7 +377,7 @@ def test_networks_with_batch_norm_are_measured_with_statistics_of_the_point(smal
 
 def test_eigenvalues_of_a_plane_are_those_of_the_whole_hessian(small):
     context, network, data = small
-    largest, smallest = mode_planes.make_eigenvalues(context, network, data)()
+    largest, smallest = planes.make_eigenvalues(context, network, data)()
     pair = tuple(x[:50] for x in data.arrays["train"])
     matrix = curvature.dense(curvature.hessian(network, step.cross_entropy, pair))
     exact = np.linalg.eigvalsh(matrix)
@@ -425,13 +457,15 @@ def test_scaled_schedules_change_where_the_papers_do(scale):
         ({"mode": "G"}, ["--mode is not for --stage=evaluate"]),
         ({"from": "./nowhere"}, ["--from=nowhere holds no complete run"]),
         ({"stage": "study", "to": None, "perplexity": 13.0}, ["below the 13 points"]),
+        ({"stage": "slice", "to": None, "directions": "pca"}, ["more than 1", "G keeps 1"]),
+        ({"repair": True, "model": "vgg16_bn"}, ["--repair is for networks without batch norm"]),
         ({"stage": "endpoint", "to": None, "mode": "fge"}, ["epoch 162 8.1, which is not whole"]),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 def test_mistakes_are_named_before_anything_starts(changes, words):
     with pytest.raises(ValueError) as error:
-        mode_points.check(values_of(**{"to": "A", **changes}))
+        names.check(values_of(**{"to": "A", **changes}))
     for word in words:
         assert word in str(error.value)
     assert "\n" not in str(error.value)
@@ -443,10 +477,10 @@ def test_ends_of_other_networks_and_data(evaluated):
         ({"model": "mlp_3x512"}, "--model=mlp_1x512"), ({"train_examples": 99}, "--train_examples"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"{word}.*one network and data set"):
-            mode_points.check(values_of(**changes, **{"from": end, "to": "A"}))
+            names.check(values_of(**changes, **{"from": end, "to": "A"}))
     curve = str(directory(evaluated[1], "curve"))
     with pytest.raises(ValueError, match="is no endpoint"):
-        mode_points.check(values_of(**{"from": curve, "to": "A"}))
+        names.check(values_of(**{"from": curve, "to": "A"}))
 
 
 @pytest.mark.parametrize(

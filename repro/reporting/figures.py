@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 from repro.reporting import (
     gotmare,
     gotmare_claims,
+    gotmare_landscape,
     gotmare_planes,
     gotmare_tables,
     gotmare_trajectory_claims,
@@ -44,7 +45,8 @@ from repro.reporting.results import Run
 # Each paper's modules; what they call CLAIMS, FIGURES and TABLES is gathered below.
 PAPERS = {
     "gotmare2018": (
-        gotmare, gotmare_planes, gotmare_tables, gotmare_claims, gotmare_trajectory_claims,
+        gotmare, gotmare_planes, gotmare_landscape, gotmare_tables, gotmare_claims,
+        gotmare_trajectory_claims,
     ),
     "liu2020": (liu, liu_tables, liu_claims, liu_norm_claims, liu_sweep_claims),
     "stoican": (

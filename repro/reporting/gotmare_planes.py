@@ -61,19 +61,23 @@ def _draw(figure, axes, runs: Sequence[Run], split: str) -> None:
     for run in select(runs, stage="plane")[:1]:
         arrays, units = run.arrays(), np.array(run.result["axis_lengths"])
         x, y = arrays["alpha"] * units[0], arrays["beta"] * units[1]
-        values = arrays[f"{split}_nll"]
-        finite = np.where(np.isfinite(values), values, np.nanmax(values[np.isfinite(values)]))
-        bounds = levels(finite, min(5.0, float(finite.max())))
-        shown = axes.contourf(
-            x, y, finite, bounds, cmap="viridis_r", norm=BoundaryNorm(bounds, 256), extend="max",
-            alpha=0.75,
-        )  # fmt: skip
-        axes.contour(x, y, finite, bounds[1:], colors="white", linewidths=0.5)
-        figure.colorbar(shown, ax=axes, format="%.3g", ticks=bounds)
+        contours(figure, axes, x, y, arrays[f"{split}_nll"], highest=5.0)
         _draw_points(axes, run, arrays, units)
         axes.set_title(f"{SPLITS[split]} loss")
         axes.set(xlabel="distance along the segment", ylabel="distance from it")
-        axes.grid(False)
+
+
+def contours(figure, axes, x, y, values: np.ndarray, highest: float = np.inf) -> None:
+    """Draw losses on a grid in colours spaced logarithmically above the lowest, with their bar."""
+    finite = np.where(np.isfinite(values), values, np.nanmax(values[np.isfinite(values)]))
+    bounds = levels(finite, min(highest, float(finite.max())))
+    shown = axes.contourf(
+        x, y, finite, bounds, cmap="viridis_r", norm=BoundaryNorm(bounds, 256), extend="max",
+        alpha=0.75,
+    )  # fmt: skip
+    axes.contour(x, y, finite, bounds[1:], colors="white", linewidths=0.5)
+    figure.colorbar(shown, ax=axes, format="%.3g", ticks=bounds)
+    axes.grid(False)
 
 
 def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:

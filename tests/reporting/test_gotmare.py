@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from repro.reporting import claims, figures, gotmare, gotmare_planes, results
+from repro.reporting import claims, figures, gotmare, gotmare_landscape, gotmare_planes, results
 
 CLAIMS = figures.CLAIMS["gotmare2018"]
 T = np.linspace(0, 1, 5)
@@ -60,7 +60,7 @@ def verdict(id_, *runs):
 
 
 def test_every_claim_is_there():
-    assert set(CLAIMS) == {f"M{number}" for number in range(1, 15)}
+    assert set(CLAIMS) == {f"M{number}" for number in range(1, 17)}
 
 
 @pytest.mark.parametrize("id_", CLAIMS)
@@ -191,6 +191,47 @@ def test_garipovs_table(make):
         runs.append(run)
     assert verdict("M14", *runs) == "reproduced"
     assert verdict("M14", runs[0]) is None
+
+
+# --- slices and alignment -------------------------------------------------------------------------
+
+
+def sliced(make, mode, share=None):
+    settings = {"stage": "slice", "from": mode, "directions": "pca" if share else "filter",
+                "dimensions": 2 if share else 1}  # fmt: skip
+    if not share:
+        return make(settings, {}, alpha=T, train_nll=1 + HILL)
+    alpha, beta = np.meshgrid(T, T, indexing="ij")
+    explained = [share, 0.0]
+    return make(
+        settings, {"explained": explained}, alpha=alpha, beta=beta, train_nll=1 + alpha + beta**2,
+        iterates=np.array([[0.5, 0.5], [0.0, 0.0]]), iterate_epochs=np.array([10, 20]),
+        explained=np.array(explained),
+    )  # fmt: skip
+
+
+def test_share_of_a_path(make):
+    assert verdict("M15", sliced(make, "G")) is None
+    assert verdict("M15", sliced(make, "sgdr", 0.8)) == "reproduced"
+    assert verdict("M15", sliced(make, "sgdr", 0.3)) == "contradicted"
+
+
+def test_matched_neurons(make):
+    plain, weights, activations = (
+        evaluated(make, "G", "A", segment=height * HILL, align=kind)
+        for kind, height in (("none", 1.0), ("weights", 0.5), ("activations", 0.6))
+    )
+    assert verdict("M16", plain, weights) is None
+    assert verdict("M16", plain, weights, activations) == "reproduced"
+    higher = evaluated(make, "G", "A", segment=2 * HILL, align="activations")
+    assert verdict("M16", plain, weights, higher) == "inconclusive"
+    figure = gotmare_landscape.FIGURES["gotmare_alignment"]([plain, weights])
+    assert [len(axes.lines) for axes in figure.axes] == [2 * 2 + 2, 2 * 2]
+    figure = gotmare_landscape.FIGURES["gotmare_slices"](
+        [sliced(make, "G"), sliced(make, "A"), sliced(make, "sgdr", 0.8)]
+    )
+    assert len(figure.axes[0].lines) == 2 and figure.axes[1].collections
+    plt.close("all")
 
 
 def test_levels_are_logarithmic():

@@ -7,7 +7,7 @@ import types
 
 import numpy as np
 
-from repro.mode_context import (
+from repro.modes.context import (
     Context,
     build_network,
     curve_snapshots,
@@ -18,7 +18,7 @@ from repro.mode_context import (
     protocol,
     save_point,
 )
-from repro.mode_points import (
+from repro.modes.names import (
     AVERAGED_FROM,
     EPOCHS,
     FGE_LOWEST,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.mode_points import CURVE_SNAPSHOTS, EPOCHS, parse_point
+from repro.modes.names import CURVE_SNAPSHOTS, EPOCHS, kept_epochs, parse_point
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +110,15 @@ def load(context: Context, text: str) -> list[np.ndarray]:
         directory = context.need("endpoint", mode=mode, seed=seed)
     place = directory / "points" / f"epoch_{epoch or EPOCHS}"
     return load_point(place)
+
+
+def trajectory(
+    context: Context, mode: str, following: bool, until: int = EPOCHS
+) -> tuple[list[int], list]:
+    """Return epochs and iterates that a mode, or that of the next seed, keeps up to an epoch."""
+    epochs = [e for e in kept_epochs(mode, context.settings["cycle_epochs"]) if e <= until]
+    name = mode + "+1" * following
+    return epochs, [load(context, f"{name}@{epoch}") for epoch in epochs]
 
 
 def curve_snapshots(s: dict) -> list[int]:

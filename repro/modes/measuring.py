@@ -4,11 +4,11 @@ Each takes a Context, measures what an interrupted run has not, and returns the 
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from repro.mode_context import (
+from repro.modes.context import (
     Context,
     build_network,
     curve_snapshots,
@@ -18,7 +18,7 @@ from repro.mode_context import (
     prepare_data,
     protocol,
 )
-from repro.mode_points import VARIANTS
+from repro.modes.names import VARIANTS
 
 
 def make_measure(context: Context, network, data) -> Callable:
@@ -58,30 +58,37 @@ def evaluate(context: Context) -> dict:
 
     s, place = context.settings, context.run.path / "checkpoints"
     directory = context.need("curve")
-    epochs = curve_snapshots(s)
-    wanted = epochs if s["snapshots"] else epochs[-1:]
-    paths = [curves.CURVES[s["curve"]](load_nodes(directory, e, s["bends"] + 2)) for e in wanted]
-    segment = curves.Polychain([paths[-1].nodes[0], paths[-1].nodes[-1]])
-    paths = [*paths[:-1], segment, paths[-1]]  # of the earlier epochs, segment, curve
+    epochs = curve_snapshots(s) if s["snapshots"] else [s["curve_epochs"]]
+    *earlier, last = (
+        curves.CURVES[s["curve"]](load_nodes(directory, e, s["bends"] + 2)) for e in epochs
+    )
+    segment = curves.Polychain([last.nodes[0], last.nodes[-1]])
     data = prepare_data(context)
     network = build_network(context, data)
-    ts, n = evaluation.grid(s["points"]), s["points"]
+    paths = {**dict(zip(epochs, earlier)), "segment": segment, "curve": last}
+    if s["repair"]:
+        paths["repaired"] = Repaired(network, segment.nodes, data)
+    ts, n, every = evaluation.grid(s["points"]), s["points"], list(paths)
     context.run.begin(0, context.environment)
     found = evaluation.measure_points(
-        n * len(paths), lambda i: paths[i // n].at(ts[i % n]), make_measure(context, network, data),
+        n * len(paths), lambda i: paths[every[i // n]].at(ts[i % n]),
+        make_measure(context, network, data),
         done=snapshots.load(place), keep=lambda arrays: snapshots.save(place, **arrays),
     )  # fmt: skip
-    split = {name: values.reshape(len(paths), n) for name, values in found.items()}
-    along = {name: values[-1] for name, values in split.items()}
-    straight = {name: values[-2] for name, values in split.items()}
-    lengths = evaluation.arc_length(paths[-1], ts)
+    split = {name: dict(zip(every, values.reshape(-1, n))) for name, values in found.items()}
+    along, straight, repaired = (
+        {name: rows[path] for name, rows in split.items() if path in rows}
+        for path in ("curve", "segment", "repaired")
+    )
+    lengths = evaluation.arc_length(last, ts)
     straight_lengths = evaluation.arc_length(segment, ts)
     context.run.save_arrays(
         t=ts, length=lengths, **along, segment_length=straight_lengths,
         **{f"segment_{name}": values for name, values in straight.items()},
-        snapshot_epochs=np.array(wanted),
-        **{f"snapshot_{name}": np.concatenate([values[:-2], values[-1:]])
-           for name, values in split.items()},
+        **{f"repaired_{name}": values for name, values in repaired.items()},
+        snapshot_epochs=np.array(epochs),
+        **{f"snapshot_{name}": np.array([rows[e] for e in (*epochs[:-1], "curve")])
+           for name, rows in split.items()},
     )  # fmt: skip
 
     worst = [1 - errors["test_error"].max() for errors in (along, straight)]
@@ -93,11 +100,29 @@ def evaluate(context: Context) -> dict:
         "segment_metrics": _metrics(straight, straight_lengths),
         "curve_barrier": _barriers(ts, along["train_nll"]),
         "segment_barrier": _barriers(ts, straight["train_nll"]),
-        "exactness": _exactness(context, paths[-1], segment),
+        **({"repaired_barrier": _barriers(ts, repaired["train_nll"])} if repaired else {}),
+        "exactness": _exactness(context, last, segment),
         "network_sizes": _network_sizes(data), **data.facts,
         "protocol": f"{protocol(context, data)}; {s['curve']}, {s['bends']} bend(s), "
                     f"{s['curve_epochs']} curve epochs before scaling, {n} points",
     }  # fmt: skip
+
+
+class Repaired:
+    """The networks of a segment, each with the statistics between those of the ends (REPAIR)."""
+
+    def __init__(self, network, ends: Sequence[Sequence[np.ndarray]], data):
+        self.network = network
+        paths = [v.path for v in network.trainable_variables]
+        self.ends = tuple(dict(zip(paths, end)) for end in ends)
+        self.batches = [images for images, _ in data.statistics.epoch(1)]
+
+    def at(self, t: float) -> list[np.ndarray]:
+        """Return the weights at share t of the way."""
+        from repro.landscape import points, repair
+
+        repair.repair(self.network, self.ends, t, self.batches)
+        return points.get(self.network)
 
 
 def _metrics(quantities: dict, lengths: np.ndarray) -> dict:

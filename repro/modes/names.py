@@ -115,6 +115,27 @@ def check(values: dict) -> None:
         raise ValueError(f"--perplexity={values['perplexity']:g} must lie below the 13 points")
     if values["curve_epochs"] is not None:
         scaled(values["curve_epochs"], scale)
+    if values["directions"] == "pca":
+        _check_principal(values)
+    if values["repair"] and values["model"].endswith("_bn"):
+        raise ValueError(
+            f"--repair is for networks without batch norm: --model={values['model']} has its "
+            "statistics re-estimated at every point"
+        )
+
+
+def _check_principal(values: dict) -> None:
+    """Raise ValueError unless a mode keeps enough iterates to have so many principal directions."""
+    parsed = parse_point(values["from"])
+    if parsed is None:
+        raise ValueError(f"--directions=pca needs a mode, not the directory {values['from']}")
+    epochs = kept_epochs(parsed[0], values["cycle_epochs"])
+    kept = sum(epoch <= (parsed[2] or EPOCHS) for epoch in epochs)
+    if kept <= values["dimensions"]:
+        raise ValueError(
+            f"--directions=pca needs more than {values['dimensions']} iterates, and {parsed[0]} "
+            f"keeps {kept} up to --from={values['from']}; sgdr and step keep several"
+        )
 
 
 def _check_directory(name: str, path: Path, values: dict) -> None:
@@ -137,6 +158,9 @@ def run_name(values: dict) -> str:
     parts = [values["stage"]]
     if values["stage"] == "endpoint":
         parts.append(values["mode"])
+    elif values["stage"] == "slice":
+        parts += [Path(values["from"]).name.replace("+1", "next").replace("@", "")]
+        parts += [values["directions"], f"{values['dimensions']}d"]
     elif values["stage"] != "study":
         ends = [Path(values[name]).name for name in ("from", "to")]
         parts += ["to".join(ends).replace("+1", "next").replace("@", ""), values["curve"]]

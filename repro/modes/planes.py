@@ -4,9 +4,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from repro.mode_context import Context, build_network, load, load_nodes, prepare_data, protocol
-from repro.mode_measuring import make_measure
-from repro.mode_points import kept_epochs, parse_point
+from repro.modes.context import (
+    Context,
+    build_network,
+    load,
+    load_nodes,
+    prepare_data,
+    protocol,
+    trajectory,
+)
+from repro.modes.measuring import make_measure
+from repro.modes.names import parse_point
 
 
 def plane(context: Context) -> dict:
@@ -23,7 +31,7 @@ def plane(context: Context) -> dict:
     spanned = planes.through(*anchors)
     axis = planes.axis(s["grid"], s["margin"])
     alpha, beta = np.meshgrid(axis, axis, indexing="ij")
-    epochs, iterates = _trajectory(context)
+    epochs, iterates = _iterates(context)
     project = {
         "affine": lambda point: planes.project(spanned, point),
         "linear": lambda point: planes.project_linear(spanned, anchors, point),
@@ -64,15 +72,13 @@ def plane(context: Context) -> dict:
     }  # fmt: skip
 
 
-def _trajectory(context: Context) -> tuple[list[int], list]:
+def _iterates(context: Context) -> tuple[list[int], list]:
     """Return epochs and iterates kept by the mode that both ends come from; none if they differ."""
     ends = [parse_point(context.settings[name]) for name in ("from", "to")]
     if None in ends or ends[0][:2] != ends[1][:2]:
         return [], []
     mode, following, _ = ends[0]
-    epochs = kept_epochs(mode, context.settings["cycle_epochs"])
-    name = mode + "+1" * following
-    return epochs, [load(context, f"{name}@{epoch}") for epoch in epochs]
+    return trajectory(context, mode, following)
 
 
 def make_eigenvalues(context: Context, network, data) -> Callable:
