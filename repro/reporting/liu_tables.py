@@ -28,10 +28,13 @@ def combinations(runs: Sequence[Run]) -> Table:
         if not chosen:
             continue
         cells = ["yes" if flag else "–" for flag in on]
-        rows.append([*cells, *_accuracies(chosen, setting(chosen[0]))])
+        kind = setting(chosen[0])
+        rows.append([*cells, *_accuracies(chosen, kind), *_sharpness(chosen, kind)])
     columns = [*HEURISTICS, "train % (random)", "(adversarial)", "test % (random)",
-               "(adversarial)", "gap, points", "seeds"]  # fmt: skip
-    return Table(columns, rows, f"{_deviation(rows)}{UNREAD} {protocol(runs)}.")
+               "(adversarial)", "gap, points", "seeds", "sharpness (random)",
+               "(adversarial)"]  # fmt: skip
+    note = f"{_deviation(rows)}{_examples(runs)}{UNREAD} {protocol(runs)}."
+    return Table(columns, rows, note)
 
 
 def models(runs: Sequence[Run]) -> Table:
@@ -96,6 +99,27 @@ def _accuracies(runs: Sequence[Run], kind: str) -> list[str]:
     both = pairs(runs, kind)
     gaps = points(spread([gap(pair) for pair in both])[0]) if both else "–"
     return [*cells, gaps, str(len(both))]
+
+
+def _sharpness(runs: Sequence[Run], kind: str) -> list[str]:
+    """Return the largest eigenvalue of the loss's Hessian at the end, from both starts."""
+    cells = []
+    for init in INITS:
+        found = [run.result.get("sharpness") for run in of(runs, kind, init)]
+        values = [sharpness["value"] for sharpness in found if sharpness]
+        cells.append(f"{spread(values)[0]:.3g}" if values else "–")
+    return cells
+
+
+def _examples(runs: Sequence[Run]) -> str:
+    """Say how many images sharpness was measured on."""
+    counts = [count for count in distinct(runs, "sharpness_examples") if count]
+    if not counts:
+        return ""
+    return (
+        "Sharpness: the largest eigenvalue of the Hessian of the cross-entropy, without L2, of "
+        f"{'/'.join(map(str, counts))} training images, batch norm in inference mode. "
+    )
 
 
 def _deviation(rows: Sequence[Sequence[str]]) -> str:

@@ -260,8 +260,19 @@ def test_help_from_other_images():
 def test_combinations_has_eight_rows_and_quotes_nothing():
     table = liu_tables.combinations(eight((0.2, 0.1, 0.05, 0.0)))
     assert len(table.rows) == 8
-    assert table.rows[0][-2:] == ["+20.0", "1"] and table.rows[-1][-2:] == ["+0.0", "1"]
-    assert "could not be read" in table.note
+    assert table.rows[0][-4:] == ["+20.0", "1", "–", "–"]
+    assert table.rows[-1][-4:-2] == ["+0.0", "1"]
+    assert "could not be read" in table.note and "Sharpness" not in table.note
+
+
+def test_combinations_show_the_sharpness_that_was_measured():
+    runs = [
+        run(0.6, settings={"sharpness_examples": 200, "init": init, **more}, sharpness={"value": a})
+        for init, more, a in (("random", {}, 44.29), ("adversarial", ADVERSARIAL, 123.4))
+    ]
+    table = liu_tables.combinations(runs)
+    assert table.rows[0][-2:] == ["44.3", "123"]
+    assert "200 training images" in table.note
 
 
 def test_deviation_over_seeds():
