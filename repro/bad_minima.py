@@ -232,8 +232,12 @@ def main(argv):
             values["pretrain_accuracy"],
         )  # fmt: skip
     for name in ("drop_at", "pretrain_drop_at"):
-        if not all(epoch.isdigit() and int(epoch) for epoch in values[name] or ()):
-            raise ValueError(f"{name}={','.join(values[name])} must be a list of epochs")
+        epochs = values[name] or []
+        numbers = [int(epoch) for epoch in epochs if epoch.isdigit() and int(epoch)]
+        if len(numbers) < len(epochs) or numbers != sorted(set(numbers)):
+            raise ValueError(f"{name}={','.join(epochs)} must be a list of rising epochs")
+    if values["width"] == 0:
+        raise ValueError("width=0 leaves no network: choose a number above 0")
     if values["width"] != 1 and values["model"] not in WIDTHS:
         raise ValueError(f"{values['model']} has no width; choose from {', '.join(WIDTHS)}")
     common_flags.run_binary(MODULE, values, {}, TUNED, _name(values), run)

@@ -349,12 +349,22 @@ def test_waiting_for_a_start_that_another_process_trains(tmp_path, monkeypatch, 
     holder.begin(0, {})
 
     def finish(seconds):
+        (tmp_path / "start" / "checkpoints").mkdir()
+        (tmp_path / "start" / "checkpoints" / "final.index").touch()
         holder.finish({"status": "complete", "architecture": {}})
 
     monkeypatch.setattr("time.sleep", finish)
     start = starts.find_or_train(tmp_path / "start", {"seed": 0}, train=pytest.fail)
     assert start.result["status"] == "complete"
     assert "waiting: another process is writing" in capsys.readouterr().out
+
+
+def test_a_start_whose_weights_were_left_out(tmp_path):
+    """As in outputs/reference, which keeps results but no checkpoints."""
+    RunDirectory(tmp_path / "start", {}).finish({"status": "complete", "architecture": {}})
+    for find in (starts.read, lambda path: starts.find_or_train(path, {}, train=pytest.fail)):
+        with pytest.raises(ValueError, match="without its weights"):
+            find(tmp_path / "start")
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -366,7 +376,9 @@ def test_waiting_for_a_start_that_another_process_trains(tmp_path, monkeypatch, 
         (["--zero_out=1"], "zero_out=1.0 must lie in [0, 1)"),
         (["--replicas=0"], "replicas=0 must be 1 or more"),
         (["--replicas=2", "--zero_out=0"], "at most 0.55 can be fitted, not 0.9999"),
-        (["--drop_at=5,x"], "drop_at=5,x must be a list of epochs"),
+        (["--drop_at=5,x"], "drop_at=5,x must be a list of rising epochs"),
+        (["--pretrain_drop_at=250,150"], "must be a list of rising epochs"),
+        (["--width=0"], "width=0 leaves no network"),
         (["--model=alexnet", "--width=0.5"], "alexnet has no width; choose from resnet18"),
     ],
     ids=str,

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 UNITS = ("entries", "pixels")
+MOST_IDENTICAL = 170  # copies; 171! is no float
 
 _LABEL, _ZERO = range(10, 12)  # streams of random numbers, apart from those of corruption.py
 
@@ -67,10 +68,15 @@ def zero_masks(
       unit: `entries`: int(N * H * W * C) of them, drawn without replacement, as in the authors'
         code; `pixels`: int(N * H * W) whole pixels, as in the paper's text.
       replicas, zero_out, seed, id_: as for `random_label_copies`.
+
+    Raises:
+      ValueError: R, N or unit out of range, or N above 0 that zeroes nothing.
     """
     check(replicas, zero_out, unit)
     height, width, channels = shape
     places = height * width * (channels if unit == "entries" else 1)
+    if zero_out and int(places * zero_out) == 0:
+        raise ValueError(f"zero_out={zero_out} of {places} {unit} is none: all copies are alike")
     rng, masks = _rng(seed, _ZERO, id_), np.zeros((replicas, places), bool)
     for mask in masks:
         mask[rng.permutation(places)[: int(places * zero_out)]] = True
@@ -84,7 +90,12 @@ def fit_ceiling(replicas: int, num_classes: int) -> float:
 
     All R copies of an image get the same prediction, at best their most frequent label: E[largest
     of the k label counts] / R. 0.55 for R = 2 and 10 classes.
+
+    Raises:
+      ValueError: R above 170, whose factorial no float holds.
     """
+    if replicas > MOST_IDENTICAL:
+        raise ValueError(f"replicas={replicas} without zero_out: at most {MOST_IDENTICAL}")
     # R! / k^R times the coefficient of x^R in (sum_{j <= m} x^j / j!)^k is P(largest count <= m).
     at_most = []
     for largest in range(replicas):
@@ -93,6 +104,12 @@ def fit_ceiling(replicas: int, num_classes: int) -> float:
         coefficient = power[replicas] if replicas < len(power) else 0.0
         at_most.append(coefficient * math.factorial(replicas) / num_classes**replicas)
     return float(sum(1 - p for p in at_most)) / replicas
+
+
+def fittable(labels: np.ndarray, replicas: int) -> float:
+    """Return the share of drawn labels [n * R] that identical copies allow any network to fit."""
+    counts = [np.bincount(row).max() for row in labels.reshape(-1, replicas)]
+    return float(np.sum(counts)) / len(labels)
 
 
 def check(replicas: int, zero_out: float, unit: str) -> None:
@@ -109,7 +126,7 @@ def check_fittable(replicas: int, zero_out: float, num_classes: int, accuracy: f
     """Raise ValueError if pre-training is asked for more than identical copies allow."""
     if replicas == 1 or zero_out:
         return
-    ceiling = fit_ceiling(replicas, num_classes)
+    ceiling = math.floor(100 * fit_ceiling(replicas, num_classes) + 1e-9) / 100
     if accuracy > ceiling:
         raise ValueError(
             f"replicas={replicas} with zero_out=0 makes identical copies with different labels, of "

@@ -91,6 +91,7 @@ def random_labels(
     copies = datasets.Images(images, labels, np.arange(len(labels)))
     facts = {
         "correct_labels": float((labels == np.repeat(train.labels, replicas)).mean()),
+        "fittable": 1.0 if zero_out else adversarial.fittable(labels, replicas),
         "zeroing": _zeroing(train.images.shape[1:], options, seed, train.ids),
     }
     return _data(dataset, train, copies, test, batch_size, seed, (), True, facts)

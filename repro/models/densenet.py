@@ -7,7 +7,7 @@ network's size.
 import keras
 from keras import layers
 
-from repro.models.layers import batch_norm, logits, padded_conv
+from repro.models.layers import batch_norm, logits, padded_conv, torch_uniform
 
 GROWTH = 12  # channels a layer adds, at width 1
 DEPTH = 40
@@ -64,7 +64,7 @@ def _densenet(
     x = batch_norm("final_bn", epsilon=1e-5)(x)
     x = layers.ReLU(name="final_relu")(x)
     x = layers.GlobalAveragePooling2D(name="mean_pool")(x)
-    outputs = logits(x, num_classes, initializer or "glorot_uniform")
+    outputs = logits(x, num_classes, initializer or torch_uniform(x.shape[-1]))
     return keras.Model(inputs, outputs, name=name)
 
 

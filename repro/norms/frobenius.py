@@ -12,7 +12,8 @@ def frobenius(model: keras.Model) -> dict[str, float]:
       frobenius_squared: that sum, what seed 000 calls "Frobenious norm" (about 1e5).
       log10_product: log10 of the product over layers of ||W||_F, W the layer's kernel: the
         capacity measure of Neyshabur's code before the division by the margin.
-      log10_product_squared: of the product of ||W||_F^2 (about 1e50 for ResNet-18 in the paper).
+      log10_product_squared: of the product of ||W||_F^2 (the paper's 1e50 may
+        be either product).
       log10 is -inf where a kernel is zero.
     """
     weights = [float64_values(v) for v in model.trainable_variables]

@@ -13,6 +13,8 @@ from repro.reporting.claims import (
     verdict,
 )
 from repro.reporting.liu_measures import (
+    decided,
+    diverged,
     gap,
     heuristics,
     of,
@@ -25,7 +27,6 @@ from repro.reporting.liu_measures import (
 from repro.reporting.results import Run, select
 
 CHANCE_MARGIN = 0.015
-SEEDS = 3  # from which on a claim about a spread over seeds is more than inconclusive
 
 
 # --- the starts -----------------------------------------------------------------------------------
@@ -53,16 +54,16 @@ def b4(runs):
     chosen = list(starts(runs).values())
     if not chosen:
         return None
-    outcomes, shown = [], []
-    for run in chosen:
-        classes = run.result["pretraining"]["architecture"]["num_classes"]
-        accuracy = run.result["pretraining"]["test_accuracy"]
-        error = (accuracy * (1 - accuracy) / run.result["test_examples"]) ** 0.5
-        off = abs(accuracy - 1 / classes)
-        shown.append(f"{accuracy:.1%}")
-        outcomes.append(within(off, CHANCE_MARGIN, error))
-    worst = max(outcomes, key=(REPRODUCED, INCONCLUSIVE, CONTRADICTED).index)
-    return Finding(f"test accuracy of the starts {', '.join(shown)}", worst, chosen)
+    stages = [run.result["pretraining"] for run in chosen]
+    accuracies = [stage["test_accuracy"] for stage in stages]
+    above = [a - 1 / s["architecture"]["num_classes"] for a, s in zip(accuracies, stages)]
+    variances = [a * (1 - a) / run.result["test_examples"] for a, run in zip(accuracies, chosen)]
+    error = sum(variances) ** 0.5 / len(chosen)
+    measured = (
+        f"test accuracy of the starts {', '.join(f'{a:.1%}' for a in accuracies)}; on average "
+        f"{points(spread(above)[0])} ± {100 * error:.1f} points off chance"
+    )
+    return Finding(measured, within(abs(spread(above)[0]), CHANCE_MARGIN, error), chosen)
 
 
 # --- four settings --------------------------------------------------------------------------------
@@ -77,7 +78,11 @@ def b5(runs):
         name = f"{setting(run)} {run.settings['init']}"
         lowest[name] = min(lowest.get(name, 1), run.result["train_accuracy"])
     measured = "lowest over seeds: " + ", ".join(f"{n} {a:.2%}" for n, a in lowest.items())
-    return Finding(measured, verdict([a >= 0.999 for a in lowest.values()]), chosen)
+    lost = [run for run in diverged(runs) if setting(run) in ("vanilla", "SOTA")]
+    if lost:
+        measured += f"; {len(lost)} of {len(lost) + len(chosen)} runs diverged"
+    outcome = verdict([*(a >= 0.999 for a in lowest.values()), *(False for _ in lost)])
+    return Finding(measured, outcome, [*chosen, *lost])
 
 
 def b6(runs):
@@ -96,30 +101,27 @@ def _gaps(runs, kind, judge) -> Finding | None:
         both = pairs(runs, kind, model=model, dataset=dataset)
         if both:
             gaps = [gap(pair) for pair in both]
-            error = max(accuracy_error(*pair) for pair in both)
-            if len(gaps) >= SEEDS:
-                error = spread(gaps)[1] / len(gaps) ** 0.5
-            outcomes.append(judge(gaps, error))
+            error = spread(gaps)[1] / len(gaps) ** 0.5
+            outcomes.append(decided(judge(gaps, error), [one for one, _ in both]))
             shown.append(f"{model} on {dataset} {', '.join(map(points, gaps))}")
             used += [run for pair in both for run in pair]
     if not used:
         return None
-    seeds = len({run.settings["seed"] for run in used})
     outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
-    if seeds < SEEDS and outcome == REPRODUCED:
-        outcome = INCONCLUSIVE
-    measured = f"random minus adversarial start, points: {'; '.join(shown)} (seeds: {seeds})"
+    measured = f"random minus adversarial start, points by seed: {'; '.join(shown)}"
     return Finding(measured, outcome, used)
 
 
 def b8(runs):
-    by_count, used = {}, []
+    by_count, used, error = {}, [], 0.0
     for on in itertools.product((False, True), repeat=3):
         chosen = [run for run in runs if heuristics(run) == on]
         both = pairs(chosen, setting(chosen[0])) if chosen else []
         if not both:
             return None
         by_count.setdefault(sum(on), []).append(spread([gap(pair) for pair in both])[0])
+        if not any(on):
+            error = max(accuracy_error(*pair) for pair in both) / len(both) ** 0.5
         used += [run for pair in both for run in pair]
     means = [spread(by_count[count])[0] for count in range(4)]
     largest = means[0] >= max(max(gaps) for gaps in by_count.values())
@@ -127,8 +129,12 @@ def b8(runs):
     measured = "mean gap with 0, 1, 2, 3 heuristics " + ", ".join(map(points, means)) + " points"
     if not largest:
         measured += "; a combination has a larger one than vanilla"
-    outcome = REPRODUCED if largest and falling else INCONCLUSIVE if means[0] > 0 else CONTRADICTED
-    return Finding(measured, outcome, used)
+    outcome = INCONCLUSIVE
+    if largest and falling and means[0] > 2 * error:
+        outcome = REPRODUCED
+    elif means[0] < -2 * error:
+        outcome = CONTRADICTED
+    return Finding(measured, decided(outcome, used), used)
 
 
 def b9(runs):
@@ -143,8 +149,9 @@ def b9(runs):
     measured = "distance over the start's norm, vanilla against SOTA: " + ", ".join(
         f"{short:.2f} and {far:.2f}" for short, far in zip(*both)
     )
+    used = [side[s] for s in seeds for side in (vanilla, sota)]
     outcome = verdict([short < far for short, far in zip(*both)])
-    return Finding(measured, outcome, [side[s] for s in seeds for side in (vanilla, sota)])
+    return Finding(measured, decided(outcome, used), used)
 
 
 CLAIMS = (

@@ -9,6 +9,7 @@ from repro.reporting.results import Run
 
 HEURISTICS = ("augment", "l2", "momentum")
 INITS = ("random", "adversarial")
+SEEDS = 3  # fewer decide no claim on how training ends
 AUTHORS_WAY = {"shuffle": True, "batch_statistics": False}  # not seed 000's
 
 
@@ -48,6 +49,17 @@ def pairs(runs: Sequence[Run], kind: str, **settings) -> list[tuple[Run, Run]]:
     return [(random[seed], adversarial[seed]) for seed in random if seed in adversarial]
 
 
+def diverged(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs whose loss was not finite in the end; `of` and `pairs` leave them out."""
+    return [run for run in runs if run.result["status"] == "diverged"]
+
+
+def decided(outcome: str, runs: Sequence[Run]) -> str:
+    """Return a verdict on trainings, inconclusive where fewer than SEEDS seeds stand behind it."""
+    seeds = {run.settings["seed"] for run in runs}
+    return outcome if len(seeds) >= SEEDS else INCONCLUSIVE
+
+
 def gap(pair: tuple[Run, Run]) -> float:
     """Return what the adversarial start loses in test accuracy."""
     return pair[0].result["test_accuracy"] - pair[1].result["test_accuracy"]
@@ -62,11 +74,11 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
 def within(off: float, bound: float, error: float) -> str:
     """Return the verdict on `off <= bound`, where `off` has a standard error.
 
-    Inconclusive where the error exceeds the bound, or `off` is less than two errors beyond it.
+    Inconclusive where two errors more or less would change it.
     """
-    if off <= bound and error <= bound:
+    if off + 2 * error <= bound:
         return REPRODUCED
-    return INCONCLUSIVE if off <= bound + 2 * error else CONTRADICTED
+    return INCONCLUSIVE if off - 2 * error <= bound else CONTRADICTED
 
 
 def points(value: float) -> str:

@@ -4,7 +4,7 @@ import itertools
 import math
 
 from repro.reporting.claims import INCONCLUSIVE, REPRODUCED, Claim, Finding, verdict
-from repro.reporting.liu_measures import of
+from repro.reporting.liu_measures import decided, of
 from repro.reporting.results import only
 
 READINGS = ("frobenius", "log10_product")
@@ -28,7 +28,8 @@ def b10(runs):
     if not outcomes:
         return None
     measured = "vanilla random, vanilla adversarial, SOTA (larger): " + "; ".join(shown)
-    return Finding(measured, verdict(outcomes), list({run.path: run for run in used}.values()))
+    used = list({run.path: run for run in used}.values())
+    return Finding(measured, decided(verdict(outcomes), used), used)
 
 
 def b11(runs):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from repro.reporting.liu_measures import (
     HEURISTICS,
     INITS,
+    diverged,
     gap,
     heuristics,
     of,
@@ -33,7 +34,7 @@ def combinations(runs: Sequence[Run]) -> Table:
     columns = [*HEURISTICS, "train % (random)", "(adversarial)", "test % (random)",
                "(adversarial)", "gap, points", "seeds", "sharpness (random)",
                "(adversarial)"]  # fmt: skip
-    note = f"{_deviation(rows)}{_examples(runs)}{UNREAD} {protocol(runs)}."
+    note = f"{_deviation(rows)}{_diverged(runs)}{_examples(runs)}{UNREAD} {protocol(runs)}."
     return Table(columns, rows, note)
 
 
@@ -49,7 +50,8 @@ def models(runs: Sequence[Run]) -> Table:
                 rows.append([name, dataset, kind, *_accuracies(chosen, kind)])
     columns = ["network (parameters)", "dataset", "training", "train % (random)", "(adversarial)",
                "test % (random)", "(adversarial)", "gap, points", "seeds"]  # fmt: skip
-    return Table(columns, rows, f"{_deviation(rows)}{UNREAD} {protocol(runs)}.")
+    note = f"{_deviation(rows)}{_diverged(runs)}{UNREAD} {protocol(runs)}."
+    return Table(columns, rows, note)
 
 
 def departures(runs: Sequence[Run]) -> Table:
@@ -125,6 +127,11 @@ def _examples(runs: Sequence[Run]) -> str:
 def _deviation(rows: Sequence[Sequence[str]]) -> str:
     several = any("±" in cell for row in rows for cell in row)
     return "± is the standard deviation over seeds. " if several else ""
+
+
+def _diverged(runs: Sequence[Run]) -> str:
+    lost = len(diverged(runs))
+    return f"{lost} of {len(runs)} runs diverged and are left out. " if lost else ""
 
 
 TABLES = {

@@ -88,10 +88,22 @@ def protocol(runs: Sequence[Run]) -> str:
         f"at most {values('epochs')} epochs" if values("epochs") else "",
         f"at most {values('iterations')} steps" if values("iterations") else "",
         f"batch {values('batch_size')}" if values("batch_size") else "",
+        _pretraining(values),
         values("precision"),
         f"seed {values('seed')}",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _pretraining(values) -> str:
+    """Describe the adversarial starts of Liu et al.'s runs, if there are any."""
+    if not values("replicas"):
+        return ""
+    return (
+        f"adversarial starts from R={values('replicas')} random-label copies of each image with "
+        f"N={values('zero_out')} of the {values('zero_unit')} black, trained at most "
+        f"{values('pretrain_epochs')} epochs"
+    )
 
 
 def published(name: str) -> dict[str, list[float]]:

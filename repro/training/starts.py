@@ -38,6 +38,9 @@ def find_or_train(
       settings: everything the start depends on, for flags.cfg and result.json.
       train: run directory -> result, without settings.
       chief: whether this process writes.
+
+    Raises:
+      ValueError: its result is there, but not its weights, as in outputs/reference.
     """
     directory, waited = None, False
     while directory is None:
@@ -52,6 +55,7 @@ def find_or_train(
     if result is None:
         result = directory.finish({**train(directory), "settings": dict(settings)})
     directory.close()
+    _check_weights(directory.path, result)
     return Start(directory.path, result)
 
 
@@ -59,13 +63,23 @@ def read(path: str | os.PathLike) -> Start:
     """Return the start in a directory.
 
     Raises:
-      ValueError: no complete run is there.
+      ValueError: no complete run is there, or one without its weights.
     """
     directory = RunDirectory(path, {}, chief=False)
     result = directory.result()
     if result is None or "architecture" not in result:
         raise ValueError(f"{path} holds no complete pre-trained start")
+    _check_weights(directory.path, result)
     return Start(directory.path, result)
+
+
+def _check_weights(path: epath.Path, result: Mapping) -> None:
+    kept = (path / "checkpoints" / "final.index").exists()
+    if result["status"] == "complete" and not kept:
+        raise ValueError(
+            f"{path} holds the result of a pre-trained start without its weights "
+            "(checkpoints/final): remove it to train it again, or use another --output_dir"
+        )
 
 
 def load(

@@ -99,7 +99,8 @@ def test_the_papers_ceiling():
 @pytest.mark.parametrize(
     "arguments, problem",
     [((0, 0.1, "entries"), "replicas=0"), ((1, 1.0, "entries"), r"must lie in \[0, 1\)"),
-     ((1, -0.1, "pixels"), r"must lie in \[0, 1\)"), ((1, 0.1, "rows"), "from entries, pixels")],
+     ((1, -0.1, "pixels"), r"must lie in \[0, 1\)"), ((2, 1e-4, "entries"), "is none"),
+     ((1, 0.1, "rows"), "from entries, pixels")],
 )  # fmt: skip
 def test_out_of_range(images, arguments, problem):
     with pytest.raises(ValueError, match=problem):
@@ -111,3 +112,21 @@ def test_identical_copies_cannot_be_fitted():
         adversarial.check_fittable(2, 0.0, 10, 0.9999)
     for arguments in ((2, 0.1, 10, 0.9999), (1, 0.0, 10, 1.0), (2, 0.0, 10, 0.5)):
         adversarial.check_fittable(*arguments)
+    with pytest.raises(ValueError, match="at most 170"):
+        adversarial.check_fittable(171, 0.0, 10, 0.5)
+
+
+@pytest.mark.parametrize("replicas, classes", [(2, 10), (2, 9), (2, 100), (5, 10)])
+def test_the_accuracy_that_is_offered_is_accepted(replicas, classes):
+    with pytest.raises(ValueError) as error:
+        adversarial.check_fittable(replicas, 0.0, classes, 1.0)
+    offered = float(str(error.value).rsplit(" ", 1)[1])
+    adversarial.check_fittable(replicas, 0.0, classes, offered)
+
+
+def test_what_drawn_labels_allow():
+    labels = np.array([1, 1, 2, 0, 1, 2])  # three copies of two images: 2 + 1 of 6
+    assert adversarial.fittable(labels, 3) == pytest.approx(0.5)
+    _, drawn = random_label_copies(np.zeros((4000, 1, 1, 1), np.uint8), 2, 0.0, "entries", 10, 0)
+    # Half the pairs' second labels are lost but for a tenth that agree: 4 sigma of 4,000 pairs.
+    assert abs(adversarial.fittable(drawn, 2) - 0.55) < 4 * math.sqrt(0.1 * 0.9 / 4000) / 2
