@@ -14,9 +14,9 @@ the curve and along the segment. --stage says how far to go:
 * slice     measures along random or principal directions through a point.
 * study     takes the six curves from G: t-SNE, and the 21 pairs of modes connected through G.
 
-A point is a mode (`G`), an epoch of it (`sgdr@70`), a mode trained from the next seed (`G+1`), or
-the directory of a run. All epochs are the paper's: --epoch_scale=0.2 trains a fifth of them and
-scales every schedule alike, and names stay.
+A point is a mode (`G`), an epoch of it (`sgdr@70`; what SGDR returns is `sgdr@150`), a mode trained
+from the next seed (`G+1`), or the directory of a run; `swa` is the average. All epochs are the
+paper's: --epoch_scale=0.2 trains a fifth of them and scales every schedule alike, and names stay.
 
 Each stage makes the runs it needs beside its own, or finds them there by their settings. What the
 paper leaves open is a flag; defaults and reasons are in WORKSPACE.md, "Mode connectivity: choices".
@@ -141,6 +141,12 @@ def _define_training():
     flags.DEFINE_float("init_scale", 1.0, "Factor on sqrt(2 / n); E: 3 times it.", lower_bound=0.0)
     flags.DEFINE_enum("init_spread", "std", ["std", "variance"], "What sqrt(2 / n) is.")
     flags.DEFINE_enum("init_fan", "in", ["in", "out"], "Whether n counts inputs or outputs.")
+    flags.DEFINE_enum(
+        "init_dense", None, ["torch"], "Dense layers start as PyTorch's, as in Garipov's code."
+    )
+    flags.DEFINE_enum(
+        "schedule", None, ["constant", "garipov"], "Of modes, instead of G's step decay."
+    )
     flags.DEFINE_float(
         "dropout_rate", 0.5, "Of the dense layers.", lower_bound=0.0, upper_bound=0.99
     )
@@ -150,7 +156,7 @@ def _define_training():
         lambda chosen: set(chosen) <= set(AUGMENTATIONS),
         f"choose from {', '.join(AUGMENTATIONS)}",
     )
-    flags.DEFINE_integer("eval_every", 1, "Epochs, unscaled, between evaluations.", lower_bound=1)
+    flags.DEFINE_integer("eval_every", 1, "Epochs between evaluations.", lower_bound=1)
     flags.DEFINE_integer(
         "eval_examples", None, "Measure training loss on so many images; none: all.", lower_bound=1
     )

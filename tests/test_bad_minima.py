@@ -361,7 +361,10 @@ def test_waiting_for_a_start_that_another_process_trains(tmp_path, monkeypatch, 
 
 def test_a_start_whose_weights_were_left_out(tmp_path):
     """As in outputs/reference, which keeps results but no checkpoints."""
-    RunDirectory(tmp_path / "start", {}).finish({"status": "complete", "architecture": {}})
+    directory = RunDirectory(tmp_path / "start", {})
+    directory.begin(0, {})
+    directory.finish({"status": "complete", "architecture": {}})
+    directory.close()
     for find in (starts.read, lambda path: starts.find_or_train(path, {}, train=pytest.fail)):
         with pytest.raises(ValueError, match="without its weights"):
             find(tmp_path / "start")

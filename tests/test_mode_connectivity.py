@@ -23,7 +23,8 @@ QUICK = {
     "train_examples": 100, "eval_examples": 50, "stage": "evaluate", "epoch_scale": 0.05,
     "batch_size": 50, "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4,
     "decayed": "all", "init_scale": 1.0, "init_spread": "std", "init_fan": "in",
-    "dropout_rate": 0.5, "augment": ["crop"], "eval_every": 100, "mode_seeds": "own", "seed": 0,
+    "init_dense": None, "schedule": None, "dropout_rate": 0.5, "augment": ["crop"],
+    "eval_every": 100, "mode_seeds": "own", "seed": 0,
     "strategy": "default", "precision": "float32", "xla": False, "deterministic": False,
     "data_dir": None, "download": False, "checkpoint_every": 1, "wandb_project": None,
     "profile_dir": None, "run_dir": None, "large_batch_size": 100,
@@ -232,7 +233,8 @@ def small(tmp_path, monkeypatch):
     settings = values_of(stage="plane", hessian_examples=50, **{"from": "G", "to": "A"})
     context = types.SimpleNamespace(
         settings=settings, places={"data_dir": None, "download": False},
-        strategy=tf.distribute.get_strategy(), run=types.SimpleNamespace(path=tmp_path),
+        strategy=tf.distribute.get_strategy(),
+        run=types.SimpleNamespace(path=tmp_path, chief=True),
     )  # fmt: skip
     return context, network, measuring.prepare_data(context)
 
@@ -335,7 +337,8 @@ def test_principal_slices_hold_the_iterates(stage, made_up):
                            **{"from": "sgdr@50"})  # fmt: skip
     assert list(arrays["iterate_epochs"]) == [10, 20, 30, 40, 50]
     np.testing.assert_array_equal(arrays["iterates"][-1], [0, 0])  # the point itself
-    assert 0 < result["explained"][1] <= result["explained"][0] < 1
+    for name in ("explained", "explained_centred"):
+        assert 0 < result[name][1] <= result[name][0] < 1
     for axis, name in enumerate(("alpha", "beta")):
         along = arrays["iterates"][:, axis]
         around = 0.2 * np.ptp(along)
@@ -434,8 +437,19 @@ def test_learning_rates_of_the_modes():
     np.testing.assert_allclose(rates("step")[at], [0.05, 0.05, 0.01, 0.01, 0.002, 0.002])
     assert rates("sgdr")[99] == pytest.approx(1.2246e-3, rel=1e-4)
     assert rates("sgdr", sgdr_update="step")[99] < 2e-5
+    assert set(rates("G", schedule="constant")) == {0.05}
+    garipov = rates("G", schedule="garipov")
+    assert list(garipov[[0, 999, 1900]]) == pytest.approx([0.05, 0.05, 0.0005])
     assert rates("swa")[-1] == pytest.approx(0.01)
     assert rates("fge")[1600:1640:10] == pytest.approx([0.05, 0.02505, 0.0001, 0.02505])
+
+
+def test_cycles_of_fge():
+    """The last middle may be the last epoch; every middle is kept and ensembled."""
+    assert names.middles(4) == [*range(162, 200, 4)]
+    assert names.middles(16) == [168, 184, 200]
+    assert names.kept_epochs("fge", 16) == [168, 184, 200]
+    assert names.kept_epochs("fge", 20) == [170, 190, 200]
 
 
 @pytest.mark.parametrize("scale", [0.2, 0.4])
@@ -452,13 +466,17 @@ def test_scaled_schedules_change_where_the_papers_do(scale):
         ({"from": "H"}, ["unknown point 'H'", "G, A, B", "sgdr@70"]),
         ({"from": "sgdr@31", "epoch_scale": 0.1}, ["sgdr keeps the epochs 10, 20"]),
         ({"from": "A"}, ["the same point, A"]),
+        ({"from": "G@200", "to": "G"}, ["the same point, G"]),
+        ({"stage": "study", "to": None, "free_ends": True}, ["--free_ends would move it"]),
+        ({"init_dense": "torch"}, ["--init_dense is for vgg16"]),
+        ({"repair": True, "model": "wrn_28_1"}, ["--repair is for vgg16_quarter"]),
+        ({"stage": "endpoint", "to": None, "mode": "fge", "cycle_epochs": 100}, ["no cycle fits"]),
         ({"epoch_scale": 0.001}, ["which is not whole", "0.2"]),
         ({"points": 10}, ["--points=10 must be odd"]),
         ({"mode": "G"}, ["--mode is not for --stage=evaluate"]),
         ({"from": "./nowhere"}, ["--from=nowhere holds no complete run"]),
         ({"stage": "study", "to": None, "perplexity": 13.0}, ["below the 13 points"]),
         ({"stage": "slice", "to": None, "directions": "pca"}, ["more than 1", "G keeps 1"]),
-        ({"repair": True, "model": "vgg16_bn"}, ["--repair is for networks without batch norm"]),
         ({"stage": "endpoint", "to": None, "mode": "fge"}, ["epoch 162 8.1, which is not whole"]),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",

@@ -89,7 +89,8 @@ class PrincipalComponents:
     """The main directions of a trajectory about its last point."""
 
     components: list[list[np.ndarray]]  # orthonormal directions, the main one first
-    explained: np.ndarray  # share of the squared distances along each, [k]
+    explained: np.ndarray  # share of the squared distances from the last point along each, [k]
+    explained_centred: np.ndarray  # share of the variance in the k main directions about the mean
     coordinates: np.ndarray  # of the points along the components, [n, k]
 
 
@@ -117,6 +118,10 @@ def principal_components(trajectory: Sequence[points.Point], count: int = 2) -> 
         for k in range(count)
     ]  # fmt: skip
     coordinates = vectors[:, :count] * np.sqrt(values[:count])
+    whole = np.pad(gram, (0, 1))  # the last point too, at the origin
+    centred = whole - whole.mean(0) - whole.mean(1)[:, None] + whole.mean()
+    variances = np.linalg.eigvalsh(centred)[::-1]
     return PrincipalComponents(
-        components, values[:count] / values.sum(), np.vstack([coordinates, np.zeros(count)])
-    )
+        components, values[:count] / values.sum(), variances[:count] / variances.sum(),
+        np.vstack([coordinates, np.zeros(count)]),
+    )  # fmt: skip

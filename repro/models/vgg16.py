@@ -8,7 +8,7 @@ biases under batch norm, which makes 15,253,578. Images must be at least 32x32 f
 import keras
 from keras import layers
 
-from repro.models.layers import batch_norm, logits
+from repro.models.layers import batch_norm, logits, torch_uniform
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 DENSE = 512  # units of the two hidden dense layers
@@ -43,14 +43,21 @@ def _vgg(
     *,
     dropout_rate: float = 0.5,
     initializer: str | keras.initializers.Initializer = "he_normal",
+    torch_dense: bool = False,
 ) -> keras.Model:
-    """Build a VGG16; `divisor` divides all widths, `initializer` makes all kernels but the last's.
+    """Build a VGG16; `divisor` divides all widths, `initializer` makes all kernels.
+
+    With `torch_dense` those of dense layers start as PyTorch's do, as in Garipov et al.'s code.
 
     Raises:
       ValueError: an image is smaller than 32x32.
     """
     if min(input_shape[:2]) < 2 ** len(BLOCKS):
         raise ValueError(f"{name} needs images of 32x32 or more, not {input_shape[:2]}")
+
+    def dense_kernel(fan_in: int):
+        return torch_uniform(fan_in) if torch_dense else initializer
+
     inputs = x = keras.Input(input_shape, name="images")
     for block, (channels, convolutions) in enumerate(BLOCKS, start=1):
         for number in range(1, convolutions + 1):
@@ -68,7 +75,7 @@ def _vgg(
         if dropout_rate:
             x = layers.Dropout(dropout_rate, name=f"dropout_{number}")(x)
         x = layers.Dense(
-            DENSE // divisor, kernel_initializer=initializer, name=f"dense_{number}"
+            DENSE // divisor, kernel_initializer=dense_kernel(x.shape[-1]), name=f"dense_{number}"
         )(x)
         x = layers.ReLU(name=f"dense_{number}_relu")(x)
-    return keras.Model(inputs, logits(x, num_classes, initializer), name=name)
+    return keras.Model(inputs, logits(x, num_classes, dense_kernel(x.shape[-1])), name=name)

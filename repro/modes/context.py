@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.modes.names import CURVE_SNAPSHOTS, EPOCHS, kept_epochs, parse_point
+from repro.modes.names import CURVE_SNAPSHOTS, EPOCHS, kept_epochs, modes_used, parse_point
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +51,11 @@ def build_network(
     initializer = HeNormal(
         settings["init_scale"] * init_scale, settings["init_spread"], settings["init_fan"]
     )
+    options = {"torch_dense": True} if settings["init_dense"] == "torch" else {}
     with context.strategy.scope():
         return models.build(
             settings["model"], data.image_shape, data.num_classes,
-            dropout_rate=settings["dropout_rate"], initializer=initializer,
+            dropout_rate=settings["dropout_rate"], initializer=initializer, **options,
         )  # fmt: skip
 
 
@@ -70,12 +71,25 @@ def decayed_weights(context: Context, network) -> list:
 def protocol(context: Context, data) -> str:
     """Describe in one line what numbers of this run rest on."""
     s, facts = context.settings, data.facts
-    return (
+    modes = modes_used(s)
+    batch = s["large_batch_size"] if modes == {"A"} else s["batch_size"]
+    rate = s["adam_learning_rate"] if modes == {"B"} else s["learning_rate"]
+    special = {
+        "A": f"A's batch {s['large_batch_size']}", "B": f"B's rate {s['adam_learning_rate']}",
+        "sgdr": f"SGDR's rate moved every {s['sgdr_update']}",
+    }  # fmt: skip
+    parts = [
         f"{s['model']} on {s['dataset']}, {facts['train_examples']:,} training images "
-        f"(loss on {facts['eval_examples']:,}) and {facts['test_examples']:,} for validation, "
-        f"all epochs times {s['epoch_scale']:g}, batch {s['batch_size']}, "
-        f"learning rate {s['learning_rate']:g}, {s['precision']}, seed {s['seed']}"
-    )
+        f"(loss on {facts['eval_examples']:,}) and {facts['test_examples']:,} for validation",
+        f"all epochs times {s['epoch_scale']:g}", f"modes trained at {rate:g}", f"batch {batch}",
+        *(text for mode, text in special.items() if mode in modes and len(modes) > 1),
+        special["sgdr"] if modes == {"sgdr"} else "",
+        f"dropout {s['dropout_rate']:g}",
+        f"curves at {s['curve_learning_rate']:g}" if s["curve_learning_rate"] else "",
+        f"aligned by {s['align']}" if s["align"] not in (None, "none") else "",
+        s["precision"], f"seed {s['seed']}",
+    ]  # fmt: skip
+    return ", ".join(part for part in parts if part)
 
 
 def save_point(directory, arrays) -> None:
@@ -100,7 +114,10 @@ def load_point(directory) -> list[np.ndarray]:
 
 
 def load(context: Context, text: str) -> list[np.ndarray]:
-    """Return the weights of a point, training its mode where it is not there yet."""
+    """Return the weights of a point, training its mode where it is not there yet.
+
+    `swa` without an epoch is its average.
+    """
     parsed = parse_point(text)
     if parsed is None:
         directory, epoch = Path(text), EPOCHS
@@ -108,8 +125,9 @@ def load(context: Context, text: str) -> list[np.ndarray]:
         mode, following, epoch = parsed
         seed = context.settings["seed"] + following
         directory = context.need("endpoint", mode=mode, seed=seed)
-    place = directory / "points" / f"epoch_{epoch or EPOCHS}"
-    return load_point(place)
+        if mode == "swa" and epoch is None:
+            return load_point(directory / "points" / "average")
+    return load_point(directory / "points" / f"epoch_{epoch or EPOCHS}")
 
 
 def trajectory(
@@ -119,6 +137,15 @@ def trajectory(
     epochs = [e for e in kept_epochs(mode, context.settings["cycle_epochs"]) if e <= until]
     name = mode + "+1" * following
     return epochs, [load(context, f"{name}@{epoch}") for epoch in epochs]
+
+
+def keeper(context: Context, place) -> Callable[[dict], None] | None:
+    """Return a function that keeps arrays to go on from; None where another process writes."""
+    from repro.training import snapshots
+
+    if not context.run.chief:
+        return None
+    return lambda arrays: snapshots.save(place, **arrays)
 
 
 def curve_snapshots(s: dict) -> list[int]:

@@ -13,6 +13,7 @@ from repro.modes.context import (
     build_network,
     curve_snapshots,
     decayed_weights,
+    keeper,
     load,
     load_nodes,
     prepare_data,
@@ -73,7 +74,7 @@ def evaluate(context: Context) -> dict:
     found = evaluation.measure_points(
         n * len(paths), lambda i: paths[every[i // n]].at(ts[i % n]),
         make_measure(context, network, data),
-        done=snapshots.load(place), keep=lambda arrays: snapshots.save(place, **arrays),
+        done=snapshots.load(place), keep=keeper(context, place),
     )  # fmt: skip
     split = {name: dict(zip(every, values.reshape(-1, n))) for name, values in found.items()}
     along, straight, repaired = (

@@ -7,7 +7,8 @@ import json
 import re
 from pathlib import Path
 
-# Mode -> what it changes of G's flags (Gotmare et al., section 3), and its length in epochs.
+# Mode -> what it changes of G's flags (Gotmare et al., section 3). Batch (A), optimiser (B) and
+# learning rates are in training.py.
 MODES = {
     "G": {},
     "A": {},
@@ -28,6 +29,7 @@ SGDR = {"highest": 0.05, "lowest": 1e-6, "period": 10, "multiplier": 2}
 FGE_LOWEST = 1e-4  # Garipov et al.'s default
 AVERAGED_FROM = 160  # swa and fge: epoch after which they gather networks
 CURVE_SNAPSHOTS = (20, 40, 60, 80)  # epochs of Figure 1
+REPAIRABLE = ("vgg16_quarter", "vgg16", "mlp_1x512", "mlp_3x512")  # no batch norm, all biases
 POINT = re.compile(r"(?P<mode>[A-Za-z]+)(?P<next>\+1)?(@(?P<epoch>\d+))?")
 
 
@@ -65,9 +67,14 @@ def kept_epochs(mode: str, cycle_epochs: int | None = None) -> list[int]:
         "step": [55, 65, 145, 155, 165],
         "swa": [*range(AVERAGED_FROM + 5, EPOCHS, 5)],
     }.get(mode, [])
-    if mode == "fge":  # at the middle of every cycle, where the rate is lowest
-        kept = [*range(AVERAGED_FROM + cycle_epochs // 2, EPOCHS, cycle_epochs)]
-    return [*kept, EPOCHS]
+    if mode == "fge":
+        kept = middles(cycle_epochs)
+    return [*(epoch for epoch in kept if epoch < EPOCHS), EPOCHS]
+
+
+def middles(cycle_epochs: int) -> list[int]:
+    """Return the epochs in the middle of FGE's cycles, where the rate is lowest."""
+    return [*range(AVERAGED_FROM + cycle_epochs // 2, EPOCHS + 1, cycle_epochs)]
 
 
 def scaled(epoch: int, scale: float) -> int:
@@ -91,6 +98,9 @@ def check(values: dict) -> None:
     for mode in modes_used(values):
         for epoch in (*kept_epochs(mode, values["cycle_epochs"]), *MILESTONES.get(mode, ())):
             scaled(epoch, scale)
+        if mode == "fge" and not middles(values["cycle_epochs"]):
+            left = EPOCHS - AVERAGED_FROM
+            raise ValueError(f"--cycle_epochs={values['cycle_epochs']}: no cycle fits in {left}")
         if mode == "fge" and scaled(values["cycle_epochs"], scale) % 2:
             raise ValueError("--cycle_epochs, scaled, must be even: rates are lowest in the middle")
     for name in ("from", "to", "third"):
@@ -106,10 +116,10 @@ def check(values: dict) -> None:
                     f"--{name}={values[name]}: {parsed[0]} keeps the epochs "
                     f"{', '.join(map(str, kept))}"
                 )
-    if values["from"] is not None and values["from"] == values["to"]:
+    if values["from"] is not None and _same(values["from"], values["to"]):
         raise ValueError(f"--from and --to are the same point, {values['to']}")
     for name in ("from", "to"):
-        if values["third"] is not None and values["third"] == values[name]:
+        if values["third"] is not None and _same(values["third"], values[name]):
             raise ValueError(f"--third={values['third']} is --{name}: that spans no plane")
     if values["perplexity"] is not None and not values["perplexity"] < 13:
         raise ValueError(f"--perplexity={values['perplexity']:g} must lie below the 13 points")
@@ -117,11 +127,26 @@ def check(values: dict) -> None:
         scaled(values["curve_epochs"], scale)
     if values["directions"] == "pca":
         _check_principal(values)
-    if values["repair"] and values["model"].endswith("_bn"):
+    if values["stage"] == "study" and values["free_ends"]:
+        raise ValueError("--stage=study joins curves in mode G: --free_ends would move it")
+    if values["repair"] and values["model"] not in REPAIRABLE:
         raise ValueError(
-            f"--repair is for networks without batch norm: --model={values['model']} has its "
-            "statistics re-estimated at every point"
+            f"--repair is for {', '.join(REPAIRABLE)}: batch norm's statistics are re-estimated "
+            f"anyway, and --model={values['model']} has it"
         )
+    if values["init_dense"] and not values["model"].startswith("vgg16"):
+        raise ValueError(f"--init_dense is for vgg16 and its kin, not --model={values['model']}")
+
+
+def _same(one: str, other: str | None) -> bool:
+    """Say whether two texts name one point: G is G@200, but swa is an average."""
+    if other is None:
+        return False
+    points = [parse_point(text) for text in (one, other)]
+    if None in points:
+        return one == other
+    last = [None if mode == "swa" else EPOCHS for mode, _, _ in points]
+    return len({(*p[:2], p[2] or end) for p, end in zip(points, last)}) == 1
 
 
 def _check_principal(values: dict) -> None:

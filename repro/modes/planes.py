@@ -7,6 +7,7 @@ import numpy as np
 from repro.modes.context import (
     Context,
     build_network,
+    keeper,
     load,
     load_nodes,
     prepare_data,
@@ -19,14 +20,17 @@ from repro.modes.names import parse_point
 
 def plane(context: Context) -> dict:
     """Measure on the plane of both ends and the bend (or --third), and project the trajectory."""
-    from repro.landscape import evaluation, planes, points
+    from repro.landscape import curves, evaluation, planes, points
     from repro.training import snapshots
 
     s, place = context.settings, context.run.path / "checkpoints"
     if s["third"] is None:
         nodes = load_nodes(context.need("curve"), s["curve_epochs"], s["bends"] + 2)
         anchors = [nodes[0], nodes[-1], nodes[len(nodes) // 2]]
+        path = curves.CURVES[s["curve"]](nodes)
+        along = [path.at(t) for t in evaluation.grid()]
     else:
+        along = []  # three points, and no curve
         anchors = [load(context, s[name]) for name in ("from", "to", "third")]
     spanned = planes.through(*anchors)
     axis = planes.axis(s["grid"], s["margin"])
@@ -37,6 +41,7 @@ def plane(context: Context) -> dict:
         "linear": lambda point: planes.project_linear(spanned, anchors, point),
     }[s["projection"]]
     projected = [project(point) for point in (*anchors, *iterates)]
+    shadow = [planes.project(spanned, point).coordinates for point in along]
     data = prepare_data(context)
     network = build_network(context, data)
     measure = make_measure(context, network, data)
@@ -50,20 +55,20 @@ def plane(context: Context) -> dict:
 
     found = evaluation.measure_points(
         len(anchors) + alpha.size, at, measure,
-        done=snapshots.load(place), keep=lambda arrays: snapshots.save(place, **arrays),
+        done=snapshots.load(place), keep=keeper(context, place),
     )  # fmt: skip
     grids = {name: values[len(anchors):].reshape(alpha.shape) for name, values in found.items()}
     context.run.save_arrays(
         alpha=alpha, beta=beta, **grids, test_loss=grids["test_nll"],
         anchors=np.array([p.coordinates for p in projected[: len(anchors)]]),
         **{f"anchor_{name}": values[: len(anchors)] for name, values in found.items()},
-        iterate_epochs=np.array(epochs),
+        curve=np.array(shadow).reshape(-1, 2), iterate_epochs=np.array(epochs),
         iterates=np.array([p.coordinates for p in projected[len(anchors):]]).reshape(-1, 2),
         residuals=np.array([p.residual for p in projected[len(anchors):]]),
         residual_cosines=np.array([p.cosines for p in projected[len(anchors):]]).reshape(-1, 2),
         iterate_distances=np.array([points.distance(p, anchors[0]) for p in iterates]),
     )  # fmt: skip
-    lowest = np.unravel_index(grids["train_nll"].argmin(), alpha.shape)
+    lowest = np.unravel_index(np.nanargmin(grids["train_nll"]), alpha.shape)
     return {
         "summary": f"lowest training loss {grids['train_nll'][lowest]:.4g} at alpha "
                    f"{alpha[lowest]:.2f}, beta {beta[lowest]:.2f}",

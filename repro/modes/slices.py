@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from repro.modes.context import Context, build_network, load, prepare_data, protocol, trajectory
+from repro.modes.context import (
+    Context,
+    build_network,
+    keeper,
+    load,
+    prepare_data,
+    protocol,
+    trajectory,
+)
 from repro.modes.measuring import make_measure
 from repro.modes.names import EPOCHS, parse_point
 
@@ -29,14 +37,14 @@ def through(context: Context) -> dict:
         grids[0].size,
         lambda i: directions.along(centre, axes, [grid.flat[i] for grid in grids]),
         make_measure(context, network, data),
-        done=snapshots.load(place), keep=lambda arrays: snapshots.save(place, **arrays),
+        done=snapshots.load(place), keep=keeper(context, place),
     )  # fmt: skip
     numbers = {name: values.reshape(grids[0].shape) for name, values in numbers.items()}
     context.run.save_arrays(**dict(zip(("alpha", "beta"), grids)), **numbers, **found)
     losses = numbers["train_nll"]
-    shares = {name: values.tolist() for name, values in found.items() if name == "explained"}
+    shares = {k: values.tolist() for k, values in found.items() if k.startswith("explained")}
     return {
-        "summary": f"training loss {losses.min():.4g} to {losses.max():.4g} on the slice",
+        "summary": f"training loss {np.nanmin(losses):.4g} to {np.nanmax(losses):.4g} on the slice",
         **shares, **data.facts,
         "protocol": f"{protocol(context, data)}; {s['points']} points a direction",
     }  # fmt: skip
@@ -67,6 +75,7 @@ def _principal(context: Context) -> tuple[list, list, dict]:
         around = s["margin"] * np.ptp(along)
         steps.append(np.linspace(along.min() - around, along.max() + around, s["points"]))
     return components.components, steps, {
-        "explained": components.explained, "iterate_epochs": np.array(epochs),
+        "explained": components.explained, "explained_centred": components.explained_centred,
+        "iterate_epochs": np.array(epochs),
         "iterates": components.coordinates,
     }  # fmt: skip

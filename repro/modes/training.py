@@ -26,6 +26,7 @@ from repro.modes.names import (
     MODES,
     SGDR,
     kept_epochs,
+    middles,
     scaled,
 )
 
@@ -101,6 +102,10 @@ def learning_rates(s: dict, steps_per_epoch: int) -> np.ndarray:
     at = np.round(at / s["epoch_scale"], 9)  # in epochs of the paper; 12 / 0.2 must be 60
 
     def default(position):
+        if s["schedule"] == "constant":
+            return schedules.constant(position, rate)
+        if s["schedule"] == "garipov":
+            return schedules.towards(position, rate, rate / 100, EPOCHS)
         return schedules.step_decay(position, rate, MILESTONES.get(mode, MILESTONES["G"]))
 
     if mode == "B":
@@ -127,6 +132,8 @@ def gathered(context: Context, network, data, mode: str) -> dict:
     from repro.training import step
 
     epochs = kept_epochs(mode, context.settings["cycle_epochs"])
+    if mode == "fge":
+        epochs = middles(context.settings["cycle_epochs"])
     found = [load_point(context.run.path / "points" / f"epoch_{epoch}") for epoch in epochs]
     reestimate = batch_norm.make_reestimate(network)
 
@@ -136,19 +143,20 @@ def gathered(context: Context, network, data, mode: str) -> dict:
 
     if mode == "swa":
         average = points.combine([1 / len(found)] * len(found), found)
-        save_point(context.run.path / "points" / "average", average)
+        if context.run.chief:
+            save_point(context.run.path / "points" / "average", average)
         go_to(average)
         evaluate = step.make_evaluate(network, context.strategy)
         accuracy = evaluate(data.evaluations["test"])["accuracy"]
         return {"averaged": len(found), "average_test_accuracy": accuracy}
     images, labels = data.arrays["test"]
     probabilities = 0.0
-    for point in found[:-1]:  # the last epoch is no middle of a cycle
+    for point in found:
         go_to(point)
         logits = network.predict(images, batch_size=100, verbose=0)
         probabilities = probabilities + np.exp(logits - np.logaddexp.reduce(logits, 1)[:, None])
     right = probabilities.argmax(axis=1) == labels
-    return {"ensembled": len(found) - 1, "ensemble_test_accuracy": float(right.mean())}
+    return {"ensembled": len(found), "ensemble_test_accuracy": float(right.mean())}
 
 
 # --- curve ----------------------------------------------------------------------------------------

@@ -81,9 +81,10 @@ def m15(runs):
     chosen = select(runs, stage="slice", directions="pca", dimensions=2)
     if not chosen:
         return None
-    shares = [float(np.sum(run.result["explained"])) for run in chosen]
+    shares = [float(np.sum(run.result["explained_centred"])) for run in chosen]
     measured = ", ".join(
-        f"{share:.0%} of {run.settings['from']}'s" for share, run in zip(shares, chosen)
+        f"{share:.0%} of the variance of the iterates up to {run.settings['from']}"
+        for share, run in zip(shares, chosen)
     )
     return Finding(measured, verdict([share >= LI for share in shares]), chosen)
 
@@ -97,7 +98,7 @@ def m16(runs):
         f"{barriers[kind]:.3g} {words}" for kind, words in ALIGNED.items()
     )
     lower = [barriers[kind] < barriers["none"] for kind in ("weights", "activations")]
-    return Finding(measured, verdict(lower), list(found.values()))
+    return Finding(measured, verdict([all(lower)]), list(found.values()))
 
 
 CLAIMS = tuple(itertools.starmap(Claim, (

@@ -24,7 +24,8 @@ def levels(values: np.ndarray, highest: float) -> np.ndarray:
     lowest = float(np.min(values))
     if not lowest < highest:
         raise ValueError(f"all losses lie above {highest:g}")
-    steps = np.linspace(-FIRST, np.log(highest - lowest), LEVELS)
+    last = np.log(highest - lowest)
+    steps = np.linspace(min(-FIRST, last - 1), last, LEVELS)
     found = lowest + np.exp(steps)
     found[0], found[-1] = lowest, highest
     return found
@@ -83,9 +84,9 @@ def contours(figure, axes, x, y, values: np.ndarray, highest: float = np.inf) ->
 def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:
     """Mark both ends, the bend, the curve, and the iterates where they are projected to."""
     start, end, third = arrays["anchors"] * units
-    chain = np.array([start, third, end])
-    axes.plot(*chain.T, color="black", lw=1.0, label="curve")
-    axes.plot(*chain[::2].T, color="black", lw=0.9, ls="--", label="segment")
+    if len(arrays["curve"]):
+        axes.plot(*(arrays["curve"] * units).T, color="black", lw=1.0, label="curve")
+    axes.plot(*np.array([start, end]).T, color="black", lw=0.9, ls="--", label="segment")
     iterates = arrays["iterates"] * units
     inside = np.ones(len(iterates), bool)
     for column, grid in enumerate(("alpha", "beta")):

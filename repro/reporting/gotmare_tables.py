@@ -7,6 +7,7 @@ from repro.reporting.tables import Table, percent
 
 COLUMNS = (
     "ends", "path", "length", "train loss min", "max", "integral", "barrier", "over the chord",
+    "with L2 min", "max",
     "test error min (%)", "max (%)", "mean (%)",
 )  # fmt: skip
 
@@ -18,18 +19,20 @@ def metrics(runs: Sequence[Run]) -> Table:
         ends = f"{run.settings['from']} to {run.settings['to']}"
         for path, kind in (("curve", run.settings["curve"]), ("segment", "segment")):
             loss = run.result[f"{path}_metrics"]["train_nll"]
+            penalized = run.result[f"{path}_metrics"]["train_loss"]
             error = run.result[f"{path}_metrics"]["test_error"]
             barrier = run.result[f"{path}_barrier"]
             numbers = [loss["minimum"], loss["maximum"], loss["integral"],
-                       barrier["over_maximum"], barrier["over_chord"]]  # fmt: skip
+                       barrier["over_maximum"], barrier["over_chord"],
+                       penalized["minimum"], penalized["maximum"]]  # fmt: skip
             shares = [error["minimum"], error["maximum"], error["integral"]]
             rows.append([ends, kind, f"{loss['length']:.1f}", *(f"{x:.3f}" for x in numbers),
                          *map(percent, shares)])  # fmt: skip
     note = (
-        "Train loss is cross-entropy without the L2 term. Barrier: highest training loss minus "
-        "that of the higher end (Gotmare et al., footnote); over the chord: highest excess over "
-        "the straight line between the ends' losses (Entezari et al. 2021). Integral and mean are "
-        f"over arc length. {protocol(runs)}."
+        "Train loss is cross-entropy; with L2, as Garipov et al. give it, beside it. Barrier: "
+        "highest training loss minus that of the higher end (Gotmare et al., footnote); over the "
+        "chord: highest excess over the straight line between the ends' losses (Entezari et al. "
+        f"2021). Integral and mean are over arc length. {protocol(runs)}."
     )
     return Table(COLUMNS, rows, note)
 

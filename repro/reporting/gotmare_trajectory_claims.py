@@ -31,16 +31,18 @@ def _barriers(runs, mode: str, pairs, *, wanted: bool) -> Finding | None:
     found = [curve_run(runs, f"{mode}@{a}", f"{mode}@{b}") for a, b in pairs]
     if None in found:
         return None
-    outcomes, texts = [], []
+    outcomes, texts, unknown = [], [], False
     for (a, b), run in zip(pairs, found):
         losses, barrier = run.arrays()["segment_train_nll"], run.result["segment_barrier"]
         higher = max(losses[0], losses[-1])
+        unknown |= not np.isfinite(losses).all()
         outcomes.append((barrier["over_maximum"] > NOTICEABLE * higher) == wanted)
         texts.append(
             f"{{{a},{b}}} {barrier['over_maximum']:.3g} over the higher end's {higher:.3g} "
             f"(over the chord {barrier['over_chord']:.3g})"
         )
-    return Finding("; ".join(texts), verdict(outcomes), found)
+    outcome = INCONCLUSIVE if unknown else verdict([all(outcomes)])
+    return Finding("; ".join(texts), outcome, found)
 
 
 def _middle_and_ends(runs, quantity: str):
@@ -57,7 +59,9 @@ def m9(runs):
     if found is None:
         return None
     run, bend, _, last = found
-    return Finding(f"{bend:.4g} at the bend, {last:.4g} at w150", verdict([bend < last]), [run])
+    gap, margin = last - bend, NOTICEABLE * last
+    outcome = REPRODUCED if gap > margin else CONTRADICTED if gap < -margin else INCONCLUSIVE
+    return Finding(f"{bend:.4g} at the bend, {last:.4g} at w150", outcome, [run])
 
 
 def m10(runs):
@@ -79,12 +83,12 @@ def m11(runs):
     train, test = arrays["anchor_train_nll"][:2], arrays["anchor_test_nll"][:2]
     # "Between the iterates": above the segment's length, and near it beside the curve's height.
     between = (arrays["alpha"] > 0) & (arrays["alpha"] < 1) & (np.abs(arrays["beta"]) <= 0.25)
-    higher = arrays["train_nll"] > train.max()
-    lower = arrays["test_nll"] < test.min()
+    higher = arrays["train_nll"] > (1 + NOTICEABLE) * train.max()
+    lower = arrays["test_nll"] < (1 - NOTICEABLE) * test.min()
     both = int(np.sum(between & higher & lower))
     measured = (
         f"{both} of {int(between.sum())} grid points between them have higher training and lower "
-        f"validation loss than both ({int(np.sum(between & higher))} higher training, "
+        f"validation loss than both by 1 % ({int(np.sum(between & higher))} higher training, "
         f"{int(np.sum(between & lower))} lower validation loss)"
     )
     return Finding(measured, verdict([both > 0]), [run])

@@ -62,6 +62,11 @@ def test_principal_components_are_those_of_the_singular_values(weights, rng):
     rows = np.stack([points.flatten(points.subtract(p, trajectory[-1])) for p in trajectory[:-1]])
     _, singular, basis = np.linalg.svd(rows, full_matrices=False)
     np.testing.assert_allclose(found.explained, (singular**2 / (singular**2).sum())[:3], rtol=1e-8)
+    whole = np.vstack([rows, np.zeros(rows.shape[1])])
+    variances = np.linalg.svd(whole - whole.mean(0), compute_uv=False) ** 2
+    np.testing.assert_allclose(
+        found.explained_centred, (variances / variances.sum())[:3], rtol=1e-8
+    )
     for k, component in enumerate(found.components):
         assert abs(basis[k] @ points.flatten(component)) == pytest.approx(1, abs=1e-8)
         np.testing.assert_allclose(

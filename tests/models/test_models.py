@@ -226,3 +226,13 @@ def test_number_of_classes_and_channels():
 def test_unknown_name_lists_the_choices():
     with pytest.raises(ValueError, match=r"choose from inception, inception_no_bn, .*wrn_28_1"):
         models.build("lenet", SHAPE, 10)
+
+
+def test_dense_layers_of_vgg16_can_start_as_pytorchs():
+    """U(-1 / sqrt(fan in), 1 / sqrt(fan in)), as where Garipov et al. say nothing."""
+    network = models.build("vgg16_quarter", (32, 32, 3), 10, torch_dense=True, initializer="zeros")
+    for name, fan_in in (("dense_1", 128), ("dense_2", 128), ("logits", 128)):
+        kernel = np.asarray(network.get_layer(name).kernel)
+        assert kernel.shape[0] == fan_in
+        assert 0.95 / fan_in**0.5 < np.abs(kernel).max() <= 1 / fan_in**0.5
+    assert not np.asarray(network.get_layer("block_1_1_conv").kernel).any()

@@ -42,8 +42,8 @@ def evaluated(make, start, end, *, curve=FLAT, segment=FLAT, loss=1.0, error=0.2
                    f"snapshot_{name}": (level + curve)[None]}  # fmt: skip
     rise = float(segment.max() - max(segment[0], segment[-1]))
     integral = float(np.trapezoid(loss + segment, T))
-    summary = {name: {"minimum": 0.0, "maximum": 1.0, "integral": integral, "average": 1.0,
-                      "length": 1.0} for name in ("train_nll", "test_error")}  # fmt: skip
+    numbers = {"minimum": 0.0, "maximum": 1.0, "integral": integral, "average": 1.0, "length": 1.0}
+    summary = {name: numbers for name in ("train_nll", "train_loss", "test_error")}
     result = {
         "exactness": {"start": 0.0, "end": 0.0, "middle": 0.0, "untrained": 1e-8},
         "segment_barrier": {"over_maximum": rise, "over_chord": rise},
@@ -131,6 +131,10 @@ def test_barriers(make):
     assert verdict("M7", *pairs("sgdr", sgdr[:1], HILL)) is None
     assert verdict("M8", *pairs("step", step, -T)) == "reproduced"
     assert verdict("M8", *pairs("step", step, HILL)) == "contradicted"
+    one_rises = [*pairs("step", step[:2], -T), *pairs("step", step[2:], HILL)]
+    assert verdict("M8", *one_rises) == "contradicted"  # it speaks of all pairs
+    unknown = pairs("step", step, np.where(HILL > 0, np.nan, 0.0))
+    assert verdict("M8", *unknown) == "inconclusive"
 
 
 def test_the_bend(make):
@@ -140,7 +144,8 @@ def test_the_bend(make):
     lower, higher = run([0, -0.1, -0.5, -0.1, 0.1]), run([0, 0.1, 0.5, 0.1, 0.1])
     assert (verdict("M9", lower), verdict("M10", lower)) == ("reproduced", "contradicted")
     assert (verdict("M9", higher), verdict("M10", higher)) == ("contradicted", "reproduced")
-    assert verdict("M10", run([0, 0.1, 0.105, 0.1, 0.1])) == "inconclusive"
+    for id_ in ("M9", "M10"):
+        assert verdict(id_, run([0, 0.1, 0.105, 0.1, 0.1])) == "inconclusive"
 
 
 def plane_run(make, test_in_between):
@@ -156,6 +161,7 @@ def plane_run(make, test_in_between):
         anchor_train_nll=np.ones(3), anchor_test_nll=np.full(3, 2.0),
         anchors=np.array([[0, 0], [1, 0], [0.5, 1]]), iterates=np.array([[0.2, 0.3], [0, 0.0]]),
         iterate_epochs=np.array([10, 70]), residuals=np.array([3.0, 1e-9]),
+        curve=np.array([[0, 0], [0.5, 1], [1, 0]]),
         residual_cosines=np.array([[1e-12, 1e-13], [0.7, 0.7]]),
     )  # fmt: skip
 
@@ -184,13 +190,18 @@ def test_pairs_through_g(make):
 
 def test_garipovs_table(make):
     runs = []
-    for kind, high in (("polychain", 0.081), ("bezier", 0.077)):
+    for kind, high, loss in (("polychain", 0.081, 0.27), ("bezier", 0.077, 0.24)):
         run = evaluated(make, "G", "G+1", model="vgg16")
         run.settings["curve"] = kind
-        run.result["curve_metrics"]["test_error"] = {"minimum": 0.068, "maximum": high}
+        run.result["curve_metrics"] = {
+            "test_error": {"minimum": 0.068, "maximum": high},
+            "train_loss": {"minimum": 0.15, "maximum": loss},
+        }
         runs.append(run)
     assert verdict("M14", *runs) == "reproduced"
     assert verdict("M14", runs[0]) is None
+    runs[1].result["curve_metrics"]["train_loss"]["maximum"] = 0.3
+    assert verdict("M14", *runs) == "contradicted"
 
 
 # --- slices and alignment -------------------------------------------------------------------------
@@ -204,7 +215,8 @@ def sliced(make, mode, share=None):
     alpha, beta = np.meshgrid(T, T, indexing="ij")
     explained = [share, 0.0]
     return make(
-        settings, {"explained": explained}, alpha=alpha, beta=beta, train_nll=1 + alpha + beta**2,
+        settings, {"explained_centred": explained}, alpha=alpha, beta=beta,
+        train_nll=1 + alpha + beta**2,
         iterates=np.array([[0.5, 0.5], [0.0, 0.0]]), iterate_epochs=np.array([10, 20]),
         explained=np.array(explained),
     )  # fmt: skip
@@ -224,7 +236,7 @@ def test_matched_neurons(make):
     assert verdict("M16", plain, weights) is None
     assert verdict("M16", plain, weights, activations) == "reproduced"
     higher = evaluated(make, "G", "A", segment=2 * HILL, align="activations")
-    assert verdict("M16", plain, weights, higher) == "inconclusive"
+    assert verdict("M16", plain, weights, higher) == "contradicted"
     figure = gotmare_landscape.FIGURES["gotmare_alignment"]([plain, weights])
     assert [len(axes.lines) for axes in figure.axes] == [2 * 2 + 2, 2 * 2]
     figure = gotmare_landscape.FIGURES["gotmare_slices"](
