@@ -145,15 +145,22 @@ def by_setting(runs: Sequence[Run], setting: str, label: str) -> plt.Figure:
         for kind in (True, False):
             groups = grouped([run for run in chosen if is_gd(run) == kind], setting)
             means = [mean(group, value)[0] for group in groups.values()]
-            axes.plot(list(groups), means, marker="o", label="GD" if kind else "SGD")
+            if means:
+                axes.plot(list(groups), means, marker="o", label="GD" if kind else "SGD")
         axes.set(xlabel=label, ylabel=name)
     three[0].legend()
     return figure
 
 
 def wrong_labels(runs: Sequence[Run]) -> plt.Figure:
-    """GD on more and more examples with wrong labels."""
-    return by_setting(runs, "wrong_examples", "wrong labels")
+    """GD on more and more examples with wrong labels; its edge 2 / eta dotted."""
+    figure = by_setting(runs, "wrong_examples", "wrong labels")
+    for eta in grouped(trained(runs), "learning_rate"):
+        figure.axes[0].axhline(2 / eta, color="k", ls=":", lw=0.8, label=f"2 / η, η = {eta:g}")
+    for axes in figure.axes:
+        axes.set_ylim(bottom=0)
+    figure.axes[0].legend(loc="lower right")
+    return figure
 
 
 def momentum(runs: Sequence[Run]) -> plt.Figure:
