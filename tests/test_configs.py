@@ -77,6 +77,7 @@ def test_a_config_says_everything(name):
         assert set(config["scale"]) == set(SCALES)
     header = (CONFIGS / f"{name}.toml").read_text().split("title =")[0]
     assert "tools/" in header  # the command
+    assert name not in WITHOUT_IMAGES or "--data_dir" not in header  # a flag they do not have
 
 
 @pytest.mark.parametrize("name", NAMES)

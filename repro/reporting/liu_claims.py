@@ -81,7 +81,7 @@ def b5(runs):
     lost = [run for run in diverged(runs) if setting(run) in ("vanilla", "SOTA")]
     if lost:
         measured += f"; {len(lost)} of {len(lost) + len(chosen)} runs diverged"
-    outcome = verdict([*(a >= 0.999 for a in lowest.values()), *(False for _ in lost)])
+    outcome = verdict([not lost and all(a >= 0.999 for a in lowest.values())])
     return Finding(measured, outcome, [*chosen, *lost])
 
 

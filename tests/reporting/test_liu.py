@@ -137,7 +137,7 @@ def test_a_diverged_run_is_no_fit():
     assert judged("B5", runs) == "reproduced"
     runs[-1].result["status"] = "diverged"
     finding = LIU["B5"].judge(runs)
-    assert finding.verdict == "inconclusive" and "1 of 12 runs diverged" in finding.measured
+    assert finding.verdict == "contradicted" and "1 of 12 runs diverged" in finding.measured
     assert "1 of 12 runs diverged" in liu_tables.models(runs).note
 
 
@@ -191,18 +191,22 @@ def test_distances(vanilla, verdict):
     assert judged("B9", runs[:2]) == "inconclusive"  # one seed
 
 
-@pytest.mark.parametrize("bad, verdict", [(12, "reproduced"), (9, "inconclusive")])
+@pytest.mark.parametrize("bad, verdict", [(12, "reproduced"), (9, "contradicted")])
 def test_norms(bad, verdict):
-    """Vanilla 10 and `bad`, SOTA 5, the same for both readings."""
+    """Vanilla 10 and `bad`, SOTA 5, the same for all readings; or one reading says otherwise."""
     runs = [
         run(settings={**kind, **init, "seed": seed},
-            norms={"frobenius": value, "log10_product": value})
+            norms={"frobenius": value, "log10_product": value, "log10_path_l2": value,
+                   "folded": {"log10_product": value}})
         for seed in range(3)
         for kind, init, value in (({}, {}, 10), ({}, ADVERSARIAL, bad), (SOTA, {}, 5),
                                   (SOTA, ADVERSARIAL, 5))
     ]  # fmt: skip
     assert judged("B10", runs) == verdict
     assert judged("B10", runs[:4]) == "inconclusive"  # one seed
+    for one in runs:
+        one.result["norms"]["folded"] = {"log10_product": 10}
+    assert judged("B10", runs) == ("inconclusive" if bad == 12 else "contradicted")
     assert judged("B10", runs[:3]) is None
 
 
