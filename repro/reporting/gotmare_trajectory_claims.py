@@ -81,8 +81,10 @@ def m11(runs):
         return None
     arrays = run.arrays()
     train, test = arrays["anchor_train_nll"][:2], arrays["anchor_test_nll"][:2]
-    # "Between the iterates": above the segment's length, and near it beside the curve's height.
-    between = (arrays["alpha"] > 0) & (arrays["alpha"] < 1) & (np.abs(arrays["beta"]) <= 0.25)
+    # "Between the iterates": above the segment but for a tenth at each end, and near it beside the
+    # curve's height. One grid point is no region yet.
+    alpha, beta = arrays["alpha"], arrays["beta"]
+    between = (alpha >= 0.1) & (alpha <= 0.9) & (np.abs(beta) <= 0.25)
     higher = arrays["train_nll"] > (1 + NOTICEABLE) * train.max()
     lower = arrays["test_nll"] < (1 - NOTICEABLE) * test.min()
     both = int(np.sum(between & higher & lower))
@@ -91,7 +93,8 @@ def m11(runs):
         f"validation loss than both by 1 % ({int(np.sum(between & higher))} higher training, "
         f"{int(np.sum(between & lower))} lower validation loss)"
     )
-    return Finding(measured, verdict([both > 0]), [run])
+    outcome = INCONCLUSIVE if both == 1 else verdict([both > 1])
+    return Finding(measured, outcome, [run])
 
 
 def m12(runs):
