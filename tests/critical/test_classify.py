@@ -62,7 +62,7 @@ def test_channel_exponents(given, alternating):
                        [135.2, -68.01, 0.4687, -0.0658, -67.6]]])  # fmt: skip
     theta, _ = newton.descend(start, np.array([newton.DAMPING_START]), given, 300)
     assert verdict(theta[0], given, alternating).name == "channel"
-    test = channels.follow(theta, given, jumps=4)
+    test = channels.follow(theta, given, jumps=3)  # a fourth lowers L by less than rounding raises
     gap, loss = test.gap[0], test.loss[0]
     # L0 from the last two, then the exponent from the first three
     ratio = (gap[-1] / gap[-2]) ** 2
