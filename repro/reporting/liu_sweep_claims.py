@@ -2,6 +2,7 @@
 
 from repro.reporting.claims import (
     INCONCLUSIVE,
+    REPRODUCED,
     Claim,
     Finding,
     accuracy_error,
@@ -156,10 +157,10 @@ def b19(runs):
         return None
     finding = _no_difference("kept", kept[0], "reset", reset[0], at_most=0.02)
     before = [f"{run.curve('test/accuracy')[1][0]:.1%}" for run in (kept[0], reset[0])]
-    same = "" if kept[0].result["test_accuracy"] != reset[0].result["test_accuracy"] else (
-        "; training never reads the statistics and forgets the old ones"
-    )
-    measured = f"{finding.measured}; before training {before[0]} and {before[1]}{same}"
+    measured = f"{finding.measured}; before training {before[0]} and {before[1]}"
+    if all(kept[0].result[name] == reset[0].result[name] for name in ("distance", "test_accuracy")):
+        measured += "; one network, as training never reads the statistics and forgets the old ones"
+        return Finding(measured, REPRODUCED, finding.runs)
     return Finding(measured, finding.verdict, finding.runs)
 
 

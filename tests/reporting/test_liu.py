@@ -25,7 +25,7 @@ RESULT = {
     "status": "complete", "epochs": 40, "steps": 640, "train_accuracy": 1.0, "test_accuracy": 0.5,
     "test_accuracy_batch_statistics": 0.5, "pretrain_accuracy": None, "pretraining": None,
     "parameters": 177_602, "train_examples": 2000, "test_examples": 10_000,
-    "relative_distance": 1.0,
+    "distance": 20.0, "relative_distance": 1.0,
     "norms": {**NORMS, "log10_path_l1": 12.0, "log10_path_l2": 3.0, "folded": NORMS},
     "initial_norms": {**NORMS, "log10_path_l1": 12.0, "log10_path_l2": 3.0, "folded": NORMS},
     "margins": {"mean": 5.0, "lowest": -1.0, "quantile_05": 2.0, "median": 5.0, "positive": 1.0},
@@ -261,6 +261,8 @@ def test_departures_of_seed_000():
     reset = run(0.3, settings={**ADVERSARIAL, "reset_batch_norm": True}, curve=(0.1,))
     assert judged("B19", [*plain, reset]) == "contradicted"
     assert "before training 40.0% and 30.0%" in LIU["B19"].judge([*plain, reset]).measured
+    equal = run(0.4, settings={**ADVERSARIAL, "reset_batch_norm": True}, curve=(0.2,))
+    assert judged("B19", [*plain, equal]) == "reproduced"  # also the distance is the same
     for changes, verdict in (((0.03, 0.031, 0.029), "contradicted"), ((0.03,), "inconclusive"),
                              ((0.001, -0.001, 0.0), "reproduced")):  # fmt: skip
         tested = [run(0.5, settings={"seed": seed}, test_accuracy_batch_statistics=0.5 + change)
