@@ -59,6 +59,8 @@ def _six_curves(runs: Sequence[Run], quantity: str) -> plt.Figure:
         if run is None:
             axes.text(0.5, 0.5, "not run", ha="center", transform=axes.transAxes, color="grey")
             continue
+        if mode == "A":  # a scaled-down run has a smaller one
+            axes.set_title(f"G to A (batch {run.settings['large_batch_size']})")
         arrays = run.arrays()
         axes.plot(arrays["t"], factor * arrays[f"segment_{name}"] + offset, color="grey", ls="--",
                   lw=0.9, label="segment")  # fmt: skip

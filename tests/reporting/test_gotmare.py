@@ -25,7 +25,7 @@ def make(tmp_path):
         path.mkdir()
         np.savez(path / "arrays.npz", **arrays)
         settings = {"free_ends": False, "model": "vgg16_quarter_bn", "curve": "polychain",
-                    "seed": 0, "epoch_scale": 1.0} | settings  # fmt: skip
+                    "seed": 0, "epoch_scale": 1.0, "large_batch_size": 4000} | settings  # fmt: skip
         result = {"settings": settings, "protocol": "made up", "test_examples": 2000} | result
         (path / "result.json").write_text(json.dumps(result))
         return results.load(path)
@@ -113,6 +113,14 @@ def test_accuracy_along_curves(make, lost, expected):
     runs = [evaluated(make, "G", mode, curve=lost * HILL) for mode in "ABCDEF"]
     assert verdict("M5", *runs) == expected
     assert verdict("M5", *runs[:5]) == ("inconclusive" if expected == "reproduced" else expected)
+
+
+def test_a_mode_that_learnt_nothing_decides_nothing(make):
+    runs = [evaluated(make, "G", mode, segment=0.5 * HILL) for mode in "ABCDF"]
+    untrained = evaluated(make, "G", "E", error=0.91)
+    for id_ in ("M5", "M6"):
+        assert verdict(id_, *runs, untrained) == "inconclusive"
+        assert "GE has an end that did not learn (9%)" in CLAIMS[id_].judge([untrained]).measured
 
 
 def test_segments_dip(make):
