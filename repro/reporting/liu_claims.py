@@ -13,6 +13,7 @@ from repro.reporting.claims import (
     verdict,
 )
 from repro.reporting.liu_measures import (
+    SEEDS,
     decided,
     diverged,
     gap,
@@ -113,13 +114,14 @@ def _gaps(runs, kind, judge) -> Finding | None:
 
 
 def b8(runs):
-    by_count, used, error = {}, [], 0.0
+    by_count, used, error, fewest = {}, [], 0.0, SEEDS
     for on in itertools.product((False, True), repeat=3):
         chosen = [run for run in runs if heuristics(run) == on]
         both = pairs(chosen, setting(chosen[0])) if chosen else []
         if not both:
             return None
         by_count.setdefault(sum(on), []).append(spread([gap(pair) for pair in both])[0])
+        fewest = min(fewest, len(both))
         if not any(on):
             error = max(accuracy_error(*pair) for pair in both) / len(both) ** 0.5
         used += [run for pair in both for run in pair]
@@ -134,7 +136,7 @@ def b8(runs):
         outcome = REPRODUCED
     elif means[0] < -2 * error:
         outcome = CONTRADICTED
-    return Finding(measured, decided(outcome, used), used)
+    return Finding(measured, outcome if fewest >= SEEDS else INCONCLUSIVE, used)
 
 
 def b9(runs):

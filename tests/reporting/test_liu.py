@@ -178,6 +178,8 @@ def eight(gaps, seeds=(0,)):
 def test_gaps_of_combinations(gaps, verdict):
     assert judged("B8", eight(gaps, (0, 1, 2))) == verdict
     assert judged("B8", eight(gaps)) == "inconclusive"  # one seed
+    more = [r for r in eight(gaps, (1, 2)) if liu_measures.setting(r) == "vanilla"]
+    assert judged("B8", eight(gaps) + more) == "inconclusive"  # one seed of most combinations
     assert judged("B8", eight(gaps)[:-2]) is None
 
 
