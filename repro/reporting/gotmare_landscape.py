@@ -24,10 +24,12 @@ def slices(runs: Sequence[Run]) -> plt.Figure:
     for number, run in enumerate(select(runs, dimensions=1)):
         arrays, mode = run.arrays(), run.settings["from"]
         label = f"{mode} ({VARIANTS[mode]})" if mode in VARIANTS else mode
+        if mode == "A":
+            label = f"A (batch {run.settings['large_batch_size']})"
         lines.plot(arrays["alpha"], arrays["train_nll"], color=f"C{number}", label=label)
     lines.set(xlabel="step along a filter-normalised direction", ylabel="training loss",
               yscale="log")  # fmt: skip
-    lines.legend()
+    lines.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     for run in select(runs, directions="pca", dimensions=2)[:1]:
         _principal(figure, plane, run)
     return figure
