@@ -88,14 +88,17 @@ def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:
         axes.plot(*(arrays["curve"] * units).T, color="black", lw=1.0, label="curve")
     axes.plot(*np.array([start, end]).T, color="black", lw=0.9, ls="--", label="segment")
     iterates = arrays["iterates"] * units
-    inside = np.ones(len(iterates), bool)
+    inside, span = np.ones(len(iterates), bool), np.zeros(2)
     for column, grid in enumerate(("alpha", "beta")):
         edges = np.array([arrays[grid].min(), arrays[grid].max()]) * units[column]
+        span[column] = np.ptp(edges)
         inside &= (iterates[:, column] >= edges[0]) & (iterates[:, column] <= edges[1])
     if len(iterates):
         axes.plot(*iterates[inside].T, "o-", color="C3", ms=2.8, lw=0.9, mfc="white", mew=0.6,
                   label="iterates, projected")  # fmt: skip
-        for epoch, place in _apart(arrays["iterate_epochs"][inside], iterates[inside]):
+        for epoch, place in _apart(
+            arrays["iterate_epochs"][inside], iterates[inside], np.array([start, end]), span
+        ):
             axes.annotate(str(epoch), place, fontsize=5.5, color="white", xytext=(2, 2),
                           textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
     axes.scatter(*third, marker="D", s=22, color="black", zorder=4)
@@ -105,12 +108,15 @@ def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:
                       textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
 
 
-def _apart(epochs: np.ndarray, places: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Return the iterates whose labels fit beside those before them."""
-    chosen, extent = [], np.ptp(places, axis=0) + 1e-12
+def _apart(
+    epochs: np.ndarray, places: np.ndarray, taken: np.ndarray, span: np.ndarray
+) -> list[tuple[int, np.ndarray]]:
+    """Return the iterates whose labels fit beside `taken` places and those before them."""
+    chosen, occupied = [], list(taken)
     for epoch, place in zip(epochs, places):
-        if all(np.abs((place - other) / extent).max() > 0.07 for _, other in chosen):
+        if all((np.abs(place - other) / span > (0.09, 0.05)).any() for other in occupied):
             chosen.append((int(epoch), place))
+            occupied.append(place)
     return chosen
 
 
