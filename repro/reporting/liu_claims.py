@@ -14,6 +14,8 @@ from repro.reporting.claims import (
 )
 from repro.reporting.liu_measures import (
     SEEDS,
+    average,
+    by_seed,
     decided,
     diverged,
     gap,
@@ -87,11 +89,15 @@ def b5(runs):
 
 
 def b6(runs):
-    return _gaps(runs, "vanilla", lambda gaps, error: verdict([g > 0.05 for g in gaps]))
+    return _gaps(runs, "vanilla", lambda gaps: verdict([gap > 0.05 for gap in gaps]))
 
 
 def b7(runs):
-    return _gaps(runs, "SOTA", lambda gaps, error: within(abs(spread(gaps)[0]), 0.015, error))
+    def judge(gaps):
+        loss, error = average(gaps)
+        return within(abs(loss), 0.015, error)
+
+    return _gaps(runs, "SOTA", judge)
 
 
 def _gaps(runs, kind, judge) -> Finding | None:
@@ -102,8 +108,7 @@ def _gaps(runs, kind, judge) -> Finding | None:
         both = pairs(runs, kind, model=model, dataset=dataset)
         if both:
             gaps = [gap(pair) for pair in both]
-            error = spread(gaps)[1] / len(gaps) ** 0.5
-            outcomes.append(decided(judge(gaps, error), [one for one, _ in both]))
+            outcomes.append(decided(judge(gaps), [one for one, _ in both]))
             shown.append(f"{model} on {dataset} {', '.join(map(points, gaps))}")
             used += [run for pair in both for run in pair]
     if not used:
@@ -140,19 +145,15 @@ def b8(runs):
 
 
 def b9(runs):
-    vanilla, sota = (
-        {run.settings["seed"]: run for run in of(runs, kind, "adversarial")}
-        for kind in ("vanilla", "SOTA")
-    )
-    seeds = [seed for seed in vanilla if seed in sota]
-    if not seeds:
+    both = by_seed(*(of(runs, kind, "adversarial") for kind in ("vanilla", "SOTA")))
+    if not both:
         return None
-    both = [[side[seed].result["relative_distance"] for seed in seeds] for side in (vanilla, sota)]
+    distances = [[run.result["relative_distance"] for run in pair] for pair in both]
     measured = "distance over the start's norm, vanilla against SOTA: " + ", ".join(
-        f"{short:.2f} and {far:.2f}" for short, far in zip(*both)
+        f"{short:.2f} and {far:.2f}" for short, far in distances
     )
-    used = [side[s] for s in seeds for side in (vanilla, sota)]
-    outcome = verdict([short < far for short, far in zip(*both)])
+    used = [run for pair in both for run in pair]
+    outcome = verdict([short < far for short, far in distances])
     return Finding(measured, decided(outcome, used), used)
 
 

@@ -41,12 +41,17 @@ def of(runs: Sequence[Run], kind: str | None = None, init: str | None = None, **
     return sorted(chosen, key=lambda run: run.settings["seed"])
 
 
+def by_seed(*groups: Sequence[Run]) -> list[tuple[Run, ...]]:
+    """Return the runs of the groups side by side, one tuple for every seed all of them have."""
+    by = [{run.settings["seed"]: run for run in group} for group in groups]
+    return [
+        tuple(group[seed] for group in by) for seed in by[0] if all(seed in group for group in by)
+    ]
+
+
 def pairs(runs: Sequence[Run], kind: str, **settings) -> list[tuple[Run, Run]]:
     """Return (random start, adversarial start) of the same setting and seed."""
-    random, adversarial = (
-        {run.settings["seed"]: run for run in of(runs, kind, init, **settings)} for init in INITS
-    )
-    return [(random[seed], adversarial[seed]) for seed in random if seed in adversarial]
+    return by_seed(*(of(runs, kind, init, **settings) for init in INITS))
 
 
 def diverged(runs: Sequence[Run]) -> list[Run]:
@@ -61,7 +66,7 @@ def decided(outcome: str, runs: Sequence[Run]) -> str:
 
 
 def gap(pair: tuple[Run, Run]) -> float:
-    """Return what the adversarial start loses in test accuracy."""
+    """Return what the second run of a pair loses in test accuracy."""
     return pair[0].result["test_accuracy"] - pair[1].result["test_accuracy"]
 
 
@@ -69,6 +74,12 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
     """Return mean and standard deviation over seeds; 0 for one seed."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return float(np.mean(values)), deviation
+
+
+def average(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean over seeds and its standard error; 0 for one seed."""
+    mean, deviation = spread(values)
+    return mean, deviation / len(values) ** 0.5
 
 
 def within(off: float, bound: float, error: float) -> str:

@@ -1,21 +1,25 @@
 """Claims of Liu et al. 2020 on the adversary, seed 000's departures and the toy."""
 
+from collections.abc import Sequence
+
 from repro.reporting.claims import (
     INCONCLUSIVE,
     REPRODUCED,
     Claim,
     Finding,
-    accuracy_error,
     sign_verdict,
     verdict,
 )
 from repro.reporting.liu_measures import (
     AUTHORS_WAY,
+    INITS,
+    average,
+    by_seed,
     decided,
+    gap,
     of,
     pairs,
     points,
-    spread,
     within,
 )
 from repro.reporting.results import Run, only, select
@@ -77,37 +81,48 @@ def b14(runs):
 
 
 def b15(runs):
-    chosen = [run for run in of(runs, "vanilla", "adversarial") if run.settings["zero_out"]]
-    chosen = [run for run in chosen if run.settings["zero_unit"] == "entries"]
-    by_copies = {run.settings["replicas"]: run for run in reversed(chosen)}
-    if len(by_copies) < 2:
+    chosen = [run for run in of(runs, "vanilla", "adversarial", zero_unit="entries")
+              if run.settings["zero_out"]]  # fmt: skip
+    counts = sorted({run.settings["replicas"] for run in chosen})
+    if len(counts) < 2:
         return None
-    few, many = by_copies[min(by_copies)], by_copies[max(by_copies)]
-    tests = {count: by_copies[count].result["test_accuracy"] for count in sorted(by_copies)}
-    measured = ", ".join(f"R={count}: {accuracy:.1%}" for count, accuracy in tests.items())
-    loss = few.result["test_accuracy"] - many.result["test_accuracy"]
-    return Finding(measured, sign_verdict(loss, accuracy_error(few, many)), [few, many])
+    both = by_seed(*(select(chosen, replicas=count) for count in (counts[0], counts[-1])))
+    if not both:
+        return None
+    measured, (loss, error) = _losses(f"R={counts[0]}", f"R={counts[-1]}", both)
+    used = [run for pair in both for run in pair]
+    return Finding(measured, decided(sign_verdict(loss, error), used), used)
 
 
 def b16(runs):
-    chosen = {
-        unit: only(of(runs, "vanilla", "adversarial"), zero_out=0.1, replicas=1, zero_unit=unit)
-        for unit in ("entries", "pixels")
-    }
-    if None in chosen.values():
-        return None
-    return _no_difference(
-        "entries", chosen["entries"], "pixels", chosen["pixels"], at_most=0.02
+    arms = [of(runs, "vanilla", "adversarial", zero_out=0.1, replicas=1, zero_unit=unit)
+            for unit in ("entries", "pixels")]  # fmt: skip
+    return _no_difference("entries", "pixels", by_seed(*arms), at_most=0.02)
+
+
+def _losses(
+    name: str, other: str, both: Sequence[tuple[Run, Run]]
+) -> tuple[str, tuple[float, float]]:
+    """Return in words, and as mean and standard error, what the second arm loses by seed."""
+    first, second = (
+        ", ".join(f"{run.result['test_accuracy']:.1%}" for run in side) for side in zip(*both)
     )
+    loss, error = average([gap(pair) for pair in both])
+    words = f"{name} {first}, {other} {second}"
+    if len(both) > 1:
+        words += f"; first minus second {points(loss)} ± {100 * error:.1f} points"
+    return words, (loss, error)
 
 
-def _no_difference(name: str, one: Run, other_name: str, other: Run, at_most: float) -> Finding:
-    """Judge that two test accuracies differ by no more than `at_most`."""
-    accuracies = [run.result["test_accuracy"] for run in (one, other)]
-    difference, error = abs(accuracies[0] - accuracies[1]), accuracy_error(one, other)
-    outcome = within(difference, at_most, error)
-    measured = f"{name} {accuracies[0]:.1%}, {other_name} {accuracies[1]:.1%}"
-    return Finding(f"{measured} (standard error {100 * error:.1f} points)", outcome, [one, other])
+def _no_difference(
+    name: str, other: str, both: Sequence[tuple[Run, Run]], at_most: float
+) -> Finding | None:
+    """Judge that the test accuracies of two arms differ by no more than `at_most`."""
+    if not both:
+        return None
+    measured, (loss, error) = _losses(name, other, both)
+    used = [run for pair in both for run in pair]
+    return Finding(measured, decided(within(abs(loss), at_most, error), used), used)
 
 
 # --- seed 000's departures ------------------------------------------------------------------------
@@ -121,8 +136,7 @@ def b17(runs):
         run.result["test_accuracy_batch_statistics"] - run.result["test_accuracy"]
         for run in chosen
     ]
-    mean, deviation = spread(changes)
-    error = deviation / len(changes) ** 0.5
+    mean, error = average(changes)
     measured = (
         f"batch minus running statistics: {points(min(changes))} to {points(max(changes))} points "
         f"over {len(changes)} networks, on average {points(mean)} ± {100 * error:.1f}"
@@ -131,37 +145,39 @@ def b17(runs):
 
 
 def b18(runs):
-    unshuffled = {"shuffle": False, "batch_statistics": False}
-    shown, differences, used = [], [], []
-    for init in ("random", "adversarial"):
-        kept = of(runs, "vanilla", init)
-        fixed = of(runs, "vanilla", init, **unshuffled)
-        if kept and fixed:
-            one, other = kept[0], fixed[0]
-            differences.append(one.result["test_accuracy"] - other.result["test_accuracy"])
-            shown.append(f"{init} start {points(differences[-1])}")
-            used += [one, other]
+    shown, outcomes, used = [], [], []
+    for init in INITS:
+        unshuffled = of(runs, "vanilla", init, shuffle=False)
+        both = by_seed(of(runs, "vanilla", init), unshuffled)
+        if both:
+            measured, (loss, error) = _losses("shuffled", "not", both)
+            shown.append(f"{init} start: {measured}")
+            outcomes.append(sign_verdict(loss, error))
+            used += [run for pair in both for run in pair]
     if not used:
         return None
-    outcomes = [sign_verdict(difference, accuracy_error(*used[2 * i : 2 * i + 2]))
-                for i, difference in enumerate(differences)]  # fmt: skip
     outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
-    return Finding(f"shuffled minus unshuffled, points: {', '.join(shown)}", outcome, used)
+    return Finding("; ".join(shown), decided(outcome, used), used)
 
 
 def b19(runs):
-    kept = of(runs, "vanilla", "adversarial")
     reset = [run for run in select(runs, reset_batch_norm=True, **AUTHORS_WAY)
              if run.result["status"] == "complete"]  # fmt: skip
-    if not kept or not reset:
+    both = by_seed(of(runs, "vanilla", "adversarial"), reset)
+    finding = _no_difference("kept", "reset", both, at_most=0.02)
+    if finding is None:
         return None
-    finding = _no_difference("kept", kept[0], "reset", reset[0], at_most=0.02)
-    before = [f"{run.curve('test/accuracy')[1][0]:.1%}" for run in (kept[0], reset[0])]
+    before = [", ".join(f"{run.curve('test/accuracy')[1][0]:.1%}" for run in side)
+              for side in zip(*both)]  # fmt: skip
     measured = f"{finding.measured}; before training {before[0]} and {before[1]}"
-    if all(kept[0].result[name] == reset[0].result[name] for name in ("distance", "test_accuracy")):
+    if all(_same_end(*pair) for pair in both):
         measured += "; one network, as training never reads the statistics and forgets the old ones"
         return Finding(measured, REPRODUCED, finding.runs)
     return Finding(measured, finding.verdict, finding.runs)
+
+
+def _same_end(one: Run, other: Run) -> bool:
+    return all(one.result[name] == other.result[name] for name in ("distance", "test_accuracy"))
 
 
 # --- the toy, and other images --------------------------------------------------------------------

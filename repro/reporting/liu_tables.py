@@ -56,20 +56,30 @@ def models(runs: Sequence[Run]) -> Table:
 
 def departures(runs: Sequence[Run]) -> Table:
     """Vanilla SGD as the authors train, and with what seed 000 did otherwise."""
-    rows = []
+    arms = {}
     for run in runs:
-        settings, result = run.settings, run.result
-        rows.append([
-            settings["init"],
-            "shuffled" if settings["shuffle"] else "never shuffled",
-            "–" if settings["init"] == "random"
-            else "reset" if settings["reset_batch_norm"] else "kept",
-            percent(result["train_accuracy"]),
-            percent(result["test_accuracy"]), percent(result["test_accuracy_batch_statistics"]),
-        ])  # fmt: skip
+        arms.setdefault(_departure(run), []).append(run)
+    accuracies = ("train_accuracy", "test_accuracy", "test_accuracy_batch_statistics")
+    rows = []
+    for arm, members in arms.items():
+        done = [run.result for run in members if run.result["status"] == "complete"]
+        cells = [percent(*spread([result[name] for result in done])) if done else "–"
+                 for name in accuracies]  # fmt: skip
+        rows.append([*arm, *cells, str(len(done))])
     columns = ["start", "order", "batch-norm state", "train %", "test % (running statistics)",
-               "test % (batch statistics)"]  # fmt: skip
-    return Table(columns, rows, f"{protocol(runs)}.")
+               "test % (batch statistics)", "seeds"]  # fmt: skip
+    return Table(columns, rows, f"{_deviation(rows)}{_diverged(runs)}{protocol(runs)}.")
+
+
+def _departure(run: Run) -> tuple[str, str, str]:
+    """Return a run's start, the order of its images, and what it did with batch norm's state."""
+    settings = run.settings
+    state = "reset" if settings["reset_batch_norm"] else "kept"
+    return (
+        settings["init"],
+        "shuffled" if settings["shuffle"] else "never shuffled",
+        "–" if settings["init"] == "random" else state,
+    )
 
 
 def initial_norms(runs: Sequence[Run]) -> Table:

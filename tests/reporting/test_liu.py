@@ -246,25 +246,63 @@ def test_identical_copies(accuracy, verdict):
     assert judged("B14", [run(settings=same, pretraining=stage), apart]) == verdict
 
 
-def test_harder_adversaries():
-    easy = run(0.5, settings=ADVERSARIAL)
-    for test, verdict in ((0.4, "reproduced"), (0.5, "inconclusive"), (0.6, "contradicted")):
-        assert judged("B15", [easy, run(test, settings={**ADVERSARIAL, "replicas": 5})]) == verdict
-        units = [easy, run(test, settings={**ADVERSARIAL, "zero_unit": "pixels"})]
-        assert judged("B16", units) == ("reproduced" if test == 0.5 else "contradicted")
+def arm(*tests, settings, **result):
+    """Runs of seeds 0, 1, 2 in the same setting."""
+    return [run(test, settings={**settings, "seed": seed}, **result)
+            for seed, test in enumerate(tests)]  # fmt: skip
 
 
-def test_departures_of_seed_000():
-    plain = [run(0.5), run(0.4, settings=ADVERSARIAL, curve=(0.1,))]
-    fixed = [run(0.4, settings={"shuffle": False}),
-             run(0.3, settings={**ADVERSARIAL, "shuffle": False})]  # fmt: skip
-    assert judged("B18", plain + fixed) == "reproduced"
-    assert judged("B18", plain + fixed[:1]) == "reproduced"
-    reset = run(0.3, settings={**ADVERSARIAL, "reset_batch_norm": True}, curve=(0.1,))
-    assert judged("B19", [*plain, reset]) == "contradicted"
-    assert "before training 40.0% and 30.0%" in LIU["B19"].judge([*plain, reset]).measured
-    equal = run(0.4, settings={**ADVERSARIAL, "reset_batch_norm": True}, curve=(0.2,))
-    assert judged("B19", [*plain, equal]) == "reproduced"  # also the distance is the same
+EASY = arm(0.50, 0.51, 0.49, settings=ADVERSARIAL)
+
+
+@pytest.mark.parametrize(
+    "tests, fewer, verdict",
+    [((0.40, 0.41, 0.40), "reproduced", "contradicted"),
+     ((0.51, 0.51, 0.48), "inconclusive", "reproduced"),
+     ((0.60, 0.61, 0.60), "contradicted", "contradicted"),
+     ((0.40,), "inconclusive", "inconclusive")],
+)  # fmt: skip
+def test_harder_adversaries(tests, fewer, verdict):
+    """More copies lower test accuracy (B15); pixels do as much as entries (B16)."""
+    copies = arm(*tests, settings={**ADVERSARIAL, "replicas": 5})
+    assert judged("B15", [*EASY, *copies]) == fewer
+    pixels = arm(*tests, settings={**ADVERSARIAL, "zero_unit": "pixels"})
+    assert judged("B16", [*EASY, *pixels]) == verdict
+
+
+def test_arms_are_compared_seed_by_seed():
+    """Losses of 1, 2 and 3 points: mean 2, standard error 1 / sqrt(3)."""
+    copies = arm(0.49, 0.49, 0.46, settings={**ADVERSARIAL, "replicas": 5})
+    finding = LIU["B15"].judge([*EASY, *reversed(copies)])
+    assert finding.measured == (
+        "R=1 50.0%, 51.0%, 49.0%, R=5 49.0%, 49.0%, 46.0%; first minus second +2.0 ± 0.6 points"
+    )
+
+
+def test_no_shuffling():
+    plain = arm(0.5, 0.5, 0.5, settings={}) + arm(0.4, 0.4, 0.4, settings=ADVERSARIAL)
+    fixed = arm(0.4, 0.4, 0.4, settings={"shuffle": False})
+    better = arm(0.5, 0.5, 0.5, settings={**ADVERSARIAL, "shuffle": False})
+    worse = arm(0.3, 0.3, 0.3, settings={**ADVERSARIAL, "shuffle": False})
+    assert judged("B18", plain + fixed) == judged("B18", plain + fixed + worse) == "reproduced"
+    assert judged("B18", plain + fixed + better) == "inconclusive"
+    assert judged("B18", plain + fixed[:2]) == "inconclusive"
+
+
+def test_batch_norm_reset_at_the_hand_over():
+    plain = arm(0.4, 0.4, 0.4, settings=ADVERSARIAL, curve=(0.1,))
+    forgotten = {**ADVERSARIAL, "reset_batch_norm": True}
+    worse = arm(0.3, 0.3, 0.3, settings=forgotten, curve=(0.1,))
+    assert judged("B19", plain + worse) == "contradicted"
+    before = "before training 40.0%, 40.0%, 40.0% and 30.0%, 30.0%, 30.0%"
+    assert before in LIU["B19"].judge(plain + worse).measured
+    equal = arm(0.4, 0.4, 0.4, settings=forgotten, curve=(0.2,))
+    assert "one network" in LIU["B19"].judge(plain + equal).measured
+    near = arm(0.41, 0.41, 0.4, settings=forgotten, curve=(0.2,))
+    assert judged("B19", plain + equal) == judged("B19", plain + near) == "reproduced"
+
+
+def test_whose_statistics_batch_norm_takes():
     for changes, verdict in (((0.03, 0.031, 0.029), "contradicted"), ((0.03,), "inconclusive"),
                              ((0.001, -0.001, 0.0), "reproduced")):  # fmt: skip
         tested = [run(0.5, settings={"seed": seed}, test_accuracy_batch_statistics=0.5 + change)
@@ -326,6 +364,15 @@ def test_every_table_is_whole(name):
     runs = eight((0.2, 0.1, 0.05, 0.0))
     table = liu_tables.TABLES[f"liu_{name}"](runs)
     assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_departures_by_seed():
+    settings = {**ADVERSARIAL, "reset_batch_norm": True}
+    rows = liu_tables.departures(EASY + arm(0.25, 0.25, 0.25, settings=settings)).rows
+    assert rows == [
+        ["adversarial", "shuffled", "kept", "100.00", "50.00 ± 1.00", "50.00", "3"],
+        ["adversarial", "shuffled", "reset", "100.00", "25.00", "50.00", "3"],
+    ]
 
 
 def test_curves_of_the_four_settings():
