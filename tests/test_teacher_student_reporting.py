@@ -131,13 +131,16 @@ def test_losses_gap(make):
 def test_wide_students_reach_zero(make):
     def census(width, loss):
         settings = {"protocol": "census", "width": width}
-        return make(f"width-{width}-{len(loss)}", settings, {}, loss=np.array(loss))
+        arrays = {"loss": np.array(loss), "class": np.array(["undecided"] * len(loss))}
+        result = {"counts": {"undecided": {"count": len(loss)}}}
+        return make(f"width-{width}-{len(loss)}-{max(loss)}", settings, result, **arrays)
 
     narrow, wide = census(5, [1e-4, 1e-30]), census(45, [1e-12, 1e-13])
     assert CLAIMS["C13"].judge([narrow, wide]).verdict == "reproduced"
     assert CLAIMS["C13"].judge([narrow]) is None
     stuck = census(45, [1e-12, 1e-13, 1e-5])
     assert CLAIMS["C13"].judge([narrow, stuck]).verdict == "inconclusive"
+    assert CLAIMS["C13"].judge([narrow, wide, census(10, [1e-5])]).verdict == "inconclusive"
 
 
 NODES = (
@@ -179,7 +182,7 @@ def test_descents_are_counted_by_class():
         {"kind": "descends", "from": "b", "to": "m5/local-03", "count": 1},
         {"kind": "descends", "from": "b", "to": "m5/other minimum", "count": 1},
     ]
-    expected = "4 steps off split saddles end at: global 50%, local 50%"
+    expected = "4 steps off split saddles end at: global 2, local 2; channels are not drawn"
     assert stoican_graph.ends(edges) == expected
 
 

@@ -67,14 +67,14 @@ def sign_verdict(difference: float, standard_error: float) -> str:
     return REPRODUCED if difference > 0 else CONTRADICTED
 
 
-def accuracy_error(*runs: Run) -> float:
+def accuracy_error(*runs: Run, quantity: str = "test_accuracy") -> float:
     """Return the standard error of a difference of test accuracies, from the sizes of test sets.
 
     Runs tested on the same images are correlated, so this errs on the careful side.
     """
     variance = 0.0
     for run in runs:
-        accuracy = run.result["test_accuracy"]
+        accuracy = run.result[quantity]
         variance += accuracy * (1 - accuracy) / run.result["test_examples"]
     return variance**0.5
 

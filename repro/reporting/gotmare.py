@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from repro.reporting.results import Run, only, select
+from repro.reporting.results import Run, distinct, only, select
 
 VARIANTS = {
     "A": "batch 4000", "B": "Adam", "C": "linear decay", "D": "weight decay / 100",
@@ -76,8 +76,14 @@ def _six_curves(runs: Sequence[Run], quantity: str) -> plt.Figure:
     for axes in panels[:, 0]:
         axes.set_ylabel(label)
     handles = panels.flat[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=5)
+    figure.legend(*handles, loc="outside lower center", ncols=5, title=_epochs_run(runs))
     return figure
+
+
+def _epochs_run(runs: Sequence[Run]) -> str | None:
+    """Say how many epochs were run for one of the paper's, where it is not one."""
+    scales = [scale for scale in distinct(runs, "epoch_scale") if scale not in (None, 1.0)]
+    return f"epochs as the paper counts them; {scales[0]:g} of each were run" if scales else None
 
 
 def fig2(runs: Sequence[Run]) -> plt.Figure:
@@ -111,10 +117,10 @@ def fig7(runs: Sequence[Run]) -> plt.Figure:
     """What Figure 2 leaves out: both accuracies and validation loss between iterates."""
     figure, panels = plt.subplots(3, 2, figsize=(6.75, 7), sharex=True, sharey="row")
     for row, quantity in zip(panels, ("train_accuracy", "test_accuracy", "test_loss")):
-        for axes, mode in zip(row, ("step", "sgdr")):
+        for axes, mode in zip(row, MODE_NAMES):
             _pairs(axes, runs, mode, quantity)
         row[1].set_ylabel("")
-    for axes, mode in zip(panels[0], ("step", "sgdr")):
+    for axes, mode in zip(panels[0], MODE_NAMES):
         axes.set_title(MODE_NAMES[mode])
     for axes in panels[2]:
         axes.set_xlabel("t")

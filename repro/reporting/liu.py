@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 
 from repro.reporting.liu_measures import INITS, of, spread
-from repro.reporting.results import Run
+from repro.reporting.results import Run, distinct
 
 # setting, start -> name, colour
 SETTINGS = {
@@ -22,7 +22,7 @@ NORMS = {  # reading -> label, and the published number it can be compared with
     "frobenius_squared": ("sum of squares", ("seed 000: about 1e5", 5)),
     "log10_product": ("product over layers", None),
     "log10_product_squared": ("product of squares", None),
-    "log10_product_over_margin": ("product / margin", None),
+    "log10_product_over_margin": ("product / margin, if positive", None),
     "log10_path_l1": ("l1 path norm", None),
     "log10_path_l2": ("l2 path norm", None),
 }
@@ -42,13 +42,15 @@ def four_settings(runs: Sequence[Run]) -> plt.Figure:
                 continue
             values = np.array([curve[1] for curve in curves])
             epochs = curves[0][0]
-            axes.plot(epochs, values.mean(axis=0), color=colour, label=label)
+            axes.plot(epochs, values.mean(axis=0), ".-", color=colour, label=label)
             axes.fill_between(
                 epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0
             )
         axes.set(title=title, xlabel="epoch")
     panels[0].set_ylim(0, 1.02)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    title = "mean and range over seeds" if len(distinct(runs, "seed")) > 1 else None
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
+                  title=title)  # fmt: skip
     return figure
 
 
@@ -72,8 +74,7 @@ def norms(runs: Sequence[Run]) -> plt.Figure:
     for place, (_, published) in enumerate(NORMS.values()):
         if published:
             raw.plot([published[1]] * 2, [place - 0.4, place + 0.4], color="k", lw=1.5)
-            side = "right" if published[1] > 30 else "left"
-            raw.annotate(published[0], (published[1], place + 0.4), ha=side, va="top", fontsize=7)
+            raw.annotate(f" {published[0]}", (published[1], place), va="center", fontsize=7)
     raw.set_yticks(range(len(NORMS)), [label for label, _ in NORMS.values()])
     raw.set_ylim(len(NORMS) - 0.4, -0.6)
     figure.legend(*raw.get_legend_handles_labels(), loc="outside lower center", ncols=4)
@@ -120,7 +121,7 @@ def adversary(runs: Sequence[Run]) -> plt.Figure:
             fits.plot(stage["train_accuracy"], place, "o", color="C3")
             fits.plot(stage["ceiling"], place, "|", color="k", ms=14)
     fits.set_yticks(range(len(pretrained)), [name for name, _ in pretrained])
-    fits.set(xlabel="accuracy of pre-training (bar: at most)", xlim=(0, 1.05),
+    fits.set(xlabel="pre-training accuracy; bars: highest possible", xlim=(0, 1.05),
              ylim=(len(pretrained) - 0.5, -0.5))  # fmt: skip
     return figure
 
@@ -162,6 +163,7 @@ def toy(runs: Sequence[Run]) -> plt.Figure:
     arrays, points = run.arrays(), run.arrays()["points"]
     figure, panels = plt.subplots(1, 4, figsize=(6.75, 1.9), sharex=True, sharey=True)
     extent, sides = (-1.25, 1.8, -0.75, 1.25), ListedColormap(["#c6dbef", "#fdd0a2"])
+    panels[0].set_ylabel(f"seed {run.settings['seed']}")
     for axes, (panel, title) in zip(panels, PANELS.items()):
         axes.imshow(arrays[panel] > 0.5, extent=extent, origin="lower", cmap=sides, aspect="equal")
         labels = arrays["random"] if panel == "pretrained" else arrays["truth"]
@@ -169,6 +171,7 @@ def toy(runs: Sequence[Run]) -> plt.Figure:
         axes.scatter(*points.T, c=colours, s=2, lw=0)
         measured = run.result["panels"][panel]
         axes.set_title(title, fontsize=7)
+        axes.set(xticks=[], yticks=[])
         axes.set_xlabel(
             f"wrong side {measured['disagreement_with_line']:.1%}\n"
             f"test accuracy {measured['test_accuracy']:.0%}"

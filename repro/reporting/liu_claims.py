@@ -13,9 +13,12 @@ from repro.reporting.claims import (
     verdict,
 )
 from repro.reporting.liu_measures import (
+    EPOCHS,
+    FITTED,
     SEEDS,
     average,
     by_seed,
+    cut_short,
     decided,
     diverged,
     gap,
@@ -64,7 +67,7 @@ def b4(runs):
     error = sum(variances) ** 0.5 / len(chosen)
     measured = (
         f"test accuracy of the starts {', '.join(f'{a:.1%}' for a in accuracies)}; on average "
-        f"{points(spread(above)[0])} ± {100 * error:.1f} points off chance"
+        f"{points(spread(above)[0])} ± {100 * error:.2f} points off chance"
     )
     return Finding(measured, within(abs(spread(above)[0]), CHANCE_MARGIN, error), chosen)
 
@@ -84,8 +87,19 @@ def b5(runs):
     lost = [run for run in diverged(runs) if setting(run) in ("vanilla", "SOTA")]
     if lost:
         measured += f"; {len(lost)} of {len(lost) + len(chosen)} runs diverged"
-    outcome = verdict([not lost and all(a >= 0.999 for a in lowest.values())])
+    below = [run for run in chosen if run.result["train_accuracy"] < FITTED]
+    outcome = CONTRADICTED if below or lost else REPRODUCED
+    if below and not lost and all(map(cut_short, below)):
+        measured += _shortened(below)
+        outcome = INCONCLUSIVE
     return Finding(measured, outcome, [*chosen, *lost])
+
+
+def _shortened(runs: Sequence[Run]) -> str:
+    accuracies = [run.result["train_accuracy"] for run in runs]
+    epochs = max(run.settings["epochs"] for run in runs)
+    return (f"; cut short: {min(accuracies):.0%} to {max(accuracies):.0%} of the training set "
+            f"right after {epochs} of the authors' {EPOCHS} epochs")  # fmt: skip
 
 
 def b6(runs):
@@ -108,8 +122,13 @@ def _gaps(runs, kind, judge) -> Finding | None:
         both = pairs(runs, kind, model=model, dataset=dataset)
         if both:
             gaps = [gap(pair) for pair in both]
-            outcomes.append(decided(judge(gaps), [one for one, _ in both]))
+            outcome = decided(judge(gaps), [one for one, _ in both])
             shown.append(f"{model} on {dataset} {', '.join(map(points, gaps))}")
+            short = [run for pair in both for run in pair if cut_short(run)]
+            if short and outcome == CONTRADICTED:  # a gap between networks that are no minima yet
+                outcome = INCONCLUSIVE
+                shown[-1] += _shortened(short)
+            outcomes.append(outcome)
             used += [run for pair in both for run in pair]
     if not used:
         return None

@@ -10,6 +10,8 @@ from repro.reporting.results import Run
 HEURISTICS = ("augment", "l2", "momentum")
 INITS = ("random", "adversarial")
 SEEDS = 3  # fewer decide no claim on how training ends
+FITTED = 0.999  # train accuracy
+EPOCHS = 350  # of the authors' trainings
 AUTHORS_WAY = {"shuffle": True, "batch_statistics": False}  # not seed 000's
 
 
@@ -59,6 +61,11 @@ def diverged(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.result["status"] == "diverged"]
 
 
+def cut_short(run: Run) -> bool:
+    """Whether a run neither fitted its training set nor had the authors' number of epochs."""
+    return run.result["train_accuracy"] < FITTED and run.settings["epochs"] < EPOCHS
+
+
 def decided(outcome: str, runs: Sequence[Run]) -> str:
     """Return a verdict on trainings, inconclusive where fewer than SEEDS seeds stand behind it."""
     seeds = {run.settings["seed"] for run in runs}
@@ -94,5 +101,5 @@ def within(off: float, bound: float, error: float) -> str:
 
 def points(value: float) -> str:
     """Return a difference of accuracies in percentage points."""
-    return f"{100 * value:+.1f}"
+    return f"{100 * value:+.2f}"
 

@@ -36,8 +36,12 @@ def b1(runs):
         return None
     counted = [run.result["pretraining"]["zeroing"] for run in chosen]
     exact = [z["entries_per_copy"] == [_expected(run)] * 2 for run, z in zip(chosen, counted)]
-    shown = {f"{z['entries_per_copy'][0]} to {z['entries_per_copy'][1]}" for z in counted}
-    return Finding(f"entries zeroed in a copy: {', '.join(sorted(shown))}", verdict(exact), chosen)
+    shown = {
+        f"{z['entries_per_copy'][0]} to {z['entries_per_copy'][1]} by {run.settings['zero_unit']}"
+        for z, run in zip(counted, chosen)
+    }
+    measured = f"entries zeroed in a copy: {', '.join(sorted(shown))}"
+    return Finding(measured, verdict(exact), chosen)
 
 
 def _expected(run: Run) -> int:
@@ -105,12 +109,12 @@ def _losses(
 ) -> tuple[str, tuple[float, float]]:
     """Return in words, and as mean and standard error, what the second arm loses by seed."""
     first, second = (
-        ", ".join(f"{run.result['test_accuracy']:.1%}" for run in side) for side in zip(*both)
+        ", ".join(f"{run.result['test_accuracy']:.2%}" for run in side) for side in zip(*both)
     )
     loss, error = average([gap(pair) for pair in both])
     words = f"{name} {first}, {other} {second}"
     if len(both) > 1:
-        words += f"; first minus second {points(loss)} ± {100 * error:.1f} points"
+        words += f"; first minus second {points(loss)} ± {100 * error:.2f} points"
     return words, (loss, error)
 
 
@@ -139,7 +143,7 @@ def b17(runs):
     mean, error = average(changes)
     measured = (
         f"batch minus running statistics: {points(min(changes))} to {points(max(changes))} points "
-        f"over {len(changes)} networks, on average {points(mean)} ± {100 * error:.1f}"
+        f"over {len(changes)} networks, on average {points(mean)} ± {100 * error:.2f}"
     )
     return Finding(measured, decided(within(abs(mean), 0.01, error), chosen), chosen)
 
@@ -167,7 +171,7 @@ def b19(runs):
     finding = _no_difference("kept", "reset", both, at_most=0.02)
     if finding is None:
         return None
-    before = [", ".join(f"{run.curve('test/accuracy')[1][0]:.1%}" for run in side)
+    before = [", ".join(f"{run.curve('test/accuracy')[1][0]:.2%}" for run in side)
               for side in zip(*both)]  # fmt: skip
     measured = f"{finding.measured}; before training {before[0]} and {before[1]}"
     if all(_same_end(*pair) for pair in both):
@@ -206,7 +210,7 @@ def b21(runs):
         f"{plain} epochs from random weights, {trained} pre-trained" for plain, trained in epochs
     )
     tests = ", ".join(
-        f"{one.result['test_accuracy']:.1%} and {two.result['test_accuracy']:.1%}"
+        f"{one.result['test_accuracy']:.2%} and {two.result['test_accuracy']:.2%}"
         for one, two in both
     )
     outcome = verdict([trained < plain for plain, trained in epochs])
@@ -215,7 +219,8 @@ def b21(runs):
 
 
 CLAIMS = (
-    Claim("B1", "Zeroing out takes exactly int(3072 N) entries of a copy.", "authors' code",
+    Claim("B1", "Zeroing takes exactly int(3072 N) entries of a copy, or int(1024 N) pixels.",
+          "authors' code",
           "307 at N = 0.1; seed 000 about 292", b1),
     Claim("B2", "Zeroing by entries touches 27.1 % of the pixels and blackens 0.1 %.",
           "computed from the authors' code", "the text says pixels", b2),

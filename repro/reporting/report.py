@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
-from repro.reporting.claims import VERDICTS
+from repro.reporting.claims import CONTRADICTED, VERDICTS
 
 SCALES = ("smoke", "cpu", "paper")
 
@@ -65,13 +65,15 @@ def read(figures_dir: Path) -> list[tuple[Path, dict]]:
 def overview(drawn: Sequence[tuple[Path, dict]]) -> str:
     """Return a Markdown table of each work's claims by verdict, for a README.
 
-    Where several figures judge a claim, the one of the largest scale with the most runs counts.
+    Where several figures judge a claim, those of the largest scale count: one that contradicts it,
+    else the one with the most runs.
     """
     best = {}
     for _, record in drawn:
         for claim in record["claims"]:
             key = record["name"].split("/")[0], claim["id"]
-            weight = SCALES.index(record["scale"]), len(claim["runs"])
+            contradicted = claim["verdict"] == CONTRADICTED
+            weight = SCALES.index(record["scale"]), contradicted, len(claim["runs"])
             if key not in best or weight > best[key][0]:
                 best[key] = weight, claim["verdict"]
     rows = [f"| work | {' | '.join(VERDICTS)} |", "|---" * (1 + len(VERDICTS)) + "|"]

@@ -36,8 +36,8 @@ def widths(runs: Sequence[Run]) -> plt.Figure:
             share = failed / len(loss)
             rows.append((share, *np.abs(np.array(shares.wilson(failed, len(loss))) - share)))
         share, low, high = np.array(rows).T
-        failing.errorbar(places, share, [low, high], marker="o", ls=":", capsize=2, label=teacher)
-    losses.set(yscale="log", xlabel="width", ylabel="loss at convergence")
+        failing.errorbar(places, share, [low, high], marker="o", ls="", capsize=2, label=teacher)
+    losses.set(yscale="log", xlabel="width", ylabel="final loss")
     failing.set(xlabel="width", ylabel=f"share with a loss above {FAILED:g}", ylim=(0, 1))
     for axes in (losses, failing):
         axes.set_xticks(range(len(ticks)), [str(tick) for tick in ticks])
@@ -72,8 +72,12 @@ def trajectories(runs: Sequence[Run]) -> plt.Figure:
         ended = arrays["incoming"][student].T
         axes.scatter(*ended, s=40, facecolors="none", edgecolors="k", lw=0.6, zorder=4)
         axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xlabel="$w_1$",
-                 title=f"{names[student]}, {arrays['loss'][student]:.1e}")  # fmt: skip
+                 title=f"{names[student]}, loss {arrays['loss'][student]:.1e}")  # fmt: skip
     panels[0][0].set_ylabel("$w_2$")
+    marks = [plt.Line2D([], [], ls="", marker="o", color="0.5", label="where Adam stops"),
+             plt.Line2D([], [], ls="", marker="o", ms=6, mfc="none", color="k", mew=0.6,
+                        label="where Newton's method ends, with that loss")]  # fmt: skip
+    figure.legend(handles=marks, loc="outside lower center", ncols=2)
     figure.colorbar(dots, ax=panels[0], label="outgoing weight", shrink=0.8, ticks=[-1, 0, 1])
     return figure
 
@@ -101,9 +105,10 @@ def eigenvalues(runs: Sequence[Run]) -> plt.Figure:
                    title="after Adam")  # fmt: skip
     after_adam.set_yscale("symlog", linthresh=1e-8)
     after_adam.set_yticks([-1e-4, -1e-6, 0, 1e-6, 1e-4])
-    converged.set(xscale="log", xlabel="loss at convergence", title="at convergence")
+    converged.set(xscale="log", xlabel="loss after Newton", title="after Newton")
     converged.set_yscale("symlog", linthresh=1e-16)
-    converged.set_yticks([-1e-15, 0, 1e-15, 1e-12, 1e-9, 1e-6])
+    converged.set_yticks([-1e-9, -1e-12, -1e-15, 0, 1e-15, 1e-12, 1e-9, 1e-6])
+    converged.set_ylim(top=1e-4)
     handles = after_adam.get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=len(COLOURS), markerscale=3)
     return figure

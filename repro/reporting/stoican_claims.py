@@ -74,7 +74,9 @@ def c10(runs):
         return None
     measured = ", ".join(f"{teacher} {loss:.1e}" for teacher, loss in lowest.items())
     used = select(runs, protocol="census")
-    return Finding(f"lowest certified: {measured}", verdict([lowest["alternating"] < 9e-5]), used)
+    # The slides' teacher alternates. Within a factor of ten of C9's 1e-4 it is hardly another loss.
+    outcome = REPRODUCED if lowest["alternating"] < 1e-5 else INCONCLUSIVE
+    return Finding(f"lowest certified: {measured}", outcome, used)
 
 
 def c12(runs):
@@ -103,12 +105,13 @@ def c13(runs):
     failing = []
     for run in sorted(chosen, key=lambda run: run.settings["width"]):
         loss = run.arrays()["loss"]
-        failing.append((run.settings["width"], int((loss > FAILED).sum()), len(loss)))
+        undecided = run.result["counts"]["undecided"]["count"]
+        failing.append((run.settings["width"], int((loss > FAILED).sum()), len(loss), undecided))
     measured = ", ".join(
-        f"width {width}: {shares.text(failed, students)} above {FAILED:g}"
-        for width, failed, students in failing
+        f"width {width}: {shares.text(failed, students)} above {FAILED:g}, {undecided} undecided"
+        for width, failed, students, undecided in failing
     )
-    outcomes = [(failed > 0) == (width == 5) for width, failed, _ in failing if width != 10]
+    outcomes = [(failed > 0) == (width == 5) for width, failed, *_ in failing]
     return Finding(measured, verdict(outcomes), chosen)
 
 
@@ -135,8 +138,8 @@ CLAIMS = (
     Claim("C9", "There are local minima with a loss of about 1e-4.", SEED, "1e-4", c9),
     Claim("C10", "Others have an even smaller loss.", SEED, "yes, no number", c10),
     Claim("C12", "A fixed threshold of 1e-3 or 1e-4 mislabels.", SEED, "unreliable", c12),
-    Claim("C13", "Wide students always reach zero loss, width 5 does not.", "Simsek et al. 2021",
-          "width 45 always", c13),
+    Claim("C13", "Wide students (10, 45) always reach zero loss, width 5 does not.",
+          "Simsek et al. 2021", "width 45 always", c13),
     Claim("C14", "Zero-loss students are made of signed teacher, zero and constant groups.",
           f"{SEED} and {OWN}", "visually", c14),
 )  # fmt: skip

@@ -28,6 +28,9 @@ def channels(runs: Sequence[Run]) -> plt.Figure:
     _guide(top, gaps[~steep, 0], largest[~steep, 0], -2, "--")
     if steep.any():
         _guide(top, gaps[steep, 0], largest[steep, 0], -4, ":")
+    fall.plot([], [], color="C1", label="pairs of neurons")
+    if steep.any():
+        fall.plot([], [], color="C5", label="triples")
     fall.set(xscale="log", yscale="log", xlabel=r"distance $\epsilon$",
              ylabel="fall of the loss by a jump")  # fmt: skip
     top.set(xscale="log", yscale="log", xlabel=r"distance $\epsilon$",
@@ -37,6 +40,7 @@ def channels(runs: Sequence[Run]) -> plt.Figure:
     exponents.hist([_slope(jump[0], jump[2]) for jump in jumps], bins, color="C1",
                    label="eigenvalue")  # fmt: skip
     exponents.set(yscale="log", xlabel="exponent", ylabel="channels", xticks=[-4, -2, 0, 2, 4])
+    exponents.set_ylim(top=1e2 * exponents.get_ylim()[1])  # room for the legend
     for axes in (fall, top, exponents):
         axes.legend()
     return figure
@@ -93,8 +97,8 @@ def transition(runs: Sequence[Run]) -> plt.Figure:
         if np.isfinite(arrays["transition_basin"][row]):
             share.plot(arrays["transition_basin"][row], 1.04, "|", color=COLOURS[kind], ms=8,
                        clip_on=False)  # fmt: skip
-    share.set(xscale="log", xlabel=r"length $\epsilon$", ylim=(-0.03, 1.08),
-              title="share that escapes")  # fmt: skip
+    share.set(xscale="log", xlabel=r"length $\epsilon$ (ticks: certified radii)",
+              ylim=(-0.03, 1.08), title="share that escapes")  # fmt: skip
     for axes, title in ((slides, "loss after SLSQP, ftol 1e-6"), (loss, "loss after Newton")):
         axes.set(xscale="log", yscale="log", xlabel=r"length $\epsilon$", title=title)
     handles = share.get_legend_handles_labels()
@@ -127,6 +131,8 @@ def graph(runs: Sequence[Run]) -> plt.Figure:
         for axes in (high, low):
             axes.scatter(*place, s=size, marker=marker, lw=0.7, color=COLOURS[name], zorder=2,
                          label=f"{name} ({len(chosen)})")  # fmt: skip
+    for name, words in (("local", "to a local minimum"), ("global", "to zero loss")):
+        low.plot([], [], color=COLOURS[name], lw=0.8, label=f"a split minimum leads {words}")
     widths = sorted({node["width"] for node in nodes.values()})
     wide = [width for width in widths if width >= 4]
     if wide:
@@ -171,8 +177,8 @@ def ends(edges: Iterable[dict]) -> str:
             kind = {"other minimum": "local"}.get(kind, kind)
             counts[kind] = counts.get(kind, 0) + edge["count"]
     total = sum(counts.values())
-    shares = ", ".join(f"{kind} {counts[kind] / total:.0%}" for kind in COLOURS if kind in counts)
-    return f"{total:,} steps off split saddles end at: {shares}"
+    ways = ", ".join(f"{kind} {counts[kind]}" for kind in COLOURS if kind in counts)
+    return f"{total:,} steps off split saddles end at: {ways}; channels are not drawn"
 
 
 def _slope(gap: np.ndarray, values: np.ndarray) -> float:

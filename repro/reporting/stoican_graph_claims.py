@@ -60,11 +60,12 @@ def c16(runs):
     within, tries = share[minima][inside], arrays["transition_loss"].shape[2]
     leaves = epsilon[(share[minima] > 0).any(axis=0)]
     first = f"{leaves.min():.0e}" if len(leaves) else "none"
+    tested = int(inside.any(axis=1).sum())  # the other balls are smaller than any epsilon
     measured = (
         f"at epsilon {epsilon[0]:.0e} {saddles[:, 0].min():.0%} of {tries} draws or more leave "
-        f"each of {len(saddles)} saddles; within the certified convex balls of {minima.sum()} "
-        f"minima {within.max(initial=0):.0%} of {within.size * tries} draws leave; the smallest "
-        f"epsilon at which any does: {first}"
+        f"each of {len(saddles)} saddles; within the certified convex balls of {tested} of "
+        f"{minima.sum()} minima {within.max(initial=0):.0%} of {within.size * tries} draws leave; "
+        f"the smallest epsilon at which any does: {first}"
     )
     outcomes = [bool((saddles[:, 0] == 1).all()), bool(within.size and (within == 0).all())]
     return Finding(measured, verdict(outcomes), chosen[:1])

@@ -35,19 +35,18 @@ def c3(runs):
 
 
 def c4(runs):
-    seeds = select(runs, protocol="seed", width=5)
-    chosen = [run for run in seeds if run.settings["adam_steps"] >= STEPS[0]]
-    if not chosen:
+    chosen = select(runs, protocol="seed", width=5)
+    lowest = [
+        (row["step"], run.settings, row["students/lowest_lambda_min"])
+        for run in chosen for row in run.metrics if row["step"] in STEPS
+    ]  # fmt: skip
+    if not lowest:
         return None
-    parts, outcomes = [], []
-    for run in chosen:
-        lowest = run.arrays()["lambda_min"]
-        outcomes.append(bool((lowest > -1e-4).all()))
-        parts.append(
-            f"{(lowest <= -1e-4).sum()} of {len(lowest):,} below after "
-            f"{run.settings['adam_steps']:,} steps, the lowest {lowest.min():.1e}"
-        )
-    return Finding("; ".join(parts), verdict(outcomes), chosen)
+    measured = "the lowest " + "; ".join(
+        f"{value:.1e} of {s['num_students']:,} after {step:,} steps in {s['adam_precision']} from "
+        f"{s['init']} weights" for step, s, value in lowest
+    )  # fmt: skip
+    return Finding(measured, verdict([value > -1e-4 for *_, value in lowest]), chosen)
 
 
 def c5(runs):

@@ -41,7 +41,8 @@ def sensitivity(runs: Sequence[Run]) -> Table:
                 rows.append([f"{row['step']:,}", *start, "–", share, lowest])
         steps = f"{s['adam_steps']:,}"
         if s["protocol"] == "census":
-            lowest = run.arrays()["lambda_min"]
+            arrays = run.arrays()
+            lowest = arrays["lambda_min"][arrays["gradient_norm"] < 1e-12]  # not those in channels
             share = shares.text(int((lowest < 0).sum()), len(lowest))
             after = [share, f"{lowest.min():.0e}"]
             rows.append([steps, *start, "Newton to a gradient of 1e-12", *after])

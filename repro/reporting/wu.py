@@ -36,7 +36,7 @@ def toy(runs: Sequence[Run]) -> plt.Figure:
     parts = [np.minimum(x**2, factor * (x - 1) ** 2) for factor in (0.1, 1.9)]
     for f, label in zip((*parts, np.mean(parts, axis=0)), ("$f_1$", "$f_2$", "$f$")):
         left.plot(x, f, label=label, color="k" if label == "$f$" else None)
-    left.set(xlabel="x", ylim=(0, 0.4))
+    left.set(xlabel="x", ylabel="loss", ylim=(0, 0.4))
     left.legend()
     for run in select(runs, stage="toy"):
         with np.load(run.path / "arrays.npz") as arrays:
@@ -131,6 +131,7 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
             axes.set_yscale("log")
     for axes in grid[1]:
         axes.set_xlabel("steps after the switch")
+    grid[0, 0].set_title("dotted: 2 / η")
     grid[0, 1].legend()
     return figure
 
@@ -149,6 +150,9 @@ def by_setting(runs: Sequence[Run], setting: str, label: str) -> plt.Figure:
                 axes.plot(list(groups), means, marker="o", label="GD" if kind else "SGD")
         axes.set(xlabel=label, ylabel=name)
     three[0].legend()
+    lost = len(select(runs, stage="train")) - len(chosen)
+    if lost:
+        three[2].set_title(f"not drawn: {lost} of {len(runs)} runs, diverged")
     return figure
 
 
@@ -169,6 +173,7 @@ def momentum(runs: Sequence[Run]) -> plt.Figure:
     beta = np.array([0.0, 0.9])
     for eta in distinct(runs, "learning_rate"):
         figure.axes[0].plot(beta, 2 * (1 + beta) / eta, color="grey", ls=":")
+    figure.axes[0].set_title("dotted: 2 (1 + β) / η")
     return figure
 
 

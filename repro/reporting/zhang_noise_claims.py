@@ -5,7 +5,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from repro.reporting.claims import INCONCLUSIVE, Claim, Finding, verdict
+from repro.reporting.claims import (
+    INCONCLUSIVE,
+    VERDICTS,
+    Claim,
+    Finding,
+    accuracy_error,
+    sign_verdict,
+    verdict,
+)
 from repro.reporting.results import Run, published, select
 from repro.reporting.zhang_claims import near_chance
 from repro.reporting.zhang_measures import (
@@ -52,15 +60,24 @@ def r12(runs):
 
 
 def r13(runs):
-    errors = {model: test_errors(runs, model, corrupted=True) for model in FIG1_MODELS}
-    common = sorted(p for p in set.intersection(*map(set, errors.values())) if p <= 0.8)
-    if not common:
+    by_model = {
+        model: {corruption_level(run): run for run in label_noise_runs(runs, model)}
+        for model in FIG1_MODELS
+    }
+    common = sorted(p for p in set.intersection(*map(set, by_model.values())) if p <= 0.8)
+    outcomes, accuracy = [], "test_accuracy_corrupted_labels"
+    for p in common:
+        for worse, better in (("mlp_1x512", "alexnet"), ("alexnet", "inception")):
+            pair = by_model[worse][p], by_model[better][p]
+            gap = pair[1].result[accuracy] - pair[0].result[accuracy]
+            outcomes.append(sign_verdict(gap, accuracy_error(*pair, quantity=accuracy)))
+    if not outcomes:
         return None
-    holds = [
-        errors["mlp_1x512"][p] > errors["alexnet"][p] > errors["inception"][p] for p in common
-    ]
-    measured = f"holds at {sum(holds)} of {len(holds)} values of p up to 0.8"
-    return Finding(measured, verdict(holds), _figure_1(runs))
+    counts = ", ".join(f"{outcomes.count(v)} {v}" for v in VERDICTS if v in outcomes)
+    levels = ", ".join(f"{p:g}" for p in common)
+    measured = f"of {len(outcomes)} differences at p = {levels} {counts}"
+    outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
+    return Finding(f"{measured}, at two standard errors", outcome, _figure_1(runs))
 
 
 def r16(runs):

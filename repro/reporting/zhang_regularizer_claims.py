@@ -140,7 +140,15 @@ def _gain(runs: Sequence[Run], with_it: dict, without: dict, **common) -> Findin
         f"{accuracies[0]:.1%} against {accuracies[1]:.1%}: "
         f"{100 * difference:+.1f} points (standard error {100 * error:.1f})"
     )
-    return Finding(measured, sign_verdict(difference, error), pair)
+    outcome = sign_verdict(difference, error)
+    unfitted = [run for run in pair if (run.result["train_accuracy"] or 0) < 0.99]
+    if unfitted:
+        measured += "; training ended at " + ", ".join(
+            f"{run.result['train_accuracy'] or 0:.1%} train accuracy ({run.settings['model']})"
+            for run in unfitted
+        )
+        outcome = INCONCLUSIVE
+    return Finding(measured, outcome, pair)
 
 
 CLAIMS = (

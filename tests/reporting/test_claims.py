@@ -139,6 +139,28 @@ def test_gain_of_batch_norm(difference, verdict):
     """Two test sets of 10,000 at 80 percent: the difference has a standard error of 0.57 points."""
     without = made_up(model="inception_no_bn", result={"test_accuracy": 0.8 - difference})
     assert judged("R15", made_up(), without) == verdict
+    without.result["train_accuracy"] = 0.7  # cut short: its test accuracy says nothing yet
+    assert judged("R15", made_up(), without) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    "alexnet, verdict",
+    [(0.6, "reproduced"), (0.505, "inconclusive"), (0.8, "inconclusive"), (0.4, "inconclusive")],
+)
+def test_order_of_test_errors_needs_two_standard_errors(alexnet, verdict):
+    """At 10,000 images the difference of two accuracies near 0.5 has an error of 0.7 points."""
+    accuracies = {"mlp_1x512": 0.5, "alexnet": alexnet, "inception": 0.7}
+    runs = [
+        made_up(model=model, corruption="partial_labels", corrupt_prob=p,
+                result={"test_accuracy_corrupted_labels": accuracy})
+        for model, accuracy in accuracies.items() for p in (0.3, 0.6)
+    ]  # fmt: skip
+    assert judged("R13", *runs) == verdict
+    for run in runs:  # the order turned around
+        run.result["test_accuracy_corrupted_labels"] = (
+            1 - run.result["test_accuracy_corrupted_labels"]
+        )
+    assert judged("R13", *runs) == ("contradicted" if alexnet == 0.6 else "inconclusive")
 
 
 def test_seeds_that_disagree_are_inconclusive():

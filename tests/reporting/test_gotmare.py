@@ -244,7 +244,9 @@ def test_matched_neurons(make):
     assert verdict("M16", plain, weights) is None
     assert verdict("M16", plain, weights, activations) == "reproduced"
     higher = evaluated(make, "G", "A", segment=2 * HILL, align="activations")
-    assert verdict("M16", plain, weights, higher) == "contradicted"
+    assert verdict("M16", plain, weights, higher) == "inconclusive"
+    worse = evaluated(make, "G", "A", segment=3 * HILL, align="weights")
+    assert verdict("M16", plain, worse, higher) == "contradicted"
     figure = gotmare_landscape.FIGURES["gotmare_alignment"]([plain, weights])
     assert [len(axes.lines) for axes in figure.axes] == [2 * 2 + 2, 2 * 2]
     figure = gotmare_landscape.FIGURES["gotmare_slices"](

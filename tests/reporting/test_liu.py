@@ -110,6 +110,25 @@ def test_no_gap_of_sota(tests, verdict):
     assert judged("B7", runs) == verdict
 
 
+def test_trainings_cut_short_decide_nothing():
+    """Networks that are no minima yet, after fewer epochs than the authors', contradict nothing."""
+    def sota(train_accuracy, epochs):
+        return [
+            run(test, settings={**SOTA, **init, "seed": seed, "epochs": epochs},
+                train_accuracy=train_accuracy)
+            for seed in range(3) for init, test in (({}, 0.6), (ADVERSARIAL, 0.5))
+        ]  # fmt: skip
+
+    assert judged("B7", sota(0.7, 40)) == "inconclusive"
+    assert "70% to 70% of the training set right" in LIU["B7"].judge(sota(0.7, 40)).measured
+    assert judged("B7", sota(0.7, 350)) == judged("B7", sota(1.0, 40)) == "contradicted"
+    vanilla = four((0.5, 0.4), (0.6, 0.6))
+    vanilla = [one for one in vanilla if not one.settings["momentum"]]
+    assert judged("B5", vanilla + sota(1.0, 40)) == "reproduced"
+    assert judged("B5", vanilla + sota(0.7, 40)) == "inconclusive"
+    assert judged("B5", vanilla + sota(0.7, 350)) == "contradicted"
+
+
 @pytest.mark.parametrize(
     "off, error, verdict",
     [(0.01, 0.004, "reproduced"), (0.01, 0.01, "inconclusive"), (0.03, 0.01, "inconclusive"),
@@ -275,7 +294,8 @@ def test_arms_are_compared_seed_by_seed():
     copies = arm(0.49, 0.49, 0.46, settings={**ADVERSARIAL, "replicas": 5})
     finding = LIU["B15"].judge([*EASY, *reversed(copies)])
     assert finding.measured == (
-        "R=1 50.0%, 51.0%, 49.0%, R=5 49.0%, 49.0%, 46.0%; first minus second +2.0 ± 0.6 points"
+        "R=1 50.00%, 51.00%, 49.00%, R=5 49.00%, 49.00%, 46.00%; "
+        "first minus second +2.00 ± 0.58 points"
     )
 
 
@@ -294,7 +314,7 @@ def test_batch_norm_reset_at_the_hand_over():
     forgotten = {**ADVERSARIAL, "reset_batch_norm": True}
     worse = arm(0.3, 0.3, 0.3, settings=forgotten, curve=(0.1,))
     assert judged("B19", plain + worse) == "contradicted"
-    before = "before training 40.0%, 40.0%, 40.0% and 30.0%, 30.0%, 30.0%"
+    before = "before training 40.00%, 40.00%, 40.00% and 30.00%, 30.00%, 30.00%"
     assert before in LIU["B19"].judge(plain + worse).measured
     equal = arm(0.4, 0.4, 0.4, settings=forgotten, curve=(0.2,))
     assert "one network" in LIU["B19"].judge(plain + equal).measured
@@ -337,8 +357,8 @@ def test_help_from_other_images():
 def test_combinations_has_eight_rows_and_quotes_nothing():
     table = liu_tables.combinations(eight((0.2, 0.1, 0.05, 0.0)))
     assert len(table.rows) == 8
-    assert table.rows[0][-4:] == ["+20.0", "1", "–", "–"]
-    assert table.rows[-1][-4:-2] == ["+0.0", "1"]
+    assert table.rows[0][-4:] == ["+20.00", "1", "–", "–"]
+    assert table.rows[-1][-4:-2] == ["+0.00", "1"]
     assert "could not be read" in table.note and "Sharpness" not in table.note
 
 
@@ -356,7 +376,7 @@ def test_deviation_over_seeds():
     runs = four((0.5, 0.4), (0.6, 0.6), (0,)) + four((0.54, 0.4), (0.6, 0.6), (1,))
     rows = liu_tables.models(runs).rows
     assert rows[0][5] == "52.00 ± 2.83"  # 0.5 and 0.54: deviation 0.04 / sqrt(2)
-    assert rows[0][-2:] == ["+12.0", "2"]
+    assert rows[0][-2:] == ["+12.00", "2"]
 
 
 @pytest.mark.parametrize("name", ["combinations", "models", "departures", "initial_norms"])

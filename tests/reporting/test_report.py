@@ -29,7 +29,7 @@ def test_readme_and_report_hold_the_verdicts_of_the_reference_results(drawn):
     assert report.summary(drawn) in (REFERENCE.parent / "report.md").read_text()
 
 
-def test_overview_takes_the_strongest_evidence():
+def test_overview_takes_the_largest_scale_and_any_contradiction():
     def record(scale, *claims):
         listed = [{"id": i, "verdict": v, "runs": ["run"] * n} for i, v, n in claims]
         return Path("x.json"), {"name": "zoo/fig", "scale": scale, "claims": listed}
@@ -37,9 +37,10 @@ def test_overview_takes_the_strongest_evidence():
     text = report.overview([
         record("smoke", ("Z2", "reproduced", 9), ("Z10", "contradicted", 1)),
         record("cpu", ("Z2", "inconclusive", 1), ("Z3", "contradicted", 1)),
-        record("cpu", ("Z3", "reproduced", 2), ("Z4", "not run", 0)),
+        record("cpu", ("Z3", "reproduced", 2), ("Z4", "not run", 0), ("Z5", "inconclusive", 1)),
+        record("cpu", ("Z5", "reproduced", 2)),
     ])  # fmt: skip
-    assert text.splitlines()[-1] == "| zoo | Z3 | Z10 | Z2 | Z4 |"
+    assert text.splitlines()[-1] == "| zoo | Z5 | Z3 Z10 | Z2 | Z4 |"
 
 
 def test_pictures_of_the_readme_exist():

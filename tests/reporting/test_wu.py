@@ -50,6 +50,13 @@ def test_gd_is_judged_by_means_over_seeds(make):
     assert judge("P3", [make(0.5, N, 3.9, 9.0, train_accuracy=0.999, **short)]) == "reproduced"
 
 
+def test_one_network_beyond_the_edge_refutes(make):
+    stable, beyond = make(0.5, N, 4.1, 12.0), make(0.5, N, 4.2, 12.0)  # 2 / eta is 4
+    assert judge("P6", [stable]) == "reproduced"
+    assert judge("P6", [stable, beyond]) == "contradicted"
+    assert "1 of 2 networks over 1.03" in CLAIMS["P6"].judge([stable, beyond]).measured
+
+
 def test_bounds_on_nonuniformity(make):
     bound = 3.17662 / 0.5  # B = 10, n = 1000
     inside, over = (make(0.5, 10, 1.0, bound * share) for share in (0.99, 1.03))
@@ -66,6 +73,8 @@ def test_order_of_batch_sizes(make):
     assert judge("P9", rows) == "inconclusive"
     level = [*rows[:3], make(0.5, 100, 1.9, 2.0), make(0.5, N, 2.0, 4.0)]
     assert judge("P9", level) == "reproduced"
+    faster = [make(1.0, batch, batch**0.1, 1.0) for batch in (4, 10, 25)]  # no flatter at twice eta
+    assert judge("P9", [*level, *faster]) == "inconclusive"
 
 
 def test_exponent_of_an_exact_power(make):
@@ -94,13 +103,16 @@ def test_seed_001(make):
     assert judge("S1", [make(0.1, N, 25.0, 80.0, test_accuracy=0.6)]) == "contradicted"
 
 
-def escape(tmp_path, eta, batch, spike, end):
+def escape(tmp_path, eta, batch, spike, end, test_end=0.81):
     settings = trained(tmp_path, eta, batch, 1.0, 1.0).settings
     settings |= {"stage": "escape", "start_learning_rate": 0.1}
     rows = [
         {"epoch": step, "step": step, "train/loss": loss, "curvature/sharpness": a,
-         "curvature/nonuniformity": 2 * a, "test/accuracy": 0.8}
-        for step, loss, a in ((0, 1e-4, 19.6), (40, spike, 9.0), (80, 1e-4, end))
+         "curvature/nonuniformity": 2 * a, "test/accuracy": test, "train/accuracy": 1.0}
+        for step, loss, a, test in (
+            (0, 1e-4, 19.6, 0.8), (40, spike, 9.0, 0.1), (60, 1e-4, end, test_end),
+            (80, 1e-4, end, 0.81),
+        )
     ]  # fmt: skip
     result = {"sharpness": {"value": end}, "train_examples": N, "test_examples": 10_000,
               "test_accuracy": 0.81}  # fmt: skip
@@ -117,7 +129,13 @@ def test_escapes(tmp_path):
     assert judge("P11", [gone[0], diverged]) == "inconclusive"
     figure = wu.escape(gone)
     curve = figure.axes[0].lines[0]
-    assert curve.get_xydata().tolist() == [[0, 19.6], [40, 9.0], [80, 6.7]]
+    assert curve.get_xydata().tolist() == [[0, 19.6], [40, 9.0], [60, 6.7], [80, 6.7]]
+
+
+def test_after_an_escape_the_last_third_counts_not_the_last_step(tmp_path):
+    lucky = escape(tmp_path, 0.1, 4, 0.05, 6.7, test_end=0.70)  # 0.755 on average, from 0.8
+    assert judge("P12", [lucky]) == "contradicted"
+    assert "-4.50" in CLAIMS["P12"].judge([lucky]).measured
 
 
 def test_table_2_says_what_was_not_run_to_the_rule(make):
