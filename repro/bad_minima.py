@@ -61,12 +61,15 @@ def define_flags():
     flags.DEFINE_integer("pretrain_epochs", 350, "At most so many.", lower_bound=1)
     flags.DEFINE_float("pretrain_learning_rate", 0.1, "Before it drops.", lower_bound=0.0)
     flags.DEFINE_list("pretrain_drop_at", ["150", "250"], "As --drop_at.")
-    flags.DEFINE_float("pretrain_accuracy", 0.9999, "Pre-training stops there.", upper_bound=1.0)
-    flags.DEFINE_string("start", None, "A pre-trained run's directory, instead of the settings'.")
+    flags.DEFINE_float("pretrain_accuracy", 0.9999, "Pre-training stops there; 0: only after all "
+                       "its epochs.", lower_bound=0.0, upper_bound=1.0)  # fmt: skip
+    flags.DEFINE_string("start", None, "A pre-trained run's directory: --init=adversarial, whose "
+                        "pre-training is that run's.")  # fmt: skip
     flags.DEFINE_bool("reset_batch_norm", False, "Forget the start's moving statistics.")
     flags.DEFINE_bool("shuffle", True, "Anew in every epoch, in the main training.")
     flags.DEFINE_bool("batch_statistics", False, "Test with the statistics of test batches.")
-    flags.DEFINE_integer("sharpness_examples", 0, "Measure sharpness on so many.", lower_bound=0)
+    flags.DEFINE_integer("sharpness_examples", 0, "Measure the sharpness of the end on the first "
+                         "so many; 0: do not.", lower_bound=0)  # fmt: skip
 
 
 def run(
@@ -144,6 +147,7 @@ def run(
         options = {"width": width} if model in models.WIDTHS else {}
         with strategy.scope():
             network = models.build(model, data.image_shape, data.num_classes, **options)
+        norms.check_paths(network)  # before hours of training, not after them
         shape = {"image_shape": list(data.image_shape), "num_classes": data.num_classes}
         return network, {"model": model, "width": width, **shape}
 
@@ -160,11 +164,17 @@ def run(
         network, architecture = new_network(data)
         outcome = recipes.fit_by_sgd(
             network, data.train, data.evaluations, directory, epochs=pretrain_epochs,
-            stop_accuracy=pretrain_accuracy, learning_rate=pretrain_learning_rate,
+            stop_accuracy=pretrain_accuracy or None, learning_rate=pretrain_learning_rate,
             drop_at=pretrain_drop_at, **training, **housekeeping,
         )  # fmt: skip
         ceiling = adversarial.fit_ceiling(replicas, data.num_classes) if not zero_out else 1.0
-        return {**outcome, "ceiling": ceiling, "architecture": architecture, **data.facts}
+        reached = outcome["train_accuracy"] is not None and (
+            outcome["train_accuracy"] >= pretrain_accuracy
+        )
+        return {
+            **outcome, "reached": reached, "ceiling": ceiling, "architecture": architecture,
+            **data.facts,
+        }  # fmt: skip
 
     pretrained = None
     if start:
@@ -179,6 +189,9 @@ def run(
         pretrained = starts.find_or_train(path, settings, pretrain, chief=is_chief(strategy))
     if pretrained and pretrained.result["status"] == "diverged":
         raise RuntimeError(f"pre-training in {pretrained.path} diverged: lower its learning rate")
+    if pretrained and not pretrained.result.get("reached", True):
+        print(f"the start in {pretrained.path} has not reached its pretrain_accuracy: "
+              f"{pretrained.result['train_accuracy']:.2%}", flush=True)  # fmt: skip
 
     # --- the main training
     data = relabelled.true_labels(**images, augment=augment, shuffle=shuffle, **places)

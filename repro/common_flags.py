@@ -14,8 +14,8 @@ from repro.models import MODELS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow is imported late; keep it quiet
 
-# Flags that say where or how a run is made, and not what is computed: no part of its identity.
 DISK_FULL = "the disk is full; free some space, run the same command again, and the run goes on"
+# Flags that say where or how a run is made, and not what is computed: no part of its identity.
 PLACES = ("data_dir", "download")
 HOUSEKEEPING = (
     *PLACES, "output_dir", "run_dir", "checkpoint_every", "wandb_project", "profile_dir",

@@ -12,8 +12,8 @@ A 2-100-100-1 ReLU network, logistic loss, batches of 10, in four stages, the fi
                        .1, momentum .9, rate .01, sum loss, 1,000 epochs
 
 These are the settings of the authors' toy code. A loss summed over the batch is a rate ten times
-as high: random_vanilla alone averages. Points and labels are drawn by --seed, as their file's
-(--seed 137 there seeds the networks) is not the draw of the script beside it.
+as high: random_vanilla alone averages. Points, labels and first weights are drawn by --seed; the
+authors' file of points cannot be drawn again, as the script beside it draws others.
 """
 
 from pathlib import Path
@@ -28,6 +28,7 @@ TUNED = Path(__file__).parent.parent / "configs" / "bad_minima" / "tuned.json"
 BATCH, PATIENCE, RATE_DROP = 10, 10_000, 0.3
 COPIES, L2, MOMENTUM = 2, 0.1, 0.9  # of adversarial_sota
 PIECE = 2_000  # epochs between checkpoints
+ORDERS = 200  # streams of random numbers of the stages, apart from those of blobs.py and planar.py
 GRID = (306, 201)  # columns and rows of the window: steps of 0.01
 
 
@@ -86,7 +87,8 @@ def run(
         now = planar.weights_of(state, panel) or planar.start(first, recipe)
         while int(now["epoch"]) < epochs:
             now = planar.train(
-                now, data, min(PIECE, epochs - int(now["epoch"])), BATCH, [seed, number], recipe
+                now, data, min(PIECE, epochs - int(now["epoch"])), BATCH,
+                [seed, ORDERS + number], recipe,
             )
             pieces += 1
             state |= {f"{panel}/{name}": value for name, value in now.items()}
@@ -108,6 +110,7 @@ def run(
         sides = maps[panel].ravel() > 0.5
         panels[panel] = {
             "train_accuracy": planar.accuracy(trained, *data),
+            "true_accuracy": planar.accuracy(trained, points, truth),
             "test_accuracy": planar.accuracy(trained, test_points, test_truth),
             "disagreement_with_line": float((sides != straight).mean()),
             "disagreement_with_random_vanilla": float(
@@ -116,7 +119,7 @@ def run(
         }
     run_directory.save_arrays(points=points, truth=truth, random=random, **maps)
     return {
-        "status": "complete",
+        "status": "complete" if all(np.isfinite(m).all() for m in maps.values()) else "diverged",
         "panels": panels,
         "random_labels_that_are_true": float((random == truth).mean()),
         "summary": ", ".join(
@@ -132,6 +135,8 @@ def run(
 def main(argv):
     common_flags.reject_stray_arguments(argv)
     values = common_flags.values()
+    if 2 * values["per_class"] % BATCH:
+        raise ValueError(f"per_class={values['per_class']} must be a multiple of {BATCH // 2}")
     common_flags.run_binary(MODULE, values, {}, TUNED, f"seed{values['seed']}", run)
 
 

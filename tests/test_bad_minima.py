@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from repro import bad_minima, common_flags, measurement, models
 from repro.data import relabelled
+from repro.data.datasets import Images
 from repro.models.layers import batch_norm
-from repro.training import optimizers, starts, step
+from repro.training import optimizers, recipes, starts, step
 from repro.training.runs import RunDirectory
 from repro.training.strategy import get_strategy
 
@@ -235,13 +236,21 @@ def test_random_labels_are_those_of_the_copies():
     assert len(np.unique(data.labels)) == 10
 
 
-def test_black_is_black_before_normalisation():
-    """A zeroed entry ends at -mean / std of its channel."""
-    data = relabelled.random_labels(**DATA, replicas=1, zero_out=0.5, zero_unit="pixels")
-    plain = relabelled.true_labels(**DATA)
-    black = np.asarray(plain.images).min()
-    assert (np.asarray(data.images) == black).mean() > 0.5
-    np.testing.assert_allclose(np.asarray(data.images).min(), black)
+@pytest.fixture
+def white(monkeypatch):
+    """Stands for CIFAR-10: white images of 32x32."""
+    images = Images(np.full((400, 32, 32, 3), 255, np.uint8), np.zeros(400, int), np.arange(400))
+    monkeypatch.setattr(relabelled, "splits", lambda *_: (images, images))
+    return {**DATA, "dataset": "cifar10"}
+
+
+def test_black_is_black_before_normalisation(white):
+    """A zeroed entry ends at -mean / std of its channel, by the authors' constants."""
+    data = relabelled.random_labels(**white, replicas=1, zero_out=0.5, zero_unit="pixels")
+    images, black = np.asarray(data.images), [-0.4914 / 0.2023, -0.4822 / 0.1994, -0.4465 / 0.2010]
+    zeroed = np.isclose(images, black, rtol=1e-5).all(-1)
+    np.testing.assert_array_equal(zeroed.sum((1, 2)), 512)
+    assert images[~zeroed].min() > 0
 
 
 def test_normalisation_by_channel():
@@ -257,12 +266,14 @@ def test_an_unshuffled_epoch_goes_by_the_data():
     np.testing.assert_array_equal(seen, np.resize(data.labels, 60))
 
 
-def test_crops_are_padded_by_four():
-    """Of 9 x 9 shifts, an image all white shows up to 4 black rows at either edge."""
-    data = relabelled.true_labels(**{**DATA, "train_examples": 400}, augment=True)
-    images = np.concatenate([images for images, _ in data.train.epoch(1)])
-    corner = np.abs(images - images.min()) < 1e-6
-    assert corner[:, :, 0].all((1, 2)).mean() > 0.3  # digits have margins of 2; crops 4 more
+def test_crops_are_padded_by_four(white):
+    """Of 9 x 9 shifts, a white image shows up to 4 black rows at one edge or the other."""
+    data = relabelled.true_labels(**white, augment=True)
+    images = np.concatenate([images for images, _ in data.train.epoch(1)])[:400]
+    dark = images[..., 0] < 0
+    for lines in (dark.all(2), dark.all(1)):  # rows, columns
+        first, last = lines[:, :16].sum(1), lines[:, 16:].sum(1)
+        assert set(zip(first, last)) == {(max(n, 0), max(-n, 0)) for n in range(-4, 5)}
 
 
 def test_the_rate_drops_after_the_epochs():
@@ -273,25 +284,33 @@ def test_the_rate_drops_after_the_epochs():
             assert float(schedule(number)) == pytest.approx(rate)
 
 
-def test_a_step_by_hand():
-    """w <- w + v, v <- m v - lr (g + l2 w), on all weights, gammas and biases too; two steps."""
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), batch_norm("norm")])
-    optimizer = optimizers.sgd(0.1, 0.9)
-    optimizer.build(model.trainable_variables)
-    train_steps = step.make_train_steps(
-        model, optimizer, get_strategy("default"), weight_decay=0.5,
-        decayed=model.trainable_variables, example_loss=lambda labels, logits: 0 * logits[:, 0],
-    )  # fmt: skip
+def test_three_steps_by_hand(tmp_path):
+    """w <- w + v, v <- m v - lr (g + l2 w), on all weights, betas and biases too; g is 0 here."""
+    inputs = keras.Input((28, 28, 3))
+    x = keras.layers.Dense(10, bias_initializer="ones")(keras.layers.Flatten()(inputs))
+    norm = batch_norm("norm")
+    model = keras.Model(inputs, 0.0 * norm(x))
+    norm.beta.assign([0.5] * 10)
+    data = relabelled.true_labels(**DATA)
+    assert data.train.steps == 3
     before = [v.numpy() for v in model.trainable_variables]
-    batches = tf.data.Dataset.from_tensors((tf.ones((4, 2)), tf.zeros(4, tf.int64))).repeat()
-    train_steps(iter(batches), tf.constant(2))
-    for start, variable in zip(before, model.trainable_variables):
-        first = start - 0.1 * 0.5 * start
-        velocity = 0.9 * (first - start) - 0.1 * 0.5 * first
-        np.testing.assert_allclose(variable, first + velocity, rtol=1e-5, atol=1e-7)
+    assert len(before) == 4 and all(np.abs(value).max() > 0 for value in before)
+    recipes.fit_by_sgd(
+        model, data.train, data.evaluations, RunDirectory(tmp_path / "run", {}), epochs=1,
+        learning_rate=0.1, drop_at=[], learning_rate_drop=0.1, momentum=0.9, l2=0.5, eval_every=1,
+        precision="float32", xla=False, strategy=get_strategy("default"), environment={},
+        checkpoint_every=1,
+    )  # fmt: skip
+    for value, variable in zip(before, model.trainable_variables):
+        velocity = 0.0
+        for _ in range(3):
+            velocity = 0.9 * velocity - 0.1 * 0.5 * value
+            value = value + velocity
+        np.testing.assert_allclose(variable, value, rtol=1e-5, atol=1e-7)
 
 
-def test_batch_statistics_are_used_and_not_kept(make_images):
+def test_batch_statistics_are_used_and_not_kept():
+    keras.utils.set_random_seed(0)
     model = tiny_network("", (28, 28, 3), 10)
     data = relabelled.true_labels(**DATA)
     evaluate = step.make_evaluate(model, get_strategy("default"), batch_statistics=True)
@@ -299,14 +318,44 @@ def test_batch_statistics_are_used_and_not_kept(make_images):
     found = evaluate(data.test_batches)
     for one, other in zip(before, model.get_weights()):
         np.testing.assert_array_equal(one, other)
-    images = next(iter(data.test_batches.dataset()))[0]
-    assert np.abs(model(images, training=False) - model(images, training=True)).max() > 1e-3
-    right, seen = 0, 0
+    lost, seen = 0.0, 0.0
     for images, labels, weights in data.test_batches.dataset():
-        predicted = np.argmax(model(images, training=True), axis=-1)
-        right += ((predicted == labels.numpy()) * weights.numpy()).sum()
-        seen += weights.numpy().sum()
-    assert found["accuracy"] == pytest.approx(right / seen)
+        losses = step.cross_entropy(labels, model(images, training=True))
+        lost += float(tf.reduce_sum(weights * losses))
+        seen += float(tf.reduce_sum(weights))
+    assert found["loss"] == pytest.approx(lost / seen, rel=1e-5)
+    running = step.make_evaluate(model, get_strategy("default"))(data.test_batches)
+    assert abs(found["loss"] / running["loss"] - 1) > 1e-3
+
+
+def test_a_start_that_is_not_reached_is_said(train, tmp_path, capsys):
+    result = train(tmp_path / "run", epochs=0, pretrain_epochs=1, eval_every=1)
+    assert not result["pretraining"]["reached"]
+    assert "has not reached its pretrain_accuracy" in capsys.readouterr().out
+    whole = train(tmp_path / "whole", epochs=0, pretrain_epochs=1, pretrain_accuracy=0.0)
+    assert whole["pretraining"]["reached"] and whole["pretraining"]["epochs"] == 1
+    assert "not reached" not in capsys.readouterr().out
+
+
+def test_networks_without_a_path_norm_are_refused_before_they_train(train, tmp_path, monkeypatch):
+    def clipped(name, input_shape, num_classes, **options):
+        network = tiny_network(name, input_shape, num_classes)
+        return keras.Sequential([network.input, *network.layers[1:], keras.layers.ReLU(6.0)])
+
+    monkeypatch.setattr(models, "build", clipped)
+    with pytest.raises(ValueError, match="no path norm through"):
+        train(tmp_path / "run")
+    assert not list(tmp_path.glob("*/checkpoints/*"))
+
+
+def test_a_rate_that_never_drops(train, tmp_path):
+    rows = [json.loads(line) for line in open_metrics(train, tmp_path / "run", drop_at=[])]
+    assert rows[-1]["epoch"] == 4 and optimizers.step_decay(0.1, 0.1, [], 391) == 0.1
+
+
+def open_metrics(train, run_dir, **changes):
+    train(run_dir, init="random", **changes)
+    return (run_dir / "metrics.jsonl").read_text().splitlines()
 
 
 def test_on_several_devices(complete, train, tmp_path, mirrored):

@@ -93,7 +93,8 @@ def test_the_maps_are_of_the_networks(complete):
 
     state = planar.weights_of(snapshots.load(run_dir / "checkpoints"), "adversarial_sota")
     found = planar.probabilities(state, np.array([[-1.25, -0.75]], np.float32))
-    np.testing.assert_allclose(np.load(run_dir / "arrays.npz")["adversarial_sota"][0, 0], found[0])
+    drawn = np.load(run_dir / "arrays.npz")["adversarial_sota"][0, 0]
+    np.testing.assert_allclose(drawn, found[0], rtol=1e-5)  # float32, one point or many at a time
 
 
 @pytest.mark.parametrize("piece", [1, 4, 6])

@@ -10,7 +10,6 @@ import math
 import numpy as np
 
 UNITS = ("entries", "pixels")
-MOST_IDENTICAL = 170  # copies; 171! is no float
 
 _LABEL, _ZERO = range(10, 12)  # streams of random numbers, apart from those of corruption.py
 
@@ -76,7 +75,7 @@ def zero_masks(
     height, width, channels = shape
     places = height * width * (channels if unit == "entries" else 1)
     if zero_out and int(places * zero_out) == 0:
-        raise ValueError(f"zero_out={zero_out} of {places} {unit} is none: all copies are alike")
+        raise ValueError(f"zero_out={zero_out} of {places} {unit} is none: choose 0 or more")
     rng, masks = _rng(seed, _ZERO, id_), np.zeros((replicas, places), bool)
     for mask in masks:
         mask[rng.permutation(places)[: int(places * zero_out)]] = True
@@ -90,20 +89,21 @@ def fit_ceiling(replicas: int, num_classes: int) -> float:
 
     All R copies of an image get the same prediction, at best their most frequent label: E[largest
     of the k label counts] / R. 0.55 for R = 2 and 10 classes.
-
-    Raises:
-      ValueError: R above 170, whose factorial no float holds.
     """
-    if replicas > MOST_IDENTICAL:
-        raise ValueError(f"replicas={replicas} without zero_out: at most {MOST_IDENTICAL}")
-    # R! / k^R times the coefficient of x^R in (sum_{j <= m} x^j / j!)^k is P(largest count <= m).
-    at_most = []
+    # Counts of k labels that sum to R are k independent Poisson numbers given their sum.
+    chances = [_poisson(count, replicas / num_classes) for count in range(replicas + 1)]
+    expected = 0.0
     for largest in range(replicas):
-        series = np.polynomial.Polynomial([1 / math.factorial(j) for j in range(largest + 1)])
-        power = (series**num_classes).coef
-        coefficient = power[replicas] if replicas < len(power) else 0.0
-        at_most.append(coefficient * math.factorial(replicas) / num_classes**replicas)
-    return float(sum(1 - p for p in at_most)) / replicas
+        sums = np.ones(1)  # P(sum of the counts so far = n, none above `largest`)
+        for _ in range(num_classes):
+            sums = np.convolve(sums, chances[: largest + 1])[: replicas + 1]
+        at_most = sums[replicas] / _poisson(replicas, replicas) if replicas < len(sums) else 0.0
+        expected += 1 - at_most
+    return float(expected) / replicas
+
+
+def _poisson(count: int, mean: float) -> float:
+    return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
 
 
 def fittable(labels: np.ndarray, replicas: int) -> float:

@@ -35,7 +35,7 @@ def _densenet(
 ) -> keras.Model:
     """Build a DenseNet whose growth is multiplied by `width`; dropout follows every convolution.
 
-    `initializer` is of all kernels; None: the codes' N(0, 2 / (k^2 outputs)), and Keras's default
+    `initializer` is of all kernels; None: the codes' N(0, 2 / (k^2 outputs)), and PyTorch's default
     for the dense layer, whose bias starts at zero.
     """
     growth = max(1, round(width * GROWTH))

@@ -12,6 +12,10 @@ def snapshot(model: keras.Model) -> dict[str, np.ndarray]:
 def distances(start: dict[str, np.ndarray], model: keras.Model) -> dict[str, float]:
     """Return Euclidean distances between `snapshot` and the present weights.
 
+    Args:
+      start: `snapshot` of the model, taken before.
+      model: as it is now.
+
     Returns:
       all: over all trainable weights; without_bn: leaving out gammas and betas of batch norm;
       relative, relative_without_bn: divided by the norm of the start's weights.

@@ -6,6 +6,8 @@ Behind a convolution or dense layer that nothing else reads, W <- s W and b <- t
 network computes in float64, so that products of its weights do not overflow.
 """
 
+from collections import Counter
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -89,10 +91,8 @@ def foldable(model: keras.Model) -> dict[str, str]:
     That is the convolution or dense layer before it, if nothing else reads what that puts out.
     """
     producer = {id(layer.output): layer for layer in model.layers}
-    readers = {}
-    for layer in model.layers:
-        for tensor in keras.tree.flatten(layer.input):
-            readers[id(tensor)] = readers.get(id(tensor), 0) + 1
+    read = [*model.outputs, *(t for layer in model.layers for t in keras.tree.flatten(layer.input))]
+    readers = Counter(map(id, read))
     found = {}
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from repro.norms.folding import ChannelScale, FoldedAway, fold_batch_norm
+from repro.norms.folding import DTYPE, ChannelScale, FoldedAway, fold_batch_norm
 
 # What keeps a network of positive weights a sum over paths.
 ALLOWED = (
     ChannelScale, FoldedAway, layers.Add, layers.AveragePooling2D, layers.Concatenate,
     layers.Conv2D, layers.Dense, layers.Dropout, layers.Flatten, layers.GlobalAveragePooling2D,
-    layers.InputLayer, layers.MaxPooling2D, layers.ReLU, layers.ZeroPadding2D,
+    layers.InputLayer, layers.MaxPooling2D, layers.ReLU, layers.ZeroPadding2D, layers.Activation,
 )  # fmt: skip
 ACTIVATIONS = (keras.activations.linear, keras.activations.relu)
 
@@ -40,20 +40,32 @@ def log10_path_norm(model: keras.Model, p: float) -> float:
     Raises:
       ValueError: a layer is not positively linear.
     """
-    if any(isinstance(layer, layers.BatchNormalization) for layer in model.layers):
+    check_paths(model)
+    folded = any(isinstance(layer, layers.BatchNormalization) for layer in model.layers)
+    if folded or model.layers[-1].compute_dtype != DTYPE:
         model = fold_batch_norm(model)
-    for layer in model.layers:
-        activation = getattr(layer, "activation", keras.activations.linear)
-        if not isinstance(layer, ALLOWED) or activation not in ACTIVATIONS:
-            raise ValueError(f"no path norm through {layer.name} ({type(layer).__name__})")
     return _log10_sum(model, p)
 
 
-def path_norm_around_batch_norm(model: keras.Model, p: float) -> float:
+def check_paths(model: keras.Model) -> None:
+    """Raise ValueError for a network whose path norm does not exist.
+
+    That is one with a layer that weights above 0 do not make linear, batch norm aside.
+    """
+    for layer in model.layers:
+        activation = getattr(layer, "activation", keras.activations.linear)
+        clipped = isinstance(layer, layers.ReLU) and (layer.max_value or layer.threshold)
+        positive = isinstance(layer, (*ALLOWED, layers.BatchNormalization))
+        if clipped or not positive or activation not in ACTIVATIONS:
+            raise ValueError(f"no path norm through {layer.name} ({type(layer).__name__})")
+
+
+def log10_around_batch_norm(model: keras.Model, p: float) -> float:
     """Return log10 of seed 000's quantity, which is no path norm: batch norm keeps its statistics.
 
     Weights, gammas and betas are raised to |w|^p, but running mean and variance stay as they were,
-    so the mean of the original network is still subtracted. NaN where the sum is not positive.
+    so the mean of the original network is still subtracted. NaN where the sum is negative, -inf
+    where it is 0.
     """
     return _log10_sum(model, p)
 

@@ -9,7 +9,7 @@ from repro.norms.distances import distances
 from repro.norms.folding import fold_batch_norm, foldable, refold
 from repro.norms.frobenius import frobenius
 from repro.norms.margins import logits_on, margins
-from repro.norms.paths import log10_path_norm, path_norm_around_batch_norm
+from repro.norms.paths import log10_around_batch_norm, log10_path_norm
 
 FOLDED = "folded_"
 COMPARED = 256  # images whose logits are compared after folding
@@ -79,23 +79,23 @@ def rescaling_check(model: keras.Model, images: np.ndarray) -> dict[str, float]:
       images: float [b, H, W, C] to compare logits on.
 
     Returns:
-      folding_error: largest difference of logits between the network, in float32, and its folded
-        copy; where a batch norm can be folded also
+      folding_error: largest difference of logits between the network and its folded copy, both in
+        float64; where a batch norm can be folded also
       log10_path_l2_change: of the folded network's path norm, by the doubling;
       log10_around_batch_norm_change: of seed 000's quantity, by the doubling; None where that is
         not positive, which a path norm is.
     """
     logits = [
         np.asarray(network(np.asarray(images, network.input.dtype), training=False))
-        for network in (_at(model, "float32"), fold_batch_norm(model))
+        for network in (_at(model, "float64"), fold_batch_norm(model))
     ]
     changes = {"folding_error": float(np.abs(logits[0] - logits[1]).max())}
     pairs = foldable(model)
     if pairs:
         network, (norm, layer) = _at(model, "float64"), next(iter(pairs.items()))
-        before = log10_path_norm(network, 2), path_norm_around_batch_norm(network, 2)
+        before = log10_path_norm(network, 2), log10_around_batch_norm(network, 2)
         _double(network.get_layer(layer), network.get_layer(norm))
-        after = log10_path_norm(network, 2), path_norm_around_batch_norm(network, 2)
+        after = log10_path_norm(network, 2), log10_around_batch_norm(network, 2)
         changes["log10_path_l2_change"] = after[0] - before[0]
         around = after[1] - before[1]
         changes["log10_around_batch_norm_change"] = around if np.isfinite(around) else None

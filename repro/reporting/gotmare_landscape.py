@@ -47,8 +47,8 @@ def _principal(figure, axes, run: Run) -> None:
     last = _epoch(run.settings["from"])
     labels = [f"main direction {k + 1} ({share:.0%})"
               for k, share in enumerate(arrays["explained"])]  # fmt: skip
-    axes.set(xlabel=labels[0], ylabel=labels[1],
-             title=f"training loss, iterates up to {last}\n(%: of squared distances to it)")  # fmt: skip
+    title = f"training loss, iterates up to {last}\n(%: of squared distances to it)"
+    axes.set(xlabel=labels[0], ylabel=labels[1], title=title)
 
 
 def _epoch(name: str) -> str:

@@ -16,6 +16,7 @@ import logging
 import os
 import socket
 import sys
+import textwrap
 import urllib.parse
 import urllib.request
 
@@ -57,7 +58,7 @@ def prepare(name: str, data_dir: str | None, manual_dir: str | None) -> str:
                 "check the network and run this again, or copy a directory prepared elsewhere to "
                 f"{os.path.join(str(place), name)}; --dataset=digits needs no data"
             )
-        reason = " ".join(str(error).split())[:200]
+        reason = textwrap.shorten(" ".join(str(error).split()), 400, placeholder=" ...")
         raise datasets.MissingDataError(
             f"{name} could not be prepared in {place} ({type(error).__name__}: {reason}). {what}"
         ) from error

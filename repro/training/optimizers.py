@@ -16,11 +16,13 @@ def exponential_decay(
 
 def step_decay(
     learning_rate: float, factor: float, drop_at: Sequence[int], steps_per_epoch: int
-) -> keras.optimizers.schedules.LearningRateSchedule:
+) -> keras.optimizers.schedules.LearningRateSchedule | float:
     """Return a rate multiplied by `factor` once each of the epochs `drop_at` is over.
 
     Epoch 151 is the first at the lower rate where 150 is among `drop_at` (Liu et al. 2020's code).
     """
+    if not drop_at:
+        return learning_rate
     last_steps = [epoch * steps_per_epoch - 1 for epoch in drop_at]
     rates = [learning_rate * factor**drops for drops in range(len(drop_at) + 1)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, rates)

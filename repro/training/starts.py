@@ -11,7 +11,7 @@ from etils import epath
 
 from repro.training.runs import HeldError, RunDirectory
 
-SECONDS_BETWEEN_LOOKS = 5  # at a start that another process trains
+SECONDS_BETWEEN_LOOKS = 2  # at a start that another process trains or writes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +54,8 @@ def find_or_train(
     result = directory.result()
     if result is None:
         result = directory.finish({**train(directory), "settings": dict(settings)})
+        while not chief and directory.result() is None:  # the chief writes it last
+            time.sleep(SECONDS_BETWEEN_LOOKS)
     directory.close()
     _check_weights(directory.path, result)
     return Start(directory.path, result)

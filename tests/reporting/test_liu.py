@@ -256,7 +256,10 @@ def test_zeroing():
     assert judged("B1", [by_pixels]) == "reproduced"
 
 
-@pytest.mark.parametrize("accuracy, verdict", [(0.545, "reproduced"), (0.549, "contradicted")])
+@pytest.mark.parametrize(
+    "accuracy, verdict",
+    [(0.545, "reproduced"), (0.549, "contradicted"), (0.45, "inconclusive")],
+)
 def test_identical_copies(accuracy, verdict):
     """Of the labels drawn 0.547 can be fitted, whatever can be expected."""
     same = {**ADVERSARIAL, "replicas": 2, "zero_out": 0.0}

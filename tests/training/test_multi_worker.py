@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-FLAGS = (
-    "--model=mlp_1x512", "--dataset=digits", "--train_examples=300", "--batch_size=64",
-    "--epochs=2", "--weight_decay=0.001", "--corrupt_prob=0.2",
+RANDOMIZATION = (
+    "repro.randomization", "--model=mlp_1x512", "--dataset=digits", "--train_examples=300",
+    "--batch_size=64", "--epochs=2", "--weight_decay=0.001", "--corrupt_prob=0.2",
 )  # fmt: skip
 
 
@@ -25,17 +25,22 @@ def free_ports(count):
     return ports
 
 
-@pytest.fixture(scope="module")
-def run_dirs(environment, tmp_path_factory):
-    """Train on two workers, each told to write to a directory of its own."""
-    place = tmp_path_factory.mktemp("workers")
+BAD_MINIMA = (
+    "repro.bad_minima", "--model=resnet18", "--width=0.0625", "--dataset=digits",
+    "--train_examples=32", "--batch_size=16", "--init=adversarial", "--pretrain_epochs=1",
+    "--epochs=1", "--eval_every=1",
+)  # fmt: skip
+
+
+def run_two(environment, module, *flags, run_dirs):
+    """Run a binary on two workers, each told to write to a directory; return what they said."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    run_dirs, processes = [place / "worker0", place / "worker1"], []
+    processes = []
     for number, run_dir in enumerate(run_dirs):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
         processes.append(
             subprocess.Popen(
-                [sys.executable, "-m", "repro.randomization", *FLAGS, "--strategy=multi_worker",
+                [sys.executable, "-m", module, *flags, "--strategy=multi_worker",
                  f"--run_dir={run_dir}"],
                 env={**environment, "TF_CONFIG": json.dumps(task)},
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -48,7 +53,23 @@ def run_dirs(environment, tmp_path_factory):
     finally:
         for process in processes:
             process.kill()
+
+
+@pytest.fixture(scope="module")
+def run_dirs(environment, tmp_path_factory):
+    place = tmp_path_factory.mktemp("workers")
+    run_dirs = [place / "worker0", place / "worker1"]
+    run_two(environment, *RANDOMIZATION, run_dirs=run_dirs)
     return run_dirs
+
+
+def test_workers_wait_for_the_start_that_the_chief_writes(environment, tmp_path):
+    """Pre-training and main training in one run, of whose start only the chief writes weights."""
+    run_dir = tmp_path / "run"
+    run_two(environment, *BAD_MINIMA, run_dirs=[run_dir, run_dir])
+    result = json.loads((run_dir / "result.json").read_text())
+    assert result["status"] == "complete" and result["pretraining"]["epochs"] == 1
+    assert len(list(tmp_path.glob("start-*/result.json"))) == 1
 
 
 def test_only_the_chief_writes(run_dirs):
