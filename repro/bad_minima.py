@@ -16,6 +16,8 @@ Where this departs from the authors' code for CIFAR-10, or fills what is not kno
 * Momentum is Keras's (v <- m v - lr g), which differs from PyTorch's for some steps after the rate
   drops; moving variances are those of the batch, without PyTorch's n / (n - 1).
 * Train accuracy is measured without augmentation.
+* A seed's pre-training and its random start begin at the same weights, and with R=1 the images of
+  pre-training and main training come in the same order.
 * Other datasets train as CIFAR-10 does: what the authors did there could not be read.
 * --noshuffle, --batch_statistics and --reset_batch_norm do as seed 000's rerun in JAX did.
 """
