@@ -22,6 +22,7 @@ Where this departs from the authors' code for CIFAR-10, or fills what is not kno
 * --noshuffle, --batch_statistics and --reset_batch_norm do as seed 000's rerun in JAX did.
 """
 
+import functools
 from pathlib import Path
 
 from absl import app, flags
@@ -123,7 +124,7 @@ def run(
     """
     import keras
 
-    from repro import curvature, models, norms
+    from repro import norms
     from repro.data import relabelled
     from repro.training import recipes, starts, step
     from repro.training.runs import settings_hash
@@ -135,69 +136,46 @@ def run(
         "train_examples": train_examples, "batch_size": batch_size, "seed": seed,
     }  # fmt: skip
     places = {"data_dir": data_dir, "download": download}
-    training = {
+    recipe = {  # of both trainings
         "learning_rate_drop": learning_rate_drop, "eval_every": eval_every, "precision": precision,
         "xla": xla,
     }  # fmt: skip
     housekeeping = {
         "strategy": strategy, "environment": environment, "checkpoint_every": checkpoint_every,
     }  # fmt: skip
-
-    def new_network(data):
-        """Return the same network again, in its initial state, and what it is."""
-        keras.utils.set_random_seed(seed)
-        options = {"width": width} if model in models.WIDTHS else {}
-        with strategy.scope():
-            network = models.build(model, data.image_shape, data.num_classes, **options)
-        norms.check_paths(network)  # before hours of training, not after them
-        shape = {"image_shape": list(data.image_shape), "num_classes": data.num_classes}
-        return network, {"model": model, "width": width, **shape}
+    build = functools.partial(_build, model=model, width=width, seed=seed, strategy=strategy)
 
     # --- the start: Algorithm 1
-    copies = {"replicas": replicas, "zero_out": zero_out, "zero_unit": zero_unit}
+    copies = {
+        **images, "train_split": pretrain_split or train_split,
+        "replicas": replicas, "zero_out": zero_out, "zero_unit": zero_unit,
+    }  # fmt: skip
     schedule = {
         "pretrain_epochs": pretrain_epochs, "pretrain_learning_rate": pretrain_learning_rate,
         "pretrain_drop_at": pretrain_drop_at, "pretrain_accuracy": pretrain_accuracy,
     }  # fmt: skip
-    pretrain_images = {**images, "train_split": pretrain_split or train_split}
-
-    def pretrain(directory):
-        data = relabelled.random_labels(**pretrain_images, **copies, **places)
-        network, architecture = new_network(data)
-        outcome = recipes.fit_by_sgd(
-            network, data.train, data.evaluations, directory, epochs=pretrain_epochs,
-            stop_accuracy=pretrain_accuracy or None, learning_rate=pretrain_learning_rate,
-            drop_at=pretrain_drop_at, **training, **housekeeping,
-        )  # fmt: skip
-        ceiling = adversarial.fit_ceiling(replicas, data.num_classes) if not zero_out else 1.0
-        reached = outcome["train_accuracy"] is not None and (
-            outcome["train_accuracy"] >= pretrain_accuracy
-        )
-        return {
-            **outcome, "reached": reached, "ceiling": ceiling, "architecture": architecture,
-            **data.facts,
-        }  # fmt: skip
-
     pretrained = None
     if start:
         pretrained = starts.read(start)
     elif init == "adversarial":
         settings = {
-            "init": init, "model": model, "width": width, **pretrain_images, **copies, **schedule,
-            **training, "deterministic": deterministic, "epochs": 0,
+            "init": init, "model": model, "width": width, **copies, **schedule, **recipe,
+            "deterministic": deterministic, "epochs": 0,
         }  # fmt: skip
         name = f"start-{model}-{dataset}-seed{seed}-{settings_hash(settings)}"
-        path = run_directory.path.parent / name
-        pretrained = starts.find_or_train(path, settings, pretrain, chief=is_chief(strategy))
-    if pretrained and pretrained.result["status"] == "diverged":
-        raise RuntimeError(f"pre-training in {pretrained.path} diverged: lower its learning rate")
-    if pretrained and not pretrained.result.get("reached", True):
-        print(f"the start in {pretrained.path} has not reached its pretrain_accuracy: "
-              f"{pretrained.result['train_accuracy']:.2%}", flush=True)  # fmt: skip
+        pretrained = starts.find_or_train(
+            run_directory.path.parent / name, settings,
+            lambda directory: _pretrain(
+                directory, build, {**copies, **places}, schedule, {**recipe, **housekeeping}
+            ),
+            chief=is_chief(strategy),
+        )  # fmt: skip
+    if pretrained:
+        _look_at(pretrained)
 
     # --- the main training
     data = relabelled.true_labels(**images, augment=augment, shuffle=shuffle, **places)
-    network, architecture = new_network(data)
+    network, architecture = build(data)
     if pretrained:
         starts.load(pretrained, network, architecture, reset_batch_norm=reset_batch_norm)
     weights, measure_norms = norms.snapshot(network), norms.readings(network)
@@ -213,7 +191,7 @@ def run(
         evaluations["test"] = lambda: test_by_batch(data.test_batches)
     outcome = recipes.fit_by_sgd(
         network, data.train, evaluations, run_directory, epochs=epochs, learning_rate=learning_rate,
-        drop_at=drop_at, momentum=momentum, l2=l2, **training, **housekeeping,
+        drop_at=drop_at, momentum=momentum, l2=l2, **recipe, **housekeeping,
     )  # fmt: skip
     result = {
         **outcome,
@@ -227,10 +205,62 @@ def run(
         result["test_accuracy_batch_statistics"] = test_by_batch(data.test_batches)["accuracy"]
         result |= norms.summary(network, weights, data.images, data.labels)
         if sharpness_examples:
-            first = (data.images[:sharpness_examples], data.labels[:sharpness_examples])
-            measured = curvature.sharpness(network, step.cross_entropy, first)
-            result["sharpness"] = measured.without_vector()
+            result["sharpness"] = _sharpness(network, data, sharpness_examples)
     return result
+
+
+def _build(data, *, model: str, width: float, seed: int, strategy):
+    """Return the network for some data in its initial state, the same every time, and its shape."""
+    import keras
+
+    from repro import models, norms
+
+    keras.utils.set_random_seed(seed)
+    options = {"width": width} if model in models.WIDTHS else {}
+    with strategy.scope():
+        network = models.build(model, data.image_shape, data.num_classes, **options)
+    norms.check_paths(network)  # before hours of training, not after them
+    shape = {"image_shape": list(data.image_shape), "num_classes": data.num_classes}
+    return network, {"model": model, "width": width, **shape}
+
+
+def _pretrain(directory, build, copies: dict, schedule: dict, recipe: dict) -> dict:
+    """Fit random labels on copies of the images, Algorithm 1; return the result of the start."""
+    from repro.data import relabelled
+    from repro.training import recipes
+
+    data, asked = relabelled.random_labels(**copies), schedule["pretrain_accuracy"]
+    network, architecture = build(data)
+    outcome = recipes.fit_by_sgd(
+        network, data.train, data.evaluations, directory, epochs=schedule["pretrain_epochs"],
+        stop_accuracy=asked or None, learning_rate=schedule["pretrain_learning_rate"],
+        drop_at=schedule["pretrain_drop_at"], **recipe,
+    )  # fmt: skip
+    fitted, ceiling = outcome["train_accuracy"], 1.0
+    if not copies["zero_out"]:
+        ceiling = adversarial.fit_ceiling(copies["replicas"], data.num_classes)
+    return {
+        **outcome, "reached": fitted is not None and fitted >= asked, "ceiling": ceiling,
+        "architecture": architecture, **data.facts,
+    }  # fmt: skip
+
+
+def _look_at(pretrained) -> None:
+    """Refuse a start that diverged, and say so where one did not reach what it was asked for."""
+    if pretrained.result["status"] == "diverged":
+        raise RuntimeError(f"pre-training in {pretrained.path} diverged: lower its learning rate")
+    if not pretrained.result.get("reached", True):
+        print(f"the start in {pretrained.path} has not reached its pretrain_accuracy: "
+              f"{pretrained.result['train_accuracy']:.2%}", flush=True)  # fmt: skip
+
+
+def _sharpness(network, data, examples: int) -> dict:
+    """Return the largest eigenvalue of the cross-entropy's Hessian on the first examples."""
+    from repro import curvature
+    from repro.training import step
+
+    first = (data.images[:examples], data.labels[:examples])
+    return curvature.sharpness(network, step.cross_entropy, first).without_vector()
 
 
 def main(argv):
