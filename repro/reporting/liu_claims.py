@@ -138,27 +138,31 @@ def _gaps(runs, kind, judge) -> Finding | None:
 
 
 def b8(runs):
-    by_count, used, error, fewest = {}, [], 0.0, SEEDS
+    gaps, names, used = {}, {}, []
     for on in itertools.product((False, True), repeat=3):
         chosen = [run for run in runs if heuristics(run) == on]
         both = pairs(chosen, setting(chosen[0])) if chosen else []
         if not both:
             return None
-        by_count.setdefault(sum(on), []).append(spread([gap(pair) for pair in both])[0])
-        fewest = min(fewest, len(both))
-        if not any(on):
-            error = max(accuracy_error(*pair) for pair in both) / len(both) ** 0.5
+        gaps[on], names[on] = [gap(pair) for pair in both], setting(chosen[0])
         used += [run for pair in both for run in pair]
-    means = [spread(by_count[count])[0] for count in range(4)]
-    largest = means[0] >= max(max(gaps) for gaps in by_count.values())
-    falling = all(a >= b for a, b in itertools.pairwise(means))
-    measured = "mean gap with 0, 1, 2, 3 heuristics " + ", ".join(map(points, means)) + " points"
-    if not largest:
-        measured += "; a combination has a larger one than vanilla"
-    outcome = INCONCLUSIVE
-    if largest and falling and means[0] > 2 * error:
-        outcome = REPRODUCED
-    elif means[0] < -2 * error:
+    fewest = min(map(len, gaps.values()))
+    vanilla, vanilla_error = average(gaps.pop((False, False, False)))
+    averages = {on: average(values) for on, values in gaps.items()}
+    means = [vanilla]
+    for count in (1, 2, 3):
+        means.append(spread([mean for on, (mean, _) in averages.items() if sum(on) == count])[0])
+    worst = max(averages, key=lambda on: averages[on][0])
+    largest, error = averages[worst]
+    measured = (
+        f"mean gap with 0, 1, 2, 3 heuristics {', '.join(map(points, means))} points; the largest "
+        f"but vanilla's, {names[worst]}'s, is {points(largest)} ± {100 * error:.2f} beside "
+        f"{points(vanilla)} ± {100 * vanilla_error:.2f}"
+    )
+    falls = vanilla > largest and all(a >= b for a, b in itertools.pairwise(means))
+    off_zero = vanilla > 2 * accuracy_error(*used[:2]) / SEEDS**0.5
+    outcome = REPRODUCED if falls and off_zero else INCONCLUSIVE
+    if largest - vanilla > 2 * (error**2 + vanilla_error**2) ** 0.5:
         outcome = CONTRADICTED
     return Finding(measured, outcome if fewest >= SEEDS else INCONCLUSIVE, used)
 

@@ -191,7 +191,8 @@ def eight(gaps, seeds=(0,)):
 
 @pytest.mark.parametrize(
     "gaps, verdict",
-    [((0.2, 0.1, 0.05, 0.0), "reproduced"), ((0.1, 0.2, 0.05, 0.0), "inconclusive"),
+    [((0.2, 0.1, 0.05, 0.0), "reproduced"), ((0.1, 0.2, 0.05, 0.0), "contradicted"),
+     ((0.2, 0.2, 0.05, 0.0), "inconclusive"),
      ((-0.1, 0.2, 0.05, 0.0), "contradicted"), ((0.004, 0.003, 0.002, 0.0), "inconclusive")],
 )  # fmt: skip
 def test_gaps_of_combinations(gaps, verdict):
