@@ -71,8 +71,8 @@ def define_flags():
     flags.DEFINE_bool("reset_batch_norm", False, "Forget the start's moving statistics.")
     flags.DEFINE_bool("shuffle", True, "Anew in every epoch, in the main training.")
     flags.DEFINE_bool("batch_statistics", False, "Test with the statistics of test batches.")
-    flags.DEFINE_integer("sharpness_examples", 0, "Measure the sharpness of the end on the first "
-                         "so many; 0: do not.", lower_bound=0)  # fmt: skip
+    flags.DEFINE_integer("sharpness_examples", 1000, "Measure the sharpness of the end on the "
+                         "first so many; 0: do not.", lower_bound=0)  # fmt: skip
 
 
 def run(
