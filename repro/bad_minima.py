@@ -35,6 +35,7 @@ from repro.models import WIDTHS
 MODULE = "repro.bad_minima"
 TUNED = Path(__file__).parent.parent / "configs" / "bad_minima" / "tuned.json"
 
+SHARPNESS_BATCH = 100  # images whose activations are kept at a time
 # Flags that are None, and no part of the run, where it does not pre-train, or starts at random.
 PRETRAINING = (
     "replicas", "zero_out", "zero_unit", "pretrain_split", "pretrain_epochs", "pretrain_drop_at",
@@ -66,8 +67,8 @@ def define_flags():
     flags.DEFINE_list("pretrain_drop_at", ["150", "250"], "As --drop_at.")
     flags.DEFINE_float("pretrain_accuracy", 0.9999, "Pre-training stops there; 0: only after all "
                        "its epochs.", lower_bound=0.0, upper_bound=1.0)  # fmt: skip
-    flags.DEFINE_string("start", None, "A pre-trained run's directory: --init=adversarial, whose "
-                        "pre-training is that run's.")  # fmt: skip
+    flags.DEFINE_string("start", None, "Directory of a pre-trained run to start from, instead of "
+                        "pre-training by --init=adversarial.")  # fmt: skip
     flags.DEFINE_bool("reset_batch_norm", False, "Forget the start's moving statistics.")
     flags.DEFINE_bool("shuffle", True, "Anew in every epoch, in the main training.")
     flags.DEFINE_bool("batch_statistics", False, "Test with the statistics of test batches.")
@@ -171,7 +172,7 @@ def run(
             chief=is_chief(strategy),
         )  # fmt: skip
     if pretrained:
-        _look_at(pretrained)
+        _check_reached(pretrained)
 
     # --- the main training
     data = relabelled.true_labels(**images, augment=augment, shuffle=shuffle, **places)
@@ -245,7 +246,7 @@ def _pretrain(directory, build, copies: dict, schedule: dict, recipe: dict) -> d
     }  # fmt: skip
 
 
-def _look_at(pretrained) -> None:
+def _check_reached(pretrained) -> None:
     """Refuse a start that diverged, and say so where one did not reach what it was asked for."""
     if pretrained.result["status"] == "diverged":
         raise RuntimeError(f"pre-training in {pretrained.path} diverged: lower its learning rate")
@@ -256,11 +257,13 @@ def _look_at(pretrained) -> None:
 
 def _sharpness(network, data, examples: int) -> dict:
     """Return the largest eigenvalue of the cross-entropy's Hessian on the first examples."""
-    from repro import curvature
+    from repro import curvature, norms
     from repro.training import step
 
     first = (data.images[:examples], data.labels[:examples])
-    return curvature.sharpness(network, step.cross_entropy, first).without_vector()
+    copy = norms.at_dtype(network, "float32")  # whatever precision and devices trained it
+    measured = curvature.sharpness(copy, step.cross_entropy, first, batch_size=SHARPNESS_BATCH)
+    return measured.without_vector()
 
 
 def main(argv):

@@ -349,13 +349,24 @@ def test_networks_without_a_path_norm_are_refused_before_they_train(train, tmp_p
 
 
 def test_a_rate_that_never_drops(train, tmp_path):
-    rows = [json.loads(line) for line in open_metrics(train, tmp_path / "run", drop_at=[])]
-    assert rows[-1]["epoch"] == 4 and optimizers.step_decay(0.1, 0.1, [], 391) == 0.1
+    result = train(tmp_path / "run", init="random", drop_at=[])
+    assert result["epochs"] == 4 and optimizers.step_decay(0.1, 0.1, [], 391) == 0.1
 
 
-def open_metrics(train, run_dir, **changes):
-    train(run_dir, init="random", **changes)
-    return (run_dir / "metrics.jsonl").read_text().splitlines()
+def test_workers_wait_for_the_chiefs_result(tmp_path, monkeypatch):
+    """A worker that has trained along goes on only when result.json, written last, is there."""
+    path, looks = tmp_path / "start", []
+
+    def look(seconds):
+        looks.append(seconds)
+        if len(looks) == 2:
+            (path / "checkpoints").mkdir(parents=True)
+            (path / "checkpoints" / "final.index").touch()
+            (path / "result.json").write_text(json.dumps({"status": "complete"}))
+
+    monkeypatch.setattr(starts.time, "sleep", look)
+    found = starts.find_or_train(path, {}, lambda _: {"status": "complete"}, chief=False)
+    assert len(looks) == 2 and found.result["status"] == "complete"
 
 
 def test_on_several_devices(complete, train, tmp_path, mirrored):
@@ -374,6 +385,17 @@ def test_sharpness_is_measured_where_asked(complete, train):
     measured = train(run_dir, sharpness_examples=20)["sharpness"]
     assert measured["converged"] and measured["value"] > 0
     assert "sharpness" not in complete[0]
+
+
+def test_sharpness_is_that_of_float32_weights_wherever_they_trained(train, tmp_path, mirrored):
+    """Half-precision products would be off by 1e-2, not by Lanczos's tolerance of 1e-4."""
+    results = [
+        train(tmp_path / kind, init="random", epochs=0, sharpness_examples=40, **{flag: kind})
+        for flag, kind in (("strategy", "default"), ("strategy", "mirrored"),
+                           ("precision", "mixed_bfloat16"))
+    ]  # fmt: skip
+    plain, *others = (result["sharpness"]["value"] for result in results)
+    assert others == pytest.approx([plain, plain], rel=1e-3)
 
 
 def test_a_run_can_be_measured_later(complete):

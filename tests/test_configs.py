@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from repro.reporting import figures
-from repro.tools.reproduce import CONFIGS, SCALES, expand, load_config
+from repro.tools.reproduce import CONFIGS, SCALES, expand, load_config, run_name
 
 NAMES = sorted(str(f.relative_to(CONFIGS).with_suffix("")) for f in CONFIGS.rglob("*.toml"))
 WITHOUT_IMAGES = {n for n in NAMES if n.startswith("teacher_student")} | {"bad_minima/toy"}
@@ -124,3 +124,14 @@ def test_runs_of_a_scale_differ(name):
         assert len(set(runs)) == len(runs), scale
     smoke = {run.get("dataset") for run in expand(load_config(name), "smoke")}
     assert smoke <= ({None} if name in WITHOUT_IMAGES else {"digits"})
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_figures_share_the_runs_of_the_four_settings(scale):
+    """The same settings, so the same directory: what one figure ran the next one finds."""
+    def names(figure):
+        return {run_name(flags) for flags in expand(load_config(f"bad_minima/{figure}"), scale)}
+
+    assert names("four_settings") <= names("combinations")
+    for figure in ("adversary", "departures"):
+        assert names("four_settings") & names(figure)

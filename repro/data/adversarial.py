@@ -75,7 +75,7 @@ def zero_masks(
     height, width, channels = shape
     places = height * width * (channels if unit == "entries" else 1)
     if zero_out and int(places * zero_out) == 0:
-        raise ValueError(f"zero_out={zero_out} of {places} {unit} is none: choose 0 or more")
+        raise ValueError(f"zero_out={zero_out} of {places} {unit} is none: choose 0, or more")
     rng, masks = _rng(seed, _ZERO, id_), np.zeros((replicas, places), bool)
     for mask in masks:
         mask[rng.permutation(places)[: int(places * zero_out)]] = True

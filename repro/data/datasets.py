@@ -18,7 +18,7 @@ DATASETS = {  # name -> number of classes
     "restricted_imagenet": 9,
     "imagenet2012": 1000,  # streamed by imagenet.py, not read into memory
 }
-BY_HAND = ("cinic10", "restricted_imagenet", "imagenet2012")  # fetched by their users
+BY_HAND = ("cinic10", "restricted_imagenet")  # fetched by their users
 DIGITS_TEST_FRACTION = 0.2
 
 
@@ -120,7 +120,7 @@ def _read_tfds(name: str, split: str, data_dir: str | None, download: bool) -> I
     except Exception as error:  # tfds raises many kinds: AssertionError, network and disk errors
         place = data_dir or tfds.core.constants.DATA_DIR
         reason = "" if not download else f" and could not be downloaded ({type(error).__name__})"
-        by_hand = " and --manual_dir=FOLDER, where its archives are," if name in BY_HAND else ""
+        by_hand = " and --manual_dir=FOLDER, where its archives are" if name in BY_HAND else ""
         raise MissingDataError(
             f"{name} is not prepared in {place}{reason}. Prepare it with "
             f"`tools/prepare_data {name} --data_dir={place}`{by_hand}, name another --data_dir, "

@@ -13,7 +13,7 @@ AUGMENT = ("crop", "flip")
 CROP_MARGIN = 8  # four black pixels on each side, whatever the size of the image
 # The authors' constants; other datasets take the moments of their training images.
 CHANNEL_MOMENTS = {"cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))}
-ZEROING_EXAMPLES = 500  # images, what is zeroed in whose copies is counted
+ZEROING_EXAMPLES = 500  # images in whose copies the zeroed entries are counted
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,6 +66,22 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     return folded
 
 
+def at_dtype(model: keras.Model, dtype: str) -> keras.Model:
+    """Return a copy of a network, on one device, that computes in another precision.
+
+    Args:
+      model: as for `fold_batch_norm`.
+      dtype: of its weights and layers, such as float64.
+    """
+
+    def convert(layer):
+        return type(layer).from_config({**layer.get_config(), "dtype": dtype})
+
+    copy = keras.models.clone_model(model, clone_function=convert)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def refold(model: keras.Model, folded: keras.Model) -> None:
     """Give a network of `fold_batch_norm(model)` the present weights of `model`."""
     followed = {layer: norm for norm, layer in foldable(model).items()}

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from repro.norms.distances import distances
-from repro.norms.folding import fold_batch_norm, foldable, refold
+from repro.norms.folding import at_dtype, fold_batch_norm, foldable, refold
 from repro.norms.frobenius import frobenius
 from repro.norms.margins import logits_on, margins
 from repro.norms.paths import log10_around_batch_norm, log10_path_norm
@@ -87,12 +87,12 @@ def rescaling_check(model: keras.Model, images: np.ndarray) -> dict[str, float]:
     """
     logits = [
         np.asarray(network(np.asarray(images, network.input.dtype), training=False))
-        for network in (_at(model, "float64"), fold_batch_norm(model))
+        for network in (at_dtype(model, "float64"), fold_batch_norm(model))
     ]
     changes = {"folding_error": float(np.abs(logits[0] - logits[1]).max())}
     pairs = foldable(model)
     if pairs:
-        network, (norm, layer) = _at(model, "float64"), next(iter(pairs.items()))
+        network, (norm, layer) = at_dtype(model, "float64"), next(iter(pairs.items()))
         before = log10_path_norm(network, 2), log10_around_batch_norm(network, 2)
         _double(network.get_layer(layer), network.get_layer(norm))
         after = log10_path_norm(network, 2), log10_around_batch_norm(network, 2)
@@ -100,17 +100,6 @@ def rescaling_check(model: keras.Model, images: np.ndarray) -> dict[str, float]:
         around = after[1] - before[1]
         changes["log10_around_batch_norm_change"] = around if np.isfinite(around) else None
     return changes
-
-
-def _at(model: keras.Model, dtype: str) -> keras.Model:
-    """Return a copy of a network at another precision."""
-
-    def convert(layer):
-        return type(layer).from_config({**layer.get_config(), "dtype": dtype})
-
-    copy = keras.models.clone_model(model, clone_function=convert)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def _double(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> None:

@@ -159,7 +159,7 @@ PANELS = {
 
 def toy(runs: Sequence[Run]) -> plt.Figure:
     """The four decision boundaries of the lowest seed, with the share on the wrong side."""
-    run = min(runs, key=lambda run: run.settings["seed"])
+    run = min(runs, key=lambda run: (run.result["status"] != "complete", run.settings["seed"]))
     arrays, points = run.arrays(), run.arrays()["points"]
     figure, panels = plt.subplots(1, 4, figsize=(6.75, 1.9), sharex=True, sharey=True)
     extent, sides = (-1.25, 1.8, -0.75, 1.25), ListedColormap(["#c6dbef", "#fdd0a2"])

@@ -9,7 +9,6 @@ from repro.reporting.claims import (
     REPRODUCED,
     Claim,
     Finding,
-    accuracy_error,
     verdict,
 )
 from repro.reporting.liu_measures import (
@@ -23,11 +22,13 @@ from repro.reporting.liu_measures import (
     diverged,
     gap,
     heuristics,
+    losses,
     of,
     pairs,
     points,
     setting,
     spread,
+    start_cut_short,
     within,
 )
 from repro.reporting.results import Run, select
@@ -53,6 +54,8 @@ def b3(runs):
     stages = [run.result["pretraining"] for run in chosen.values()]
     reached = ", ".join(f"{s['train_accuracy']:.2%} after {s['epochs']} epochs" for s in stages)
     outcome = verdict([s["train_accuracy"] >= 0.9999 for s in stages])
+    if outcome == CONTRADICTED and all(map(start_cut_short, chosen.values())):
+        outcome = INCONCLUSIVE
     return Finding(reached, outcome, list(chosen.values()))
 
 
@@ -92,7 +95,7 @@ def b5(runs):
     if below and not lost and all(map(cut_short, below)):
         measured += _shortened(below)
         outcome = INCONCLUSIVE
-    return Finding(measured, outcome, [*chosen, *lost])
+    return Finding(measured, decided(outcome, chosen), [*chosen, *lost])
 
 
 def _shortened(runs: Sequence[Run]) -> str:
@@ -103,15 +106,11 @@ def _shortened(runs: Sequence[Run]) -> str:
 
 
 def b6(runs):
-    return _gaps(runs, "vanilla", lambda gaps: verdict([gap > 0.05 for gap in gaps]))
+    return _gaps(runs, "vanilla", lambda both: verdict([gap(pair) > 0.05 for pair in both]))
 
 
 def b7(runs):
-    def judge(gaps):
-        loss, error = average(gaps)
-        return within(abs(loss), 0.015, error)
-
-    return _gaps(runs, "SOTA", judge)
+    return _gaps(runs, "SOTA", lambda both: within(abs(losses(both)[0]), 0.015, losses(both)[1]))
 
 
 def _gaps(runs, kind, judge) -> Finding | None:
@@ -121,15 +120,13 @@ def _gaps(runs, kind, judge) -> Finding | None:
     for model, dataset in networks:
         both = pairs(runs, kind, model=model, dataset=dataset)
         if both:
-            gaps = [gap(pair) for pair in both]
-            outcome = decided(judge(gaps), [one for one, _ in both])
-            shown.append(f"{model} on {dataset} {', '.join(map(points, gaps))}")
-            short = [run for pair in both for run in pair if cut_short(run)]
-            if short and outcome == CONTRADICTED:  # a gap between networks that are no minima yet
-                outcome = INCONCLUSIVE
-                shown[-1] += _shortened(short)
-            outcomes.append(outcome)
-            used += [run for pair in both for run in pair]
+            members = [run for pair in both for run in pair]
+            shown.append(f"{model} on {dataset} {', '.join(points(gap(pair)) for pair in both)}")
+            outcomes.append(decided(judge(both), members))
+            if any(map(cut_short, members)):  # a gap between networks that are no minima yet
+                outcomes[-1] = INCONCLUSIVE
+                shown[-1] += _shortened(members)
+            used += members
     if not used:
         return None
     outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
@@ -138,32 +135,34 @@ def _gaps(runs, kind, judge) -> Finding | None:
 
 
 def b8(runs):
-    gaps, names, used = {}, {}, []
+    found = {}
     for on in itertools.product((False, True), repeat=3):
         chosen = [run for run in runs if heuristics(run) == on]
-        both = pairs(chosen, setting(chosen[0])) if chosen else []
-        if not both:
-            return None
-        gaps[on], names[on] = [gap(pair) for pair in both], setting(chosen[0])
-        used += [run for pair in both for run in pair]
-    fewest = min(map(len, gaps.values()))
-    vanilla, vanilla_error = average(gaps.pop((False, False, False)))
-    averages = {on: average(values) for on, values in gaps.items()}
-    means = [vanilla]
-    for count in (1, 2, 3):
-        means.append(spread([mean for on, (mean, _) in averages.items() if sum(on) == count])[0])
-    worst = max(averages, key=lambda on: averages[on][0])
-    largest, error = averages[worst]
-    measured = (
-        f"mean gap with 0, 1, 2, 3 heuristics {', '.join(map(points, means))} points; the largest "
-        f"but vanilla's, {names[worst]}'s, is {points(largest)} ± {100 * error:.2f} beside "
-        f"{points(vanilla)} ± {100 * vanilla_error:.2f}"
-    )
-    falls = vanilla > largest and all(a >= b for a, b in itertools.pairwise(means))
-    off_zero = vanilla > 2 * accuracy_error(*used[:2]) / SEEDS**0.5
+        found[on] = pairs(chosen, setting(chosen[0])) if chosen else []
+    if not all(found.values()):
+        return None
+    used = [run for both in found.values() for pair in both for run in pair]
+    gaps = {on: [gap(pair) for pair in both] for on, both in found.items()}
+    means = [
+        spread([spread(values)[0] for on, values in gaps.items() if sum(on) == count])[0]
+        for count in range(4)
+    ]
+    measured = f"mean gap with 0, 1, 2, 3 heuristics {', '.join(map(points, means))} points"
+    vanilla = gaps.pop((False, False, False))
+    larger = [average([one - other for one, other in zip(values, vanilla)])
+              for values in gaps.values()]  # fmt: skip
+    most, error = max(larger)
+    measured += f"; beside vanilla's the largest other gap is {points(most)} ± {100 * error:.2f}"
+    falls = most < 0 and all(a >= b for a, b in itertools.pairwise(means))
+    off_zero = means[0] > 2 * losses(found[False, False, False])[1]
     outcome = REPRODUCED if falls and off_zero else INCONCLUSIVE
-    if largest - vanilla > 2 * (error**2 + vanilla_error**2) ** 0.5:
+    if any(more > 2 * error for more, error in larger):
         outcome = CONTRADICTED
+    short = [run for run in used if cut_short(run)]
+    if short:
+        outcome = INCONCLUSIVE
+        measured += _shortened(short)
+    fewest = min(map(len, found.values()))
     return Finding(measured, outcome if fewest >= SEEDS else INCONCLUSIVE, used)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, REPRODUCED
+from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, REPRODUCED, accuracy_error
 from repro.reporting.results import Run
 
 HEURISTICS = ("augment", "l2", "momentum")
@@ -66,6 +66,12 @@ def cut_short(run: Run) -> bool:
     return run.result["train_accuracy"] < FITTED and run.settings["epochs"] < EPOCHS
 
 
+def start_cut_short(run: Run) -> bool:
+    """Whether that is so of the pre-training of a run's start."""
+    stage, budget = run.result["pretraining"], run.settings["pretrain_epochs"]
+    return stage["train_accuracy"] < FITTED and stage["epochs"] == budget < EPOCHS
+
+
 def decided(outcome: str, runs: Sequence[Run]) -> str:
     """Return a verdict on trainings, inconclusive where fewer than SEEDS seeds stand behind it."""
     seeds = {run.settings["seed"] for run in runs}
@@ -87,6 +93,16 @@ def average(values: Sequence[float]) -> tuple[float, float]:
     """Return the mean over seeds and its standard error; 0 for one seed."""
     mean, deviation = spread(values)
     return mean, deviation / len(values) ** 0.5
+
+
+def losses(both: Sequence[tuple[Run, Run]]) -> tuple[float, float]:
+    """Return what the second runs of pairs lose in test accuracy on average, and its error.
+
+    The standard error is the larger of two: that over seeds, and that of the test set, which all
+    seeds share, so that more seeds do not lower it.
+    """
+    loss, error = average([gap(pair) for pair in both])
+    return loss, max(error, *(accuracy_error(*pair) for pair in both))
 
 
 def within(off: float, bound: float, error: float) -> str:

@@ -17,10 +17,11 @@ from repro.reporting.liu_measures import (
     average,
     by_seed,
     decided,
-    gap,
+    losses,
     of,
     pairs,
     points,
+    start_cut_short,
     within,
 )
 from repro.reporting.results import Run, only, select
@@ -75,13 +76,14 @@ def b14(runs):
     for run in identical:
         stage = run.result["pretraining"]
         left = stage["fittable"] - stage["train_accuracy"]
-        stops_short = INCONCLUSIVE if left > 0.01 else REPRODUCED
-        outcomes.append(CONTRADICTED if left < 0 else stops_short)
+        to_the_end = run.settings["pretrain_accuracy"] == 0 and left <= 0.01
+        outcomes.append(CONTRADICTED if left < 0 else REPRODUCED if to_the_end else INCONCLUSIVE)
         shown.append(f"R={run.settings['replicas']}, N=0: {stage['train_accuracy']:.2%} (of these "
                      f"labels at most {stage['fittable']:.2%}, expected {stage['ceiling']:.2%})")
     for run in told_apart:
         accuracy = run.result["pretrain_accuracy"]
-        outcomes.append(REPRODUCED if accuracy >= 0.9999 else CONTRADICTED)
+        missed = INCONCLUSIVE if start_cut_short(run) else CONTRADICTED
+        outcomes.append(REPRODUCED if accuracy >= 0.9999 else missed)
         shown.append(f"R={run.settings['replicas']}, N={run.settings['zero_out']:g}: "
                      f"{accuracy:.2%}")  # fmt: skip
     worst = max(outcomes, key=(REPRODUCED, INCONCLUSIVE, CONTRADICTED).index)
@@ -115,7 +117,7 @@ def _losses(
     first, second = (
         ", ".join(f"{run.result['test_accuracy']:.2%}" for run in side) for side in zip(*both)
     )
-    loss, error = average([gap(pair) for pair in both])
+    loss, error = losses(both)
     words = f"{name} {first}, {other} {second}"
     if len(both) > 1:
         words += f"; first minus second {points(loss)} ± {100 * error:.2f} points"
@@ -192,7 +194,8 @@ def _same_end(one: Run, other: Run) -> bool:
 
 
 def b20(runs):
-    if not runs or "panels" not in runs[0].result:
+    runs = [run for run in runs if "panels" in run.result and run.result["status"] == "complete"]
+    if not runs:
         return None
     shares = [
         [run.result["panels"][panel]["disagreement_with_line"] for panel in TOY] for run in runs

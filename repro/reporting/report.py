@@ -34,7 +34,8 @@ nav a { margin-right: 1rem; }
 <p>$summary</p>
 $overview
 <p class="protocol">A verdict speaks of the protocol beside it and of nothing larger. "Inconclusive"
-means that seeds disagree, or that the difference is within what the test set can tell.</p>
+means that seeds disagree, that the difference is within what the test set or the seeds can tell, or
+that training was cut short or only a part was run.</p>
 <nav>$links</nav>
 $sections
 </body></html>

@@ -44,7 +44,7 @@ def sensitivity(runs: Sequence[Run]) -> Table:
             arrays = run.arrays()
             lowest = arrays["lambda_min"][arrays["gradient_norm"] < 1e-12]  # not those in channels
             share = shares.text(int((lowest < 0).sum()), len(lowest))
-            after = [share, f"{lowest.min():.0e}"]
+            after = [share, f"{lowest.min():.0e}" if len(lowest) else "–"]
             rows.append([steps, *start, "Newton to a gradient of 1e-12", *after])
         elif run.result["slsqp_positive"]["of"]:
             rows += _after_slsqp(run, [steps, *start])

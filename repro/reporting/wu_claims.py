@@ -112,7 +112,7 @@ def p6(runs):
     largest = max(run.result["sharpness_margin"] for run in chosen)
     measured = f"a eta / 2 at most {largest:.3f}; {len(over)} of {len(chosen)} networks over 1.03"
     if over and not any(run.result["fitted"] for run in over):
-        measured += ", which fit all examples but ended at their budget of steps"
+        measured += ", which fit 99 % of the examples but ended at their budget of steps"
     # A single network over the line refutes a statement about all of them.
     return Finding(measured, CONTRADICTED if over else REPRODUCED, chosen)
 

@@ -75,7 +75,7 @@ def r13(runs):
         return None
     counts = ", ".join(f"{outcomes.count(v)} {v}" for v in VERDICTS if v in outcomes)
     levels = ", ".join(f"{p:g}" for p in common)
-    measured = f"of {len(outcomes)} differences at p = {levels} {counts}"
+    measured = f"of {len(outcomes)} differences at p = {levels}: {counts}"
     outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
     return Finding(f"{measured}, at two standard errors", outcome, _figure_1(runs))
 

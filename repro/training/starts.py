@@ -54,7 +54,7 @@ def find_or_train(
     result = directory.result()
     if result is None:
         result = directory.finish({**train(directory), "settings": dict(settings)})
-        while not chief and directory.result() is None:  # the chief writes it last
+        while not chief and directory.result() is None:  # the chief's, written last of all
             time.sleep(SECONDS_BETWEEN_LOOKS)
     directory.close()
     _check_weights(directory.path, result)

@@ -112,8 +112,8 @@ def test_identical_copies_cannot_be_fitted():
         adversarial.check_fittable(2, 0.0, 10, 0.9999)
     for arguments in ((2, 0.1, 10, 0.9999), (1, 0.0, 10, 1.0), (2, 0.0, 10, 0.5)):
         adversarial.check_fittable(*arguments)
-    with pytest.raises(ValueError, match=r"at most 0\.02 can be fitted"):
-        adversarial.check_fittable(300, 0.0, 100, 0.5)
+    with pytest.raises(ValueError, match=r"at most 0\.04 can be fitted"):
+        adversarial.check_fittable(200, 0.0, 50, 0.5)
 
 
 @pytest.mark.parametrize("replicas, classes", [(2, 10), (2, 9), (2, 100), (5, 10)])

@@ -33,7 +33,7 @@ BAD_MINIMA = (
 
 
 def run_two(environment, module, *flags, run_dirs):
-    """Run a binary on two workers, each told to write to a directory; return what they said."""
+    """Run a binary on two workers, each told to write to a directory."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     processes = []
     for number, run_dir in enumerate(run_dirs):
