@@ -73,8 +73,17 @@ def _gathered(name: str) -> dict:
 FIGURES: dict[str, Callable] = _gathered("FIGURES")  # name -> function(runs) -> matplotlib Figure
 TABLES: dict[str, Callable] = _gathered("TABLES")  # name -> function(runs) -> tables.Table
 
+# Papers whose figures and claims are about trainings that ended; the others say what diverged.
+WITHOUT_DIVERGED = ("zhang2017",)
 STYLE = Path(__file__).parent / "paper.mplstyle"
 WITHOUT_DATES = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
+
+
+def showable(paper: str, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that a paper's figures and claims can be given."""
+    if paper not in WITHOUT_DIVERGED:
+        return list(runs)
+    return [run for run in runs if run.result["status"] != "diverged"]
 
 
 def draw(name: str, runs: Sequence[Run], title: str, stem: Path) -> list[Path]:

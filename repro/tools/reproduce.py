@@ -107,7 +107,10 @@ def draw(config: dict, name: str, scale: str, paths: Iterable[Path], output_dir:
     """Draw a figure from complete runs, judge its claims, print both; return the number of runs."""
     from repro.reporting import claims, figures, results
 
-    runs = [run for run in map(results.load, paths) if run is not None]
+    found = [run for run in map(results.load, paths) if run is not None]
+    runs = figures.showable(config["paper"], found)
+    if len(runs) < len(found):
+        print(f"{len(found) - len(runs)} of {len(found)} runs diverged and are left out")
     if not runs:
         return 0
     stem = output_dir / "figures" / f"{name.replace('/', '-')}-{scale}"

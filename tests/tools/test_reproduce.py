@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.reporting import figures
+from repro.reporting import figures, results
 from repro.reporting.claims import VERDICTS
 from repro.tools import reproduce
 
@@ -121,6 +121,18 @@ def test_failed_runs_are_named_and_complete_ones_left_alone(tmp_path, jobs, capf
     assert "3 runs, 1 complete" in capfd.readouterr().out
     if jobs > 1:  # what they say goes to files, not among each other's lines
         assert "no_such_binary" in (failing / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("paper, left_out", [("zhang2017", True), ("liu2020", False)])
+def test_what_diverged_is_left_out_where_it_cannot_be_drawn(tmp_path, capsys, paper, left_out):
+    (tmp_path / "run").mkdir()
+    lost = {"status": "diverged", "settings": {}, "test_accuracy": None}
+    (tmp_path / "run" / "result.json").write_text(json.dumps(lost))
+    config = {"paper": paper, "figure": "fig1c", "title": "", "claims": ["R13"]}
+    if left_out:
+        assert reproduce.draw(config, "a/b", "cpu", [tmp_path / "run"], tmp_path) == 0
+        assert "1 of 1 runs diverged and are left out" in capsys.readouterr().out
+    assert bool(figures.showable(paper, [results.load(tmp_path / "run")])) != left_out
 
 
 def test_dry_run_lists_commands_and_does_nothing(python, tmp_path):
