@@ -121,7 +121,7 @@ def adversary(runs: Sequence[Run]) -> plt.Figure:
             fits.plot(stage["train_accuracy"], place, "o", color="C3")
             fits.plot(stage["ceiling"], place, "|", color="k", ms=14)
     fits.set_yticks(range(len(pretrained)), [name for name, _ in pretrained])
-    fits.set(xlabel="pre-training accuracy; bars: highest possible", xlim=(0, 1.05),
+    fits.set(xlabel="pre-training accuracy (bars: ceiling)", xlim=(0, 1.05),
              ylim=(len(pretrained) - 0.5, -0.5))  # fmt: skip
     return figure
 
