@@ -67,6 +67,16 @@ def sign_verdict(difference: float, standard_error: float) -> str:
     return REPRODUCED if difference > 0 else CONTRADICTED
 
 
+def within(off: float, bound: float, error: float) -> str:
+    """Return the verdict on `off <= bound`, where `off` has a standard error.
+
+    Inconclusive where two errors more or less would change it.
+    """
+    if off + 2 * error <= bound:
+        return REPRODUCED
+    return INCONCLUSIVE if off - 2 * error <= bound else CONTRADICTED
+
+
 def accuracy_error(*runs: Run, quantity: str = "test_accuracy") -> float:
     """Return the standard error of a difference of test accuracies, from the sizes of test sets.
 

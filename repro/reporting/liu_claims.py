@@ -10,6 +10,7 @@ from repro.reporting.claims import (
     Claim,
     Finding,
     verdict,
+    within,
 )
 from repro.reporting.liu_measures import (
     EPOCHS,
@@ -29,7 +30,6 @@ from repro.reporting.liu_measures import (
     setting,
     spread,
     start_cut_short,
-    within,
 )
 from repro.reporting.results import Run, select
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, REPRODUCED, accuracy_error
+from repro.reporting.claims import INCONCLUSIVE, accuracy_error
 from repro.reporting.results import Run
 
 HEURISTICS = ("augment", "l2", "momentum")
@@ -103,16 +103,6 @@ def losses(both: Sequence[tuple[Run, Run]]) -> tuple[float, float]:
     """
     loss, error = average([gap(pair) for pair in both])
     return loss, max(error, *(accuracy_error(*pair) for pair in both))
-
-
-def within(off: float, bound: float, error: float) -> str:
-    """Return the verdict on `off <= bound`, where `off` has a standard error.
-
-    Inconclusive where two errors more or less would change it.
-    """
-    if off + 2 * error <= bound:
-        return REPRODUCED
-    return INCONCLUSIVE if off - 2 * error <= bound else CONTRADICTED
 
 
 def points(value: float) -> str:

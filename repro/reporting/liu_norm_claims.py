@@ -71,8 +71,8 @@ def b12(runs):
     if not theirs:
         return None
     measured = (
-        f"doubling a convolution changes the folded norm by at most 10^{ours:.1e}, "
-        f"seed 000's by at least 10^{min(theirs):.2g}"
+        f"doubling a convolution changes log10 of the folded norm by at most {ours:.0e}, "
+        f"of seed 000's by at least {min(theirs):.2g}"
     )
     outcome = REPRODUCED if ours < 1e-4 and min(theirs) > 1e-2 else INCONCLUSIVE
     return Finding(measured, outcome if ours < 1e-4 else verdict([False]), chosen)

@@ -10,6 +10,7 @@ from repro.reporting.claims import (
     Finding,
     sign_verdict,
     verdict,
+    within,
 )
 from repro.reporting.liu_measures import (
     AUTHORS_WAY,
@@ -22,7 +23,6 @@ from repro.reporting.liu_measures import (
     pairs,
     points,
     start_cut_short,
-    within,
 )
 from repro.reporting.results import Run, only, select
 

@@ -118,8 +118,8 @@ def redraw(runs: Sequence[Run]) -> plt.Figure:
         axes.plot(*run.curve("train/accuracy"), color=colour, label=f"p = {p:.2g}, train")
         axes.plot(*run.curve("test/accuracy"), color=colour, ls="--", label="test, clean labels")
         axes.axhline(1 - 0.9 * p, color=colour, ls=":", lw=0.8)
-    axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
-    axes.legend(ncols=2)
+    axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02), title="dotted: 1 - 0.9 p")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 

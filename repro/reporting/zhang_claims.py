@@ -12,6 +12,7 @@ from repro.reporting.claims import (
     Finding,
     accuracy_error,
     verdict,
+    within,
 )
 from repro.reporting.results import Run, only, select
 from repro.reporting.zhang_measures import (
@@ -149,12 +150,15 @@ def r9(runs):
     clean = next((run for run in runs if corruption_level(run) == 0), None)
     if not redrawn or clean is None:
         return None
-    base = clean.result["test_accuracy"]
-    losses = {corruption_level(run): base - run.result["test_accuracy"] for run in redrawn}
-    measured = f"clean test accuracy {base:.1%} at p=0; lower by " + ", ".join(
-        f"{loss * 100:.1f} points at p={p:.2g}" for p, loss in sorted(losses.items())
-    )
-    return Finding(measured, verdict([abs(x) <= 0.02 for x in losses.values()]), [clean, *redrawn])
+    base, outcomes, shown = clean.result["test_accuracy"], [], []
+    for run in sorted(redrawn, key=corruption_level):
+        loss, error = base - run.result["test_accuracy"], accuracy_error(clean, run)
+        outcomes.append(within(abs(loss), 0.02, error))
+        off = f"{100 * loss:.1f} ± {100 * error:.1f} points"
+        shown.append(f"{off} at p={corruption_level(run):.2g}")
+    measured = f"clean test accuracy {base:.1%} at p=0; lower by {', '.join(shown)}"
+    outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
+    return Finding(measured, outcome, [clean, *redrawn])
 
 
 # --- shared pieces --------------------------------------------------------------------------------

@@ -90,6 +90,22 @@ def test_ceiling_of_redrawn_labels(accuracy, verdict):
     assert judged("R8", run) == verdict
 
 
+@pytest.mark.parametrize(
+    "test, examples, verdict",
+    [(0.80, 10_000, "reproduced"), (0.77, 1_000, "inconclusive"), (0.70, 10_000, "contradicted")],
+)
+def test_clean_accuracy_under_redrawn_labels(test, examples, verdict):
+    """80 % at p = 0; a difference of 2 points is allowed, and two standard errors decide."""
+    clean, noisy = (
+        made_up(
+            corruption="partial_labels", corrupt_prob=p, redraw=p > 0,
+            result={"test_accuracy": accuracy, "test_examples": examples},
+        )
+        for p, accuracy in ((0.0, 0.8), (0.5, test))
+    )  # fmt: skip
+    assert judged("R9", clean, noisy) == verdict
+
+
 def label_noise(model, epochs, **settings):
     """Return runs at p = 0, 0.5, 0.8, 1 that overfit after these epochs."""
     return [

@@ -142,7 +142,7 @@ def test_trainings_cut_short_decide_nothing():
      (0.05, 0.01, "contradicted")],
 )  # fmt: skip
 def test_within_two_points(off, error, verdict):
-    assert liu_measures.within(off, 0.02, error) == verdict
+    assert claims.within(off, 0.02, error) == verdict
 
 
 def test_gaps_of_several_networks_are_judged_one_by_one():
