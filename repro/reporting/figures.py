@@ -19,6 +19,7 @@ from repro.reporting import (
     gotmare_trajectory_claims,
     liu,
     liu_claims,
+    liu_departure_claims,
     liu_norm_claims,
     liu_sweep_claims,
     liu_tables,
@@ -48,7 +49,9 @@ PAPERS = {
         gotmare, gotmare_planes, gotmare_landscape, gotmare_tables, gotmare_claims,
         gotmare_trajectory_claims,
     ),
-    "liu2020": (liu, liu_tables, liu_claims, liu_norm_claims, liu_sweep_claims),
+    "liu2020": (
+        liu, liu_tables, liu_claims, liu_norm_claims, liu_sweep_claims, liu_departure_claims,
+    ),
     "stoican": (
         stoican, stoican_graph, stoican_tables, stoican_claims, stoican_slides_claims,
         stoican_graph_claims,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from repro.reporting.claims import INCONCLUSIVE, accuracy_error
+from repro.reporting.claims import INCONCLUSIVE, Finding, accuracy_error, within
 from repro.reporting.results import Run
 
 HEURISTICS = ("augment", "l2", "momentum")
@@ -103,6 +103,31 @@ def losses(both: Sequence[tuple[Run, Run]]) -> tuple[float, float]:
     """
     loss, error = average([gap(pair) for pair in both])
     return loss, max(error, *(accuracy_error(*pair) for pair in both))
+
+
+def compared(
+    name: str, other: str, both: Sequence[tuple[Run, Run]]
+) -> tuple[str, tuple[float, float]]:
+    """Return in words, and as mean and standard error, what the second arm loses by seed."""
+    first, second = (
+        ", ".join(f"{run.result['test_accuracy']:.2%}" for run in side) for side in zip(*both)
+    )
+    loss, error = losses(both)
+    words = f"{name} {first}, {other} {second}"
+    if len(both) > 1:
+        words += f"; first minus second {points(loss)} ± {100 * error:.2f} points"
+    return words, (loss, error)
+
+
+def no_difference(
+    name: str, other: str, both: Sequence[tuple[Run, Run]], at_most: float
+) -> Finding | None:
+    """Judge that the test accuracies of two arms differ by no more than `at_most`."""
+    if not both:
+        return None
+    measured, (loss, error) = compared(name, other, both)
+    used = [run for pair in both for run in pair]
+    return Finding(measured, decided(within(abs(loss), at_most, error), used), used)
 
 
 def points(value: float) -> str:
