@@ -60,6 +60,16 @@ def verdict(outcomes: Sequence[bool]) -> str:
     return INCONCLUSIVE if any(outcomes) else CONTRADICTED
 
 
+def agreed(verdicts: Sequence[str]) -> str:
+    """Return the verdict that parts of a claim share, or inconclusive where they differ."""
+    return verdicts[0] if len(set(verdicts)) == 1 else INCONCLUSIVE
+
+
+def worst(verdicts: Sequence[str]) -> str:
+    """Return the verdict on a claim that every part must hold for."""
+    return max(verdicts, key=(REPRODUCED, INCONCLUSIVE, CONTRADICTED).index)
+
+
 def sign_verdict(difference: float, standard_error: float) -> str:
     """Return the verdict on `difference > 0`, inconclusive within two standard errors of zero."""
     if abs(difference) <= 2 * standard_error:

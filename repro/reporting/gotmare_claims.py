@@ -12,6 +12,7 @@ from repro.reporting.claims import (
     Claim,
     Finding,
     verdict,
+    worst,
 )
 from repro.reporting.gotmare import VARIANTS, curve_run
 from repro.reporting.results import Run, only, select
@@ -120,7 +121,8 @@ def _pairwise(runs: Sequence[Run], judged) -> Finding | None:
         return None
     outcomes, texts = zip(*(_untrained(run) or judged(run) for run in there.values()))
     measured = "; ".join(f"G{mode} {text}" for mode, text in zip(there, texts))
-    return Finding(measured, _worst(outcomes, len(there) < len(VARIANTS)), list(there.values()))
+    outcomes += (INCONCLUSIVE,) * (len(there) < len(VARIANTS))
+    return Finding(measured, worst(outcomes), list(there.values()))
 
 
 def _untrained(run: Run) -> tuple[str, str] | None:
@@ -130,12 +132,6 @@ def _untrained(run: Run) -> tuple[str, str] | None:
     if accuracy >= LEARNT:
         return None
     return INCONCLUSIVE, f"has an end that did not learn ({accuracy:.0%})"
-
-
-def _worst(outcomes: Sequence[str], incomplete: bool) -> str:
-    if CONTRADICTED in outcomes:
-        return CONTRADICTED
-    return INCONCLUSIVE if incomplete or INCONCLUSIVE in outcomes else REPRODUCED
 
 
 def _loses_little(run: Run) -> tuple[str, str]:
@@ -186,7 +182,7 @@ def m13(runs):
     )
     if not learnt.all():
         measured += f"; {np.sum(~learnt)} more have an end that did not learn"
-    return Finding(measured, _worst(outcomes, False), chosen[:1])
+    return Finding(measured, worst(outcomes), chosen[:1])
 
 
 # --- M14: Garipov et al. --------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from repro.reporting.claims import (
     REPRODUCED,
     Claim,
     Finding,
+    agreed,
     verdict,
     within,
 )
@@ -129,7 +130,7 @@ def _gaps(runs, kind, judge) -> Finding | None:
             used += members
     if not used:
         return None
-    outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
+    outcome = agreed(outcomes)
     measured = f"random minus adversarial start, points by seed: {'; '.join(shown)}"
     return Finding(measured, outcome, used)
 

@@ -8,6 +8,7 @@ from repro.reporting.claims import (
     REPRODUCED,
     Claim,
     Finding,
+    agreed,
     sign_verdict,
     verdict,
     within,
@@ -60,7 +61,7 @@ def b18(runs):
             used += [run for pair in both for run in pair]
     if not used:
         return None
-    outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
+    outcome = agreed(outcomes)
     return Finding("; ".join(shown), decided(outcome, used), used)
 
 

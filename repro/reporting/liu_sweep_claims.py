@@ -8,6 +8,7 @@ from repro.reporting.claims import (
     Finding,
     sign_verdict,
     verdict,
+    worst,
 )
 from repro.reporting.liu_measures import (
     by_seed,
@@ -74,8 +75,7 @@ def b14(runs):
         outcomes.append(REPRODUCED if accuracy >= 0.9999 else missed)
         shown.append(f"R={run.settings['replicas']}, N={run.settings['zero_out']:g}: "
                      f"{accuracy:.2%}")  # fmt: skip
-    worst = max(outcomes, key=(REPRODUCED, INCONCLUSIVE, CONTRADICTED).index)
-    return Finding(", ".join(shown), worst, [*identical, *told_apart])
+    return Finding(", ".join(shown), worst(outcomes), [*identical, *told_apart])
 
 
 def b15(runs):

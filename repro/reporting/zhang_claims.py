@@ -11,8 +11,10 @@ from repro.reporting.claims import (
     Claim,
     Finding,
     accuracy_error,
+    agreed,
     verdict,
     within,
+    worst,
 )
 from repro.reporting.results import Run, only, select
 from repro.reporting.zhang_measures import (
@@ -157,7 +159,7 @@ def r9(runs):
         off = f"{100 * loss:.1f} ± {100 * error:.1f} points"
         shown.append(f"{off} at p={corruption_level(run):.2g}")
     measured = f"clean test accuracy {base:.1%} at p=0; lower by {', '.join(shown)}"
-    outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
+    outcome = agreed(outcomes)
     return Finding(measured, outcome, [clean, *redrawn])
 
 
@@ -175,8 +177,7 @@ def near_chance(runs: Sequence[Run]) -> Finding:
         else:
             outcomes.append(INCONCLUSIVE if off <= 0.01 + 2 * error else CONTRADICTED)
     measured = "test accuracy " + _percents([run.result["test_accuracy"] for run in runs])
-    worst = max(outcomes, key=(REPRODUCED, INCONCLUSIVE, CONTRADICTED).index)
-    return Finding(measured, worst, runs)
+    return Finding(measured, worst(outcomes), runs)
 
 
 def _percents(values: Sequence[float]) -> str:

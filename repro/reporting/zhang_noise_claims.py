@@ -11,6 +11,7 @@ from repro.reporting.claims import (
     Claim,
     Finding,
     accuracy_error,
+    agreed,
     sign_verdict,
     verdict,
 )
@@ -76,7 +77,7 @@ def r13(runs):
     counts = ", ".join(f"{outcomes.count(v)} {v}" for v in VERDICTS if v in outcomes)
     levels = ", ".join(f"{p:g}" for p in common)
     measured = f"of {len(outcomes)} differences at p = {levels}: {counts}"
-    outcome = outcomes[0] if len(set(outcomes)) == 1 else INCONCLUSIVE
+    outcome = agreed(outcomes)
     return Finding(f"{measured}, at two standard errors", outcome, _figure_1(runs))
 
 
