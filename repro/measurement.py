@@ -60,8 +60,8 @@ def open_run(path: str, *, data_dir: str | None, download: bool, examples: int) 
 
 
 def _squared_errors(settings: dict, places: dict):
-    from repro.data import regression
-    from repro.training.descent import squared_error
+    from repro.stability import data as regression
+    from repro.stability.descent import squared_error
 
     names = ("dataset", "classes", "train_split", "test_split", "train_examples", "wrong_examples")
     train, _ = regression.load(**{name: settings[name] for name in names}, **places)
@@ -71,7 +71,7 @@ def _squared_errors(settings: dict, places: dict):
 
 
 def _cross_entropies(settings: dict, places: dict, examples: int):
-    from repro.data import randomized
+    from repro.randomization import data as randomized
     from repro.training.step import cross_entropy
 
     names = (
@@ -89,7 +89,7 @@ def _cross_entropies(settings: dict, places: dict, examples: int):
 
 
 def _true_labels(settings: dict, places: dict):
-    from repro.data import relabelled
+    from repro.bad_minima import data as relabelled
     from repro.training.step import cross_entropy
 
     names = ("dataset", "train_split", "test_split", "train_examples", "batch_size", "seed")
@@ -130,7 +130,7 @@ def run(
     **_,
 ) -> dict:
     """Measure the network that a run of this or another binary trained, and draw its spectrum."""
-    from repro.reporting import wu
+    from repro.stability import figures as wu
 
     run_directory.begin(0, environment)
     with strategy.scope():

@@ -25,35 +25,22 @@ class Trial:
 # --- using what was found -------------------------------------------------------------------------
 
 
-def fill_unsaid(
-    settings: Mapping, defaults: Mapping, tuned_file: Path, key: str
-) -> tuple[dict, dict]:
-    """Fill settings that are None: from the sweep recorded under `key`, else from `defaults`.
+def values(tuned_file: Path, settings: Mapping) -> dict:
+    """Return what a sweep found for a run's model, name -> value; {} where none speaks for the run.
 
     A sweep speaks only for what it was run on: its values are used where the settings agree with
     its `applies_to`, such as true labels of one dataset.
 
     Args:
-      settings: flags by name; None alone is what gets filled.
-      defaults: name -> documented default of a flag the paper leaves unsaid.
       tuned_file: tuned.json as `tools/tune` writes it; need not exist.
-      key: of the sweep in that file.
-
-    Returns:
-      the settings, and name -> `tuned` or `default` for each that was filled.
+      settings: of the run, by name.
 
     Raises:
       ValueError: the file is not JSON.
     """
-    sweep = _read(tuned_file).get(key, {})
+    sweep = _read(tuned_file).get(settings.get("model"), {})
     applies = all(settings.get(k) == v for k, v in sweep.get("applies_to", {}).items())
-    tuned = sweep.get("values", {}) if applies else {}
-    filled, source = dict(settings), {}
-    for name, default in defaults.items():
-        if filled[name] is None:
-            filled[name] = tuned.get(name, default)
-            source[name] = "tuned" if name in tuned else "default"
-    return filled, source
+    return sweep.get("values", {}) if applies else {}
 
 
 def record(tuned_file: Path, key: str, sweep: Mapping) -> None:

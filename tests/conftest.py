@@ -80,42 +80,46 @@ def make_images():
 
 # --- runs -----------------------------------------------------------------------------------------
 
-# Flags of repro.randomization by name: a run of seconds.
+# A run of repro.randomization that takes seconds.
 QUICK = {
-    "model": "mlp_1x512", "dataset": "digits", "train_split": "train", "test_split": "test",
-    "train_examples": 300, "corruption": "none", "corrupt_prob": 0.0, "permute": "entries",
-    "gaussian_moments": "dataset", "redraw": False, "augment": [], "epochs": 4,
-    "stop_train_loss": None, "stop_train_accuracy": None, "learning_rate": 0.01,
-    "learning_rate_decay": 0.95, "momentum": 0.9, "batch_size": 64, "dropout_rate": 0.0,
-    "weight_decay": 0.0, "initializer": None, "eval_every": 1, "seed": 0, "strategy": "default",
-    "precision": "float32", "xla": False, "deterministic": False, "data_dir": None,
-    "download": False, "checkpoint_every": 1, "output_dir": "outputs", "wandb_project": None,
-    "profile_dir": None,
-}  # fmt: skip
+    "model": "mlp_1x512", "dataset": "digits", "train_examples": 300, "epochs": 4,
+    "batch_size": 64, "dropout_rate": 0.0, "weight_decay": 0.0,
+}
 
 
 @pytest.fixture(scope="session")
-def quick():
-    """Train in this process: quick(run_dir, **flags) -> result, as the binary does after parsing.
+def make():
+    """Make a run in this process: make(settings, run_dir=..., **places) -> its result.
 
-    Unlike a process of its own it may leave the precision set; the fixture sets float32 again.
+    Unlike a process of its own a run may leave the precision set; the fixture sets float32 again.
     """
     import keras
 
-    from repro import common_flags, randomization
+    from repro import launch
+    from repro.settings import Place
 
-    def run(run_dir, **changes):
-        unknown = set(changes) - set(QUICK)
-        assert not unknown, unknown
+    def make(settings, run_dir=None, **places):
         gc.collect()  # a run broken off by an exception holds its directory until it is collected
-        values = {**QUICK, **changes, "run_dir": run_dir and str(run_dir)}
+        place = Place(run_dir=run_dir and str(run_dir), download=False, **places)
         try:
-            return common_flags.run_binary(
-                randomization.MODULE, values, randomization.UNSAID, Path("no tuned values"),
-                "name", randomization.run,
-            )  # fmt: skip
+            return launch.make(settings, place).result()
         finally:
             keras.config.set_dtype_policy("float32")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def quick(make):
+    """Train on digits: quick(run_dir, **settings of randomization and places) -> result."""
+    from repro.randomization.settings import Train
+    from repro.settings import Place, fields
+
+    places = {field.name for field, _ in fields(Place)}
+
+    def run(run_dir, **changes):
+        settings = {k: v for k, v in {**QUICK, **changes}.items() if k not in places}
+        return make(Train(**settings), run_dir, **{k: changes[k] for k in set(changes) & places})
 
     return run
 

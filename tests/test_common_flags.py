@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from repro import common_flags, randomization
+from repro import common_flags
+from repro.randomization import experiment as randomization
 from repro.training.runs import settings_hash
 
 # Parses flags as the binary does and prints what main would run with.

@@ -1,18 +1,40 @@
 """Data augmentation keyed by (seed, epoch, example): the same images again after any resume.
 
 Every operation can be switched on alone. Images are float32 [H, W, C] in [0, 1], before whitening.
+
+Two sets of ranges can be chosen (Zhang et al. 2017 name the operations, in sections 3 and appendix
+E, but few ranges):
+
+* `tensorflow`, the default: brightness and contrast of TensorFlow's CIFAR-10 tutorial, whose crop
+  and whitening are the paper's: a number in +-63 of 255 grey levels is added, and contrast is
+  multiplied by 0.2 to 1.8. The tutorial has neither saturation nor hue; theirs are those
+  of TensorFlow's ImageNet training of Inception: a factor of 0.5 to 1.5, and +-0.2 of the circle.
+* `epfl`, the EPFL student rerun's: brightness, saturation and contrast are all multiplied by 0.9 to
+  1.1. That rerun left hue out; +-0.1 of the circle is ours.
+
+What whitening leaves of this. Per-image whitening subtracts an image's mean and divides by its
+deviation, so it undoes both brightnesses exactly (up to rounding): what is added, as what all
+entries are multiplied by, unless the deviation is below whitening's floor. Contrast acts in each
+channel about that channel's mean, and whitening is over all channels at once: what survives is that
+the channels' means lie closer together or farther apart, compared with the spread within them. In
+grey images nothing survives. The tutorial's code says of its brightness and contrast that they
+"likely" have "no effect" (tensorflow#1458). Nothing is clipped in between, which would have an
+effect, since TensorFlow has never clipped float images in these operations (its ImageNet training
+clips to [0, 1] at the end, which is not done here). Between brightness and whitening, saturation
+and hue see the changed image, and there brightness does have an effect.
 """
 
 from collections.abc import Sequence
 
 import tensorflow as tf
 
-from repro.data import AUGMENTATIONS
+from repro.data import AUGMENTATION_RANGES, AUGMENTATIONS
 
-# Zhang et al. 2017 name the operations (sections 3 and appendix E) but few ranges; these are
-# seed 003's, whose rerun left hue out.
-FACTOR_RANGE = (0.9, 1.1)  # brightness, saturation and contrast are multiplied by a factor
-HUE_SHIFT = 0.1  # of the colour circle, to either side; ours
+BRIGHTNESS_SHIFT = 63 / 255  # the largest that is added, to either side
+BRIGHTNESS_FACTORS = (0.9, 1.1)  # of the EPFL student rerun
+CONTRAST_FACTORS = {"tensorflow": (0.2, 1.8), "epfl": (0.9, 1.1)}
+SATURATION_FACTORS = {"tensorflow": (0.5, 1.5), "epfl": (0.9, 1.1)}
+HUE_SHIFTS = {"tensorflow": 0.2, "epfl": 0.1}  # of the colour circle, to either side
 MAX_ROTATION_DEGREES = 25.0  # Table 4's "rotation up to 25 degrees"
 PADDED_SIZE_MARGIN = 4  # images no larger than the crop are padded by this before cropping
 
@@ -23,6 +45,7 @@ def augment(
     operations: Sequence[str],
     size: int,
     margin: int = PADDED_SIZE_MARGIN,
+    ranges: str = "tensorflow",
 ) -> tf.Tensor:
     """Return one augmented image.
 
@@ -32,15 +55,15 @@ def augment(
       operations: those of AUGMENTATIONS to apply, in that order whatever order they are named in.
       size: side of the crop; without `crop` the central one is taken.
       margin: images smaller than `size + margin` are padded with black to that before cropping.
+      ranges: one of AUGMENTATION_RANGES, see the top of this file.
 
     Returns:
-      float32 [size, size, C]; brightness and contrast may leave [0, 1], as the whitening that
-      follows does not mind.
+      float32 [size, size, C]; brightness and contrast may leave [0, 1]: nothing is clipped.
 
     Raises:
-      ValueError: unknown operation.
+      ValueError: unknown operation or ranges.
     """
-    check(operations)
+    check(operations, ranges)
     keys = tf.unstack(tf.random.split(key, num=len(AUGMENTATIONS), alg="philox"))
     keys = dict(zip(AUGMENTATIONS, keys))
     channels = image.shape[-1]
@@ -54,21 +77,27 @@ def augment(
     if "flip" in operations:
         image = tf.image.stateless_random_flip_left_right(image, keys["flip"])
     if "brightness" in operations:
-        image = image * _uniform(keys["brightness"], *FACTOR_RANGE)
+        image = _brightened(image, keys["brightness"], ranges)
     if "saturation" in operations:
-        image = tf.image.stateless_random_saturation(image, *FACTOR_RANGE, keys["saturation"])
+        image = tf.image.stateless_random_saturation(
+            image, *SATURATION_FACTORS[ranges], keys["saturation"]
+        )
     if "hue" in operations:
-        image = tf.image.stateless_random_hue(image, HUE_SHIFT, keys["hue"])
+        image = tf.image.stateless_random_hue(image, HUE_SHIFTS[ranges], keys["hue"])
     if "contrast" in operations:
-        image = tf.image.stateless_random_contrast(image, *FACTOR_RANGE, keys["contrast"])
+        image = tf.image.stateless_random_contrast(
+            image, *CONTRAST_FACTORS[ranges], keys["contrast"]
+        )
     if "rotation" in operations:
         degrees = _uniform(keys["rotation"], -MAX_ROTATION_DEGREES, MAX_ROTATION_DEGREES)
         image = rotate(image, degrees * (3.141592653589793 / 180))
     return image
 
 
-def check(operations: Sequence[str]) -> None:
-    """Raise ValueError if an operation is unknown."""
+def check(operations: Sequence[str], ranges: str = "tensorflow") -> None:
+    """Raise ValueError if an operation or the ranges are unknown."""
+    if ranges not in AUGMENTATION_RANGES:
+        raise ValueError(f"unknown ranges {ranges!r}; choose from {', '.join(AUGMENTATION_RANGES)}")
     for operation in operations:
         if operation not in AUGMENTATIONS:
             raise ValueError(
@@ -91,9 +120,19 @@ def rotate(image: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
     y_offset = y_centre - (x_centre * sin + y_centre * cos)
     transform = tf.stack([cos, -sin, x_offset, sin, cos, y_offset, 0.0, 0.0])
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=image[None], transforms=transform[None], output_shape=[height, width],
-        fill_value=0.0, interpolation="BILINEAR", fill_mode="REFLECT",
+        images=image[None],
+        transforms=transform[None],
+        output_shape=[height, width],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
     )[0]
+
+
+def _brightened(image: tf.Tensor, key: tf.Tensor, ranges: str) -> tf.Tensor:
+    if ranges == "tensorflow":
+        return tf.image.stateless_random_brightness(image, BRIGHTNESS_SHIFT, key)
+    return image * _uniform(key, *BRIGHTNESS_FACTORS)
 
 
 def _uniform(key: tf.Tensor, low: float, high: float) -> tf.Tensor:

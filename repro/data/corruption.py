@@ -1,134 +1,237 @@
 """The randomization tests of Zhang et al. 2017 (section 2.1): labels and pixels made random.
 
-A corruption is a fixed function of (seed, example id): drawn once, the same in every epoch, for any
-subset, on any machine. It acts on raw pixels, before crop and whitening (see pipeline.preprocess).
+A corruption is a fixed function of (seed, example id), the same in every epoch, batch and order,
+for a subset as for the whole, on any worker. It is written once, as a function for
+`tf.data.Dataset.map`, and serves any dataset of (image, label) pairs:
+
+    corrupted = dataset.enumerate().map(
+        corruption.make("partial_labels", prob=0.4, num_classes=10, seed=0)
+    )
+
+It acts on raw pixels, before crop and whitening (see pipeline.preprocess). Random numbers are
+stateless Philox draws keyed by (seed, stream, id). Labels and permutations are exact wherever they
+are drawn; Gaussian noise goes through the logarithm and sine of the processor's own library, and
+may differ in its last bits between kinds of processors.
 """
 
-import numpy as np
+import os
+from collections.abc import Callable, Sequence
 
-CORRUPTIONS = (
-    "none",
-    "partial_labels",  # each label, with probability p, replaced by a uniformly drawn class
-    "random_labels",  # every label replaced: partial_labels with p = 1
-    "shuffled_pixels",  # one permutation of the entries, the same for all images, train and test
-    "random_pixels",  # a permutation of its own for every image
-    "gaussian",  # noise of matching mean and variance in the place of every image
-)
-PERMUTES = ("entries", "positions")
-GAUSSIAN_MOMENTS = ("dataset", "image")
+import numpy as np
+import tensorflow as tf
+
+from repro.data import CORRUPTIONS as CORRUPTIONS  # for callers that have TensorFlow anyway
+from repro.data import GAUSSIAN_MOMENTS as GAUSSIAN_MOMENTS
+from repro.data import PERMUTES as PERMUTES
+from repro.data import corruption_checks as checks
+from repro.data.corruption_checks import LABEL_KINDS, LARGEST_SEED, PIXEL_KINDS
+from repro.data.datasets import channel_moments
+
+CHUNK = 1000  # examples copied to the host's arrays at once
+
+Moments = tuple[Sequence[float], Sequence[float]]  # mean and deviation, of each channel
+Corruption = Callable[[tf.Tensor, tuple[tf.Tensor, tf.Tensor]], tuple[tf.Tensor, tf.Tensor]]
 
 # One stream of random numbers per purpose, so that no two draws share their numbers.
-_COIN, _LABEL, _SHUFFLE, _PIXELS, _NOISE = range(5)
+STREAMS = {"coin": 1, "label": 2, "shuffle": 3, "pixels": 4, "noise": 5}
+MOST_STREAMS = 16  # see checks.LARGEST_SEED
+LARGEST_RUN_SEED = 2**32  # of runs with `--redraw`
+
+
+def make(
+    kind: str,
+    *,
+    seed: int,
+    num_classes: int,
+    prob: float | None = None,
+    permute: str = "entries",
+    gaussian_moments: str = "dataset",
+    moments: Moments | None = None,
+) -> Corruption:
+    """Return the corruption of one example, for `dataset.enumerate().map(...)`.
+
+    A replaced label is uniform over all classes and so may hit the true one: with probability p
+    of replacement the share of wrong labels is p (k - 1) / k. Corruptions of pixels keep labels.
+
+    Args:
+      kind: one of CORRUPTIONS.
+      seed: with an example's id, the only source of randomness; 0 or more.
+      num_classes: k.
+      prob: p of partial_labels, in [0, 1]; the other kinds ignore it.
+      permute: what pixel corruptions permute: all H*W*C `entries`, or the H*W `positions`, which
+        moves channels together and so keeps an image's colours.
+      gaussian_moments: mean and variance per channel of the whole `dataset`, or of each `image`
+        (the EPFL student rerun's reading, which leaks an image's colours and so its class).
+      moments: mean and standard deviation of the whole training set in the units of its pixels,
+        numbers or one for each channel, as `datasets.channel_moments` returns them; wanted by
+        gaussian with the moments of the dataset, ignored otherwise.
+
+    Returns:
+      A function (id, (image, label)) -> (image, label). The id is a whole number, different for
+      every example. The image is [H, W, C] of static shape and keeps its type, but for gaussian,
+      which returns float32 that is not clipped, so that the moments match. The label is a whole
+      number. While it is traced, the function raises ValueError for an image or label of another
+      shape or type.
+
+    Raises:
+      ValueError: an argument is unknown or out of range, or `prob` or `moments` is missing.
+    """
+    checks.check_options(kind, seed, num_classes, prob, permute, gaussian_moments)
+    if kind == "gaussian" and gaussian_moments == "dataset" and moments is None:
+        raise ValueError(
+            "gaussian noise with the moments of the dataset wants moments=(mean, deviation) of the "
+            "training images: datasets.channel_moments(images) measures them"
+        )
+    share = 1.0 if kind == "random_labels" else prob
+
+    # AutoGraph has nothing to convert, and would wrap errors in pages of its own.
+    @tf.autograph.experimental.do_not_convert
+    def corrupted(id_, example):
+        image, label = (tf.convert_to_tensor(part) for part in example)
+        id_ = tf.convert_to_tensor(id_)
+        checks.check_example(kind, id_, image, label, num_classes)
+        if kind in LABEL_KINDS:
+            label = _relabelled(label, id_, share, seed, num_classes)
+        elif kind == "shuffled_pixels":
+            image = _gathered(image, _shared_order(image, seed, permute), permute)
+        elif kind == "random_pixels":
+            image = _gathered(image, _order(_key(seed, "pixels", id_), image, permute), permute)
+        elif kind == "gaussian":
+            image = _noise(image, id_, seed, moments if gaussian_moments == "dataset" else None)
+        return image, label
+
+    return corrupted
 
 
 def corrupt(
     images: np.ndarray,
     labels: np.ndarray,
     kind: str,
-    prob: float,
+    prob: float | None,
     seed: int,
     num_classes: int,
     *,
     ids: np.ndarray | None = None,
     permute: str = "entries",
     gaussian_moments: str = "dataset",
+    moments: Moments | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return corrupted images and labels (Zhang et al. 2017, section 2.1), leaving those given.
-
-    A replaced label is uniform over all classes and so may hit the true one: with probability p
-    of replacement the share of wrong labels is p (k - 1) / k. Pixel corruptions and noise keep the
-    true labels.
+    """Return corrupted images and labels, leaving those given: `make`'s function, mapped over them.
 
     Args:
-      images: uint8 [N, H, W, C].
-      labels: int [N].
-      kind: one of CORRUPTIONS.
-      prob: p of partial_labels, in [0, 1]; the other kinds ignore it.
-      seed: with an example's id, the only source of randomness.
-      num_classes: k.
-      ids: int [N], the examples' numbers; None: 0..N-1.
-      permute: what pixel corruptions permute: all H*W*C `entries`, or the H*W `positions`, which
-        moves channels together and so keeps an image's colours.
-      gaussian_moments: mean and variance per channel of the whole `dataset`, or of each `image`
-        (seed 003's reading, which leaks the image's colours and with them its class).
+      images: [N, H, W, C], uint8 or float32.
+      labels: int [N], in 0..num_classes - 1.
+      ids: int [N], the examples' numbers, none below 0 and none twice; None: 0..N-1.
+      moments: as for `make`; None: those of `images`, which are right only where `images` are the
+        whole training set. For a subset, or for test images, pass those of the training set.
+      kind, prob, seed, num_classes, permute, gaussian_moments: as for `make`.
 
     Returns:
-      images, uint8 [N, H, W, C]; float32 for gaussian, whose values are not clipped to 0..255 so
-      that the moments match; and labels, int [N].
+      images, [N, H, W, C] of the type given, or float32 for gaussian; and labels, int [N].
 
     Raises:
-      ValueError: unknown kind or option, prob outside [0, 1].
+      ValueError: an argument is unknown, out of range, or of another shape or type.
     """
-    _check(kind, prob, permute, gaussian_moments)
-    if ids is None:
-        ids = np.arange(len(labels))
-    if kind == "random_labels":
-        kind, prob = "partial_labels", 1.0
-    if kind == "partial_labels":
-        replaced = _uniform(seed, _COIN, ids) < prob
-        drawn = (_uniform(seed, _LABEL, ids) * num_classes).astype(labels.dtype)
-        return images, np.where(replaced, drawn, labels)
-    if kind in ("shuffled_pixels", "random_pixels"):
-        return _permute_pixels(images, ids, seed, permute, shared=kind == "shuffled_pixels"), labels
-    if kind == "gaussian":
-        return _gaussian(images, ids, seed, gaussian_moments), labels
-    return images, labels
+    ids = np.arange(len(labels)) if ids is None else np.asarray(ids)
+    checks.check_arrays(kind, images, labels, ids, num_classes)
+    if kind == "gaussian" and gaussian_moments == "dataset" and moments is None:
+        moments = channel_moments(images)
+    function = make(
+        kind,
+        seed=seed,
+        num_classes=num_classes,
+        prob=prob,
+        permute=permute,
+        gaussian_moments=gaussian_moments,
+        moments=moments,
+    )
+    if kind == "none":
+        return images, labels
+    # Images that stay as they are need not travel.
+    fed = images if kind in PIXEL_KINDS else np.empty((len(labels), 0), np.uint8)
+    with tf.device("CPU"):
+        examples = tf.data.Dataset.from_tensor_slices((ids, (fed, labels))).map(
+            function, num_parallel_calls=os.cpu_count(), deterministic=True
+        )
+    drawn = [
+        np.empty((len(labels), *spec.shape), spec.dtype.as_numpy_dtype)
+        for spec in examples.element_spec
+    ]
+    for number, batch in enumerate(examples.batch(CHUNK).as_numpy_iterator()):
+        for whole, part in zip(drawn, batch):
+            whole[number * CHUNK : number * CHUNK + len(part)] = part
+    return (drawn[0], labels) if kind in PIXEL_KINDS else (images, drawn[1])
 
 
 def redraw_seed(seed: int, access: int) -> int:
-    """Return the seed of one access under `--redraw`, seed 003's bug of ever fresh corruptions."""
-    return int(np.random.SeedSequence([seed, 1 + access]).generate_state(1)[0])
+    """Return the seed of one access under `--redraw`, the student rerun's ever fresh corruptions.
+
+    No two pairs (seed, access) have the same, and none has that of a run without `--redraw`.
+
+    Raises:
+      ValueError: seed outside 0..2^32 - 1, or access outside 0..2^27 - 2.
+    """
+    if not 0 <= seed < LARGEST_RUN_SEED:
+        raise ValueError(f"seed={seed} must lie in 0..2^32 - 1 for corruptions that are redrawn")
+    if not 0 <= access < LARGEST_SEED // LARGEST_RUN_SEED - 1:
+        raise ValueError(f"access={access} must lie in 0..2^27 - 2")
+    return (1 + access) * LARGEST_RUN_SEED + seed
 
 
-def _check(kind: str, prob: float, permute: str, gaussian_moments: str) -> None:
-    for name, value, choices in (
-        ("corruption", kind, CORRUPTIONS),
-        ("permute", permute, PERMUTES),
-        ("gaussian_moments", gaussian_moments, GAUSSIAN_MOMENTS),
-    ):
-        if value not in choices:
-            raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
-    if not 0 <= prob <= 1:
-        raise ValueError(f"corrupt_prob={prob} must lie in [0, 1]")
+def _key(seed: int, stream: str, id_: tf.Tensor | int) -> tf.Tensor:
+    """Return the Philox key of a draw, int64 [2]: a different one for each (seed, stream, id).
+
+    TensorFlow mixes the two numbers by a bijection, so that neighbours are as good as any others.
+    The first number is negative: keys of augmentation.py, which are not, are never met.
+    """
+    first = tf.constant(-1 - (seed * MOST_STREAMS + STREAMS[stream]), tf.int64)
+    return tf.stack([first, tf.cast(id_, tf.int64)])
 
 
-def _uniform(seed: int, stream: int, ids: np.ndarray) -> np.ndarray:
-    """Return one uniform number in [0, 1) per example id, the same whichever ids are asked for."""
-    numbers = np.empty(len(ids))
-    for start in np.unique(ids // 10**6) * 10**6:  # ids of test sets lie far above those of train
-        chosen = (ids >= start) & (ids < start + 10**6)
-        rng = np.random.default_rng([seed, stream, start])
-        offsets = ids[chosen] - start
-        numbers[chosen] = rng.random(offsets.max() + 1)[offsets]
-    return numbers
+def _relabelled(
+    label: tf.Tensor, id_: tf.Tensor, prob: float, seed: int, num_classes: int
+) -> tf.Tensor:
+    """Return the label or, with probability `prob`, a uniform class of the label's type."""
+    coin = tf.random.stateless_uniform([], _key(seed, "coin", id_), dtype=tf.float64, alg="philox")
+    drawn = tf.random.stateless_uniform(
+        [], _key(seed, "label", id_), 0, num_classes, tf.int64, alg="philox"
+    )
+    return tf.where(coin < prob, tf.cast(drawn, label.dtype), label)
 
 
-def _example_rng(seed: int, stream: int, example: int) -> np.random.Generator:
-    """Return the generator of one example: Philox, whose counter makes 50,000 of them cheap."""
-    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, example]))
+def _order(key: tf.Tensor, image: tf.Tensor, permute: str) -> tf.Tensor:
+    """Return a uniform permutation of the image's entries or positions, int32 [H*W*C or H*W].
+
+    Two of float64's 2^52 values tie in one of a billion images of 3,072 entries; in float32, with
+    2^23, nearly half of all images would have a tie, which the sort would settle by position.
+    """
+    size = int(np.prod(image.shape if permute == "entries" else image.shape[:2]))
+    return tf.argsort(tf.random.stateless_uniform([size], key, dtype=tf.float64, alg="philox"))
 
 
-def _permute_pixels(
-    images: np.ndarray, ids: np.ndarray, seed: int, permute: str, shared: bool
-) -> np.ndarray:
-    count, height, width, channels = images.shape
-    shape = (count, -1) if permute == "entries" else (count, height * width, channels)
-    pixels = images.reshape(shape)
-    if shared:
-        order = np.random.default_rng([seed, _SHUFFLE]).permutation(pixels.shape[1])
-        return pixels[:, order].reshape(images.shape)
-    permuted = np.empty_like(pixels)
-    for row, example in enumerate(ids):
-        order = _example_rng(seed, _PIXELS, example).permutation(pixels.shape[1])
-        permuted[row] = pixels[row, order]
-    return permuted.reshape(images.shape)
+def _shared_order(image: tf.Tensor, seed: int, permute: str) -> tf.Tensor:
+    """Return the one permutation for images of this shape: drawn while the function is traced."""
+    with tf.init_scope(), tf.device("CPU"):
+        return _order(_key(seed, "shuffle", 0), image, permute)
 
 
-def _gaussian(images: np.ndarray, ids: np.ndarray, seed: int, moments: str) -> np.ndarray:
-    axes = (0, 1, 2) if moments == "dataset" else (1, 2)
-    mean = images.mean(axes, keepdims=True, dtype=np.float64)
-    std = images.std(axes, keepdims=True, dtype=np.float64)
-    noise = np.empty(images.shape, np.float32)
-    for row, example in enumerate(ids):
-        noise[row] = _example_rng(seed, _NOISE, example).standard_normal(images.shape[1:])
-    return (mean + std * noise).astype(np.float32)
+def _gathered(image: tf.Tensor, order: tf.Tensor, permute: str) -> tf.Tensor:
+    shape = [-1] if permute == "entries" else [-1, image.shape[-1]]
+    return tf.reshape(tf.gather(tf.reshape(image, shape), order), image.shape)
+
+
+def _noise(image: tf.Tensor, id_: tf.Tensor, seed: int, moments: Moments | None) -> tf.Tensor:
+    """Return normal noise, float32 [H, W, C], with these moments; None: those of the image."""
+    if moments is None:
+        pixels = tf.cast(image, tf.float64)
+        mean, std = tf.reduce_mean(pixels, [0, 1]), tf.math.reduce_std(pixels, [0, 1])
+    else:
+        mean, std = (tf.constant(np.asarray(moment, np.float64)) for moment in moments)
+        for moment in (mean, std):
+            if moment.shape not in ([], [image.shape[-1]]):
+                raise ValueError(
+                    f"moments of shape {moment.shape} do not suit images of {image.shape[-1]} "
+                    "channels: pass a number, or one for each channel"
+                )
+    noise = tf.random.stateless_normal(image.shape, _key(seed, "noise", id_), alg="philox")
+    return tf.cast(mean + std * tf.cast(noise, tf.float64), tf.float32)

@@ -20,6 +20,8 @@ DATASETS = {  # name -> number of classes
 }
 BY_HAND = ("cinic10", "restricted_imagenet")  # fetched by their users
 DIGITS_TEST_FRACTION = 0.2
+HELD_OUT = "held_out"  # the test split of sweeps on a dataset without slices
+IDS_APART = 10**7  # between the ids of differently named splits
 
 
 class MissingDataError(Exception):
@@ -30,9 +32,10 @@ class MissingDataError(Exception):
 class Images:
     """One split in memory: `images` uint8 [N, H, W, C], `labels` int64 [N], `ids` int64 [N].
 
-    `ids` number the examples of the split as it was read, test examples far above the training
-    ones. Every random draw about an example is keyed by its id, so a subset of a split meets the
-    same corruption as the whole does.
+    `ids` are positions in the whole split as it is stored, whatever slice of it was read, and those
+    of splits with another name than the training split's lie IDS_APART above. Every random draw
+    about an example is keyed by its id, so a part of a split meets the same corruption as the
+    whole does.
     """
 
     images: np.ndarray
@@ -60,10 +63,11 @@ def load(
       name: a key of DATASETS.
       data_dir: where tensorflow-datasets keeps prepared data; None: its own default.
       download: whether tensorflow-datasets may download what is not prepared.
-      train_split, test_split: tensorflow-datasets split strings, such as `train[:40000]`.
+      train_split, test_split: tensorflow-datasets split strings, such as `train[:40000]` or
+        `train+validation`.
 
     Raises:
-      ValueError: unknown name or malformed split.
+      ValueError: unknown name, malformed split, or a split that holds an example twice.
       MissingDataError: the data is not there and could not be had.
     """
     if name not in DATASETS:
@@ -74,10 +78,90 @@ def load(
         if (train_split, test_split) != ("train", "test"):
             raise ValueError("digits has the splits train and test only, without slices")
         return _digits()
-    splits = (train_split, test_split)
-    train, test = (_read_tfds(name, split, data_dir, download) for split in splits)
-    # Test ids go on where the training ids end, whatever was sliced from either split.
-    return train, dataclasses.replace(test, ids=test.ids + 10**7)
+    specs = (train_split, test_split)
+    read = [_read_tfds(name, split, data_dir, download) for split in specs]
+    names = list(dict.fromkeys(part for *_, parts in read for part, _ in parts))
+    train, test = (
+        Images(images, labels, _ids(split, parts, names))
+        for split, (images, labels, parts) in zip(specs, read)
+    )
+    return train, test
+
+
+def whole_splits(
+    dataset: str,
+    data_dir: str | None,
+    download: bool,
+    train_split: str,
+    test_split: str,
+    train_examples: int | None,
+) -> tuple[Images, Images]:
+    """Return what `splits` takes its examples from, before the subset; arguments as there.
+
+    Raises:
+      ValueError, MissingDataError: as `load`; examples held out of no subset.
+    """
+    held_out = test_split == HELD_OUT
+    if held_out and train_examples is None:
+        raise ValueError(f"--test_split={HELD_OUT} wants --train_examples: it tests on the others")
+    return load(
+        dataset,
+        data_dir,
+        download=download,
+        train_split=train_split,
+        test_split="test" if held_out else test_split,
+    )
+
+
+def subset(
+    train: Images, test: Images, train_examples: int | None, test_split: str, seed: int
+) -> tuple[Images, Images]:
+    """Return the class-balanced subset to train on, and the test examples; arguments as `splits`.
+
+    Raises:
+      ValueError: a subset that cannot be had, or that leaves nothing to hold out.
+    """
+    if train_examples is None:
+        return train, test
+    kept = class_balanced_subset(train.labels, train_examples, seed)
+    if test_split == HELD_OUT:
+        test = train.take(np.setdiff1d(np.arange(len(train)), kept))
+        if not len(test):
+            raise ValueError(f"--train_examples={train_examples} leaves no example to test on")
+    return train.take(kept), test
+
+
+def splits(
+    dataset: str,
+    data_dir: str | None,
+    download: bool,
+    train_split: str,
+    test_split: str,
+    train_examples: int | None,
+    seed: int,
+) -> tuple[Images, Images]:
+    """Return training and test examples; HELD_OUT are those that `train_examples` leaves out.
+
+    Arguments are flags of the same names; `train_examples` is the size of a class-balanced subset,
+    drawn by `seed`.
+
+    Raises:
+      ValueError, MissingDataError: as `load`; a subset that cannot be had.
+    """
+    train, test = whole_splits(dataset, data_dir, download, train_split, test_split, train_examples)
+    return subset(train, test, train_examples, test_split, seed)
+
+
+def channel_moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and population standard deviation of each channel of images [N, H, W, C].
+
+    Both are float64 [C], in the units of the pixels: uint8 images are not scaled.
+    """
+    mean = images.mean((0, 1, 2), dtype=np.float64)
+    squares = np.zeros(images.shape[-1])
+    for part in np.array_split(images, 1 + len(images) // 1000):  # all as float64 may not fit
+        squares += ((part - mean) ** 2).sum((0, 1, 2))
+    return mean, np.sqrt(squares / np.prod(images.shape[:3]))
 
 
 def class_balanced_subset(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
@@ -105,14 +189,20 @@ def class_balanced_subset(labels: np.ndarray, size: int, seed: int) -> np.ndarra
     return np.sort(by_rank[:size])
 
 
-def _read_tfds(name: str, split: str, data_dir: str | None, download: bool) -> Images:
+def _read_tfds(name: str, split: str, data_dir: str | None, download: bool) -> tuple:
+    """Return images, labels, and where they stand: [(name of a stored split, positions in it)]."""
     import tensorflow_datasets as tfds  # imports slowly, and digits does not need it
 
     from repro.data import builders  # noqa: F401 (registers what tfds has not)
 
     try:
-        data = tfds.load(
-            name, split=split, data_dir=data_dir, download=download, batch_size=-1,
+        data, info = tfds.load(
+            name,
+            split=split,
+            data_dir=data_dir,
+            download=download,
+            batch_size=-1,
+            with_info=True,
             read_config=tfds.ReadConfig(interleave_cycle_length=1),  # file order
         )
     except ValueError as error:
@@ -127,7 +217,24 @@ def _read_tfds(name: str, split: str, data_dir: str | None, download: bool) -> I
             "or use --dataset=digits, which needs no data."
         ) from error
     images, labels = (tfds.as_numpy(data[key]) for key in ("image", "label"))
-    return Images(images, labels.astype(np.int64), np.arange(len(labels)))
+    slices = tfds.core.ReadInstruction.from_spec(split).to_absolute(info.splits)
+    parts = [
+        (part.splitname, range(info.splits[part.splitname].num_examples)[part.from_ : part.to])
+        for part in slices
+    ]
+    return images, labels.astype(np.int64), parts
+
+
+def _ids(split: str, parts: list[tuple[str, range]], names: list[str]) -> np.ndarray:
+    """Return the ids of a split made of slices of the splits `names`, int64 [N].
+
+    Raises:
+      ValueError: slices overlap.
+    """
+    ids = np.concatenate([np.array(rows) + IDS_APART * names.index(name) for name, rows in parts])
+    if len(np.unique(ids)) < len(ids):
+        raise ValueError(f"split {split!r} holds examples twice: its parts must not overlap")
+    return ids
 
 
 def _digits() -> tuple[Images, Images]:

@@ -16,6 +16,8 @@ from repro.data.datasets import Images
 
 IMAGE_SIZE = 28  # Zhang et al. 2017, section 2: central 28x28 crop of CIFAR-10
 WHITENING_CHUNK = 5000  # images whitened at once, to bound memory
+# Divisible among 1 to 6, 8, 10, 12, 16 or 32 replicas; does not change any number.
+EVALUATION_BATCH = 960
 
 Normalize = Callable[[tf.Tensor], tf.Tensor]  # float32 [..., H, W, C] in [0, 1] -> same shape
 
@@ -106,6 +108,7 @@ class TrainBatches:
         normalize: Normalize | None = None,
         margin: int = augmentation.PADDED_SIZE_MARGIN,
         shuffle: bool = True,
+        ranges: str = "tensorflow",
     ):
         """Prepare batches of `data`.
 
@@ -119,12 +122,17 @@ class TrainBatches:
           normalize: what is done to images last; None: `whiten`.
           margin: of random crops, see augmentation.augment.
           shuffle: False: every epoch in the order of `data`.
+          ranges: how far augmentation goes, one of AUGMENTATION_RANGES.
+
+        Raises:
+          ValueError: unknown augmentation or ranges.
         """
-        augmentation.check(augment)
+        augmentation.check(augment, ranges)
         self.batch_size = batch_size
         self.steps = -(-len(data) // batch_size)  # per epoch
         self._seed, self._augment, self._size = seed, tuple(augment), size
         self._normalize, self._margin, self._shuffle = normalize or whiten, margin, shuffle
+        self._ranges = ranges
         with tf.device("CPU"):
             self._labels, self._ids = tf.constant(data.labels), tf.constant(data.ids)
             if augment:
@@ -134,27 +142,36 @@ class TrainBatches:
                     whitened = preprocess(data.images, size, normalize)
                 self._images = whitened
 
-    def epoch(self, epoch: int, context: tf.distribute.InputContext | None = None):
+    def epoch(
+        self, epoch: int, context: tf.distribute.InputContext | None = None, start: int = 0
+    ) -> tf.data.Dataset:
         """Return an epoch's batches as a tf.data.Dataset of (images, labels).
 
         Args:
           epoch: keys the order and the augmentation.
           context: which replicas are fed; None: a single one. Replica r of R gets the r-th of R
             equal parts of every batch of `batch_size`.
+          start: the first step to give, for a run that was stopped inside the epoch; the steps
+            before it are left out, and those after it are what they are without.
 
         Returns:
-          `steps` batches a replica: images float32 [b, size, size, C], labels int64 [b], where
-          b = batch_size / R.
+          `steps - start` batches a replica: images float32 [b, size, size, C], labels int64 [b],
+          where b = batch_size / R.
+
+        Raises:
+          ValueError: start outside 0..steps, or a batch that cannot be divided equally.
         """
+        check_start(start, self.steps)
         if self._shuffle:
             order = epoch_order(len(self._labels), self.batch_size, self._seed, epoch)
         else:
             order = np.resize(np.arange(len(self._labels)), self.steps * self.batch_size)
-        order = replica_share(order.reshape(self.steps, self.batch_size), context)
+        order = replica_share(order.reshape(self.steps, self.batch_size)[start:], context)
         if self._augment:
             examples = tf.data.Dataset.from_tensor_slices(order.reshape(-1)).map(
                 lambda position: self._augmented(position, epoch),
-                num_parallel_calls=os.cpu_count(), deterministic=True,
+                num_parallel_calls=os.cpu_count(),
+                deterministic=True,
             )
             return _prefetched(examples.batch(order.shape[1], drop_remainder=True))
         return _prefetched(tf.data.Dataset.from_tensor_slices(order).map(self._gathered))
@@ -165,7 +182,9 @@ class TrainBatches:
     def _augmented(self, position: tf.Tensor, epoch: int) -> tuple[tf.Tensor, tf.Tensor]:
         key = augmentation.example_key(self._seed, epoch, self._ids[position])
         image = tf.cast(self._images[position], tf.float32) / 255
-        image = augmentation.augment(image, key, self._augment, self._size, self._margin)
+        image = augmentation.augment(
+            image, key, self._augment, self._size, self._margin, self._ranges
+        )
         return self._normalize(image), self._labels[position]
 
 
@@ -207,9 +226,13 @@ def _prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
     return batches.prefetch(4).with_options(options)
 
 
-def replica_share(
-    batches: np.ndarray, context: tf.distribute.InputContext | None
-) -> np.ndarray:
+def check_start(start: int, steps: int) -> None:
+    """Raise ValueError unless `start` is a step of an epoch, or its end."""
+    if not 0 <= start <= steps:
+        raise ValueError(f"start={start} must lie in 0..{steps}, the steps of an epoch")
+
+
+def replica_share(batches: np.ndarray, context: tf.distribute.InputContext | None) -> np.ndarray:
     """Return what this worker's replicas take of each global batch, one row a replica and step.
 
     Args:

@@ -5,17 +5,15 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-PUBLISHED = Path(__file__).parent / "published"
-
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A complete run: its `settings`, the rows of its metrics.jsonl, its result.json."""
+    """A complete run: its `settings` by name, the rows of its metrics.jsonl, its result.json."""
 
     path: Path
     settings: dict
@@ -42,14 +40,19 @@ class Run:
         return None
 
 
-def load(path: Path) -> Run | None:
-    """Read a run directory; None if the run is not complete."""
+def load(path: Path, settings: Mapping) -> Run | None:
+    """Read a run directory; None if the run is not complete.
+
+    Args:
+      path: of the directory.
+      settings: of the run by name, as repro.settings.as_dict returns them.
+    """
     if not (path / "result.json").exists():
         return None
     result = json.loads((path / "result.json").read_text())
     metrics = path / "metrics.jsonl"
     lines = metrics.read_text().splitlines() if metrics.exists() else []
-    return Run(path, result["settings"], result, [json.loads(line) for line in lines])
+    return Run(path, dict(settings), result, [json.loads(line) for line in lines])
 
 
 def select(runs: Iterable[Run], **settings) -> list[Run]:
@@ -106,10 +109,10 @@ def _pretraining(values) -> str:
     )
 
 
-def published(name: str) -> dict[str, list[float]]:
-    """Return the columns of a digitised figure, such as `zhang_fig1a`; NaN for no point."""
-    with (PUBLISHED / f"{name}.csv").open() as file:
-        rows = list(csv.DictReader(file))
+def read_columns(file: Path) -> dict[str, list[float]]:
+    """Return the columns of a digitised figure's CSV file; NaN for no point."""
+    with file.open() as lines:
+        rows = list(csv.DictReader(lines))
     return {key: [float(row[key] or "nan") for row in rows] for key in rows[0]}
 
 

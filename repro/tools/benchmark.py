@@ -23,7 +23,7 @@ from repro.tools import (
     benchmark_students,
     benchmark_training,
 )
-from repro.tools.measure import Row
+from repro.tools.benchmark_rows import Row
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow is imported late; keep it quiet
 

@@ -2,7 +2,7 @@
 
 import functools
 
-from repro.tools.measure import REPEATS, Row, judged, medians
+from repro.tools.benchmark_rows import REPEATS, Row, judged, medians
 
 EXAMPLES = 1000
 
@@ -13,7 +13,7 @@ def hvp_over_gradient(fast: bool) -> Row:
     import tensorflow as tf
 
     from repro import curvature
-    from repro.training.descent import squared_error
+    from repro.stability.descent import squared_error
 
     network, images, targets = _problem(fast)
     weights = network.trainable_variables
@@ -43,7 +43,7 @@ def nonuniformity_speedup(fast: bool) -> Row:
     from repro import curvature
     from repro.curvature import moments
     from repro.curvature.weights import join, point, split
-    from repro.training.descent import squared_error
+    from repro.stability.descent import squared_error
 
     network, images, targets = _problem(fast)
     here = point(network)
@@ -91,7 +91,7 @@ def lanczos_over_power(fast: bool) -> Row:
     """Compare the products Lanczos takes with those of power iteration, at equal residuals."""
     from repro import curvature
     from repro.curvature import eigen
-    from repro.training.descent import squared_error
+    from repro.stability.descent import squared_error
 
     network, *data = _problem(fast)
     operator = curvature.hessian(network, squared_error, tuple(data))
@@ -112,8 +112,8 @@ def _problem(fast: bool):
     import tensorflow as tf
 
     from repro import models
-    from repro.data.regression import Examples
-    from repro.training import descent
+    from repro.stability.data import Examples
+    from repro.stability import descent
 
     keras.utils.set_random_seed(0)
     count = 50 if fast else EXAMPLES

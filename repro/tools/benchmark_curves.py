@@ -2,7 +2,7 @@
 
 import functools
 
-from repro.tools.measure import REPEATS, Row, judged, medians
+from repro.tools.benchmark_rows import REPEATS, Row, judged, medians
 
 BATCH = 100  # Gotmare et al. 2018
 MODELS = ("vgg16_quarter", "vgg16_quarter_bn")

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 
-from repro.tools.measure import Row, judged
+from repro.tools.benchmark_rows import Row, judged
 
 WIDTH, STUDENTS = 5, 1000
 
@@ -16,7 +16,7 @@ def _problem():
     import numpy as np
 
     from repro.critical import adam, loss
-    from repro.data import teacher
+    from repro.teacher_student import teacher
 
     net = teacher.get("alternating")
     given = loss.problem(teacher.half_grid(), net.weights, net.signs)
@@ -51,7 +51,7 @@ def batching_gain(fast: bool) -> Row:
     import keras
     import tensorflow as tf
 
-    from repro.data import teacher
+    from repro.teacher_student import teacher
 
     given, theta, moments = _problem()
     batched = _seconds_per_step(given, theta, moments, steps=20 if fast else 500) / STUDENTS

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Callable, Sequence
 
 from repro.models import MODELS
-from repro.tools.measure import REPEATS, Row, judged, medians
+from repro.tools.benchmark_rows import REPEATS, Row, judged, medians
 
 BATCH = 128  # Zhang et al. 2017
 STEPS = 391  # of an epoch of CIFAR-10's 50,000 training images
@@ -58,8 +59,9 @@ def epoch_seconds(fast: bool, model: str) -> Row:
     """Time whole epochs on 50,000 images: training, both evaluations, metrics, checkpoint."""
     import tensorflow as tf
 
-    from repro.data import pipeline, randomized
-    from repro.training import checkpoints, loop, runs, step
+    from repro.data import pipeline
+    from repro.randomization import data as randomized
+    from repro.training import loop, runs, step
 
     network, optimizer = _network(model)
     strategy, starts, splits = tf.distribute.get_strategy(), [], {}
@@ -67,7 +69,7 @@ def epoch_seconds(fast: bool, model: str) -> Row:
     for name, images in (("train", train), ("test", test)):
         whitened = pipeline.preprocess(images.images)
         splits[name] = pipeline.EvaluationBatches(
-            whitened, images.labels, randomized.EVALUATION_BATCH
+            whitened, images.labels, pipeline.EVALUATION_BATCH
         )
     data = randomized.EpochData(pipeline.TrainBatches(train, BATCH, 0), splits)
 
@@ -76,14 +78,13 @@ def epoch_seconds(fast: bool, model: str) -> Row:
         return data
 
     with tempfile.TemporaryDirectory() as path, contextlib.redirect_stdout(io.StringIO()):
-        run = runs.RunDirectory(path, {})
+        job = runs.Job(directory=runs.RunDirectory(path, {}), strategy=strategy)
         loop.fit(
-            data=epoch_data, train_steps=step.make_train_steps(network, optimizer, strategy),
-            evaluate=step.make_evaluate(network, strategy), strategy=strategy,
-            stop=loop.Stop(3 if fast else 7), run=run, environment={},
-            checkpoints=checkpoints.Checkpoints(run.path / "checkpoints", network, optimizer),
-        )  # fmt: skip
-        run.close()
+            job, network, optimizer, data=epoch_data,
+            train_steps=step.make_train_steps(network, optimizer, strategy),
+            evaluate=step.make_evaluate(network, strategy), stop=loop.Stop(3 if fast else 7),
+        )
+        job.directory.close()
     seconds = [end - start for start, end in itertools.pairwise(starts[1:])]  # the first compiles
     detail = f"{min(seconds):.2f} to {max(seconds):.2f} s on {len(train):,} images"
     return judged(f"epoch_seconds/{model}", statistics.median(seconds), "s", "<= 3", detail)
@@ -101,7 +102,7 @@ def start_seconds(fast: bool, name: str, arguments: Sequence[str]) -> Row:
 
 ROWS: dict[str, Callable[[bool], Row]] = {
     "start_seconds/import": functools.partial(
-        start_seconds, name="import", arguments=("-c", "import repro.randomization")
+        start_seconds, name="import", arguments=("-c", "import repro.randomization.settings")
     ),
     "start_seconds/help": functools.partial(
         start_seconds, name="help", arguments=("-m", "repro.randomization", "--help")
@@ -166,9 +167,13 @@ def _training(model: str, fast: bool) -> tuple[int, Callable, Callable]:
     strategy, progress = tf.distribute.get_strategy(), loop.Progress(1)
     train_steps = step.make_train_steps(network, optimizer, strategy)
     batches = pipeline.TrainBatches(_images(BATCH * steps), BATCH, 0)
+    store = types.SimpleNamespace(
+        step=tf.Variable(0, dtype=tf.int64), total=tf.Variable(0.0, dtype=tf.float64)
+    )
 
     def epochs():
-        for number in range(count):
-            loop.train_epoch(number, batches, train_steps, strategy, progress)
+        for number in range(1, count + 1):
+            store.step.assign(0)
+            loop.train_epoch(number, batches, train_steps, strategy, progress, store)
 
     return count * steps, bare_steps, epochs

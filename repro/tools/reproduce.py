@@ -2,25 +2,39 @@
 
     tools/reproduce randomization/fig1a --scale=cpu --data_dir=DIR
 
-A figure is one file, configs/<binary>/<figure>.toml. Settings come from its tables [flags], [grid],
+A figure is one file, configs/<paper>/<figure>.toml. Settings come from its tables [flags], [grid],
 [scale.NAME] and [[scale.NAME.runs]], later ones winning; a list of values is an axis of the grid,
-and there is one run per combination. `runs_of` names a figure whose runs are looked at anew.
+and there is one run per combination. `runs_of` names a figure whose runs are looked at anew. Runs
+are named by their settings, so whatever made them before, they are not made again.
 """
 
 import argparse
 import concurrent.futures
-import hashlib
+import dataclasses
 import itertools
 import json
 import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+from repro import papers
+from repro import settings as settings_
+from repro.settings import CONFIGS, Place, as_dict, fields
+
 SCALES = ("smoke", "cpu", "paper")
+PLACES = {field.name for field, _ in fields(Place)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A run of a figure: its directory, its settings as settled, its command line."""
+
+    path: Path
+    settings: settings_.Settings
+    command: list[str]
 
 
 def load_config(name: str) -> dict:
@@ -57,72 +71,77 @@ def expand(config: dict, scale: str) -> list[dict]:
     return runs
 
 
-def run_name(flags: dict) -> str:
-    """Return a name of the run that says its main settings and stands for all of them."""
-    names = ("mode", "from", "to", "curve", "model", "dataset", "corruption", "init", "protocol",
-             "teacher")  # fmt: skip
-    if "mode" in flags or "from" in flags:  # what a stage is about
-        names = ("stage", *names)
-    shown = [flags.get(name) for name in names]
-    if flags.get("width"):
-        shown.append(f"m{flags['width']}")
-    if flags.get("corrupt_prob"):
-        shown.append(f"p{flags['corrupt_prob']:.3g}")
-    if flags.get("train_examples"):
-        shown.append(f"n{flags['train_examples']}")
-    augment = flags.get("augment")
-    shown += ["augment" if augment is True else augment, f"seed{flags.get('seed', 0)}"]
-    digits = hashlib.sha256(json.dumps(flags, sort_keys=True).encode()).hexdigest()[:8]
-    return "-".join([str(part).replace(",", "+") for part in shown if part] + [digits])
+def plan(paper: str, runs: Iterable[Mapping], output_dir: Path, passed: Mapping) -> list[Planned]:
+    """Return the runs of a figure, each once, whatever the texts that say it.
+
+    Args:
+      paper: whose runs they are.
+      runs: flags of each, as `expand` returns them.
+      output_dir: where they land.
+      passed: flags of this machine, such as data_dir and strategy, for all runs that have them.
+
+    Raises:
+      ValueError: flags that the paper does not take; the message says which.
+    """
+    stages, planned = papers.stages(paper), {}
+    for flags in runs:
+        own = {name: value for name, value in flags.items() if name not in PLACES}
+        asked = settings_.from_dict(stages, own)
+        known = {field.name for field, _ in fields(type(asked))} | PLACES
+        extra = {name: value for name, value in passed.items() if name in known}
+        asked = asked.replace(**{k: v for k, v in extra.items() if k not in PLACES})
+        settled, _ = settings_.settle(asked)
+        path = output_dir / paper / settings_.name(settled)
+        lines = settings_.flag_lines({**flags, **extra, "output_dir": output_dir})
+        command = [sys.executable, "-m", f"repro.{paper}", *lines]
+        planned.setdefault(path, Planned(path, settled, command))
+    return list(planned.values())
 
 
-def command(config: dict, flags: dict, run_dir: Path, passed: Iterable[str]) -> list[str]:
-    """Return the command line of a run."""
-    listed = [
-        f"--{name}={str(value).lower() if isinstance(value, bool) else value}"
-        for name, value in flags.items()
-    ]
-    return [sys.executable, "-m", config["binary"], *listed, *passed, f"--run_dir={run_dir}"]
-
-
-def run_missing(config: dict, runs: dict[Path, dict], passed: list[str], jobs: int) -> list[Path]:
-    """Run what is not complete and return the directories of runs that failed."""
-    missing = [path for path in runs if not (path / "result.json").exists()]
+def run_missing(runs: Sequence[Planned], jobs: int) -> list[Planned]:
+    """Make the runs that are not complete and return those that failed."""
+    missing = [run for run in runs if not (run.path / "result.json").exists()]
     print(f"{len(runs)} runs, {len(runs) - len(missing)} complete")
 
-    def start(numbered: tuple[int, Path]) -> Path | None:
-        number, path = numbered
-        print(f"[{number}/{len(missing)}] {path.name}", flush=True)
-        path.mkdir(parents=True, exist_ok=True)
-        with (path / "log.txt").open("a") as log:
+    def start(numbered: tuple[int, Planned]) -> Planned | None:
+        number, run = numbered
+        print(f"[{number}/{len(missing)}] {run.path.name}", flush=True)
+        run.path.mkdir(parents=True, exist_ok=True)
+        with (run.path / "log.txt").open("a") as log:
             output = {"stdout": log, "stderr": log} if jobs > 1 else {}
-            done = subprocess.run(command(config, runs[path], path, passed), **output)
-        return path if done.returncode else None
+            done = subprocess.run(run.command, **output)
+        return run if done.returncode else None
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        return [path for path in pool.map(start, enumerate(missing, start=1)) if path is not None]
+        return [run for run in pool.map(start, enumerate(missing, start=1)) if run is not None]
 
 
-def draw(config: dict, name: str, scale: str, paths: Iterable[Path], output_dir: Path) -> int:
+def draw(
+    config: Mapping, name: str, scale: str, planned: Iterable[Planned], output_dir: Path
+) -> int:
     """Draw a figure from complete runs, judge its claims, print both; return the number of runs."""
     from repro.reporting import claims, figures, results
 
-    found = [run for run in map(results.load, paths) if run is not None]
-    runs = figures.showable(config["paper"], found)
+    paper = name.split("/")[0]
+    found = [results.load(run.path, as_dict(run.settings)) for run in planned]
+    found = [run for run in found if run is not None]
+    runs = found
+    if papers.module(paper, "figures").WITHOUT_DIVERGED:
+        runs = [run for run in found if run.result["status"] != "diverged"]
     if len(runs) < len(found):
         print(f"{len(found) - len(runs)} of {len(found)} runs diverged and are left out")
     if not runs:
         return 0
     stem = output_dir / "figures" / f"{name.replace('/', '-')}-{scale}"
     stem.parent.mkdir(parents=True, exist_ok=True)
-    for file in figures.draw(config["figure"], runs, config["title"], stem):
+    for file in figures.draw(papers.figure(paper, config["figure"]), runs, config["title"], stem):
         print(f"drew {file}")
-    paper = figures.CLAIMS[config["paper"]]
-    records = claims.judge([paper[id_] for id_ in config["claims"]], runs, scale)
+    known = papers.claims(paper)
+    records = claims.judge([known[id_] for id_ in config["claims"]], runs, scale)
     stem.with_suffix(".json").write_text(
         json.dumps({"title": config["title"], "name": name, "scale": scale, "runs": len(runs),
                     "protocol": results.protocol(runs), "claims": records}, indent=1) + "\n"
-    )  # fmt: skip
+    )
     print(claims.as_text(records))
     return len(runs)
 
@@ -139,25 +158,23 @@ def main() -> None:
     parser.add_argument("--dry_run", action="store_true", help="list the commands and stop")
     parser.add_argument("--draw_only", action="store_true", help="draw from the runs there are")
     arguments = parser.parse_args()
+    passed = {name: getattr(arguments, name) for name in ("data_dir", "download", "strategy")}
+    passed = {name: value for name, value in passed.items() if value is not None}
     try:
         config = load_config(arguments.name)
         expanded = expand(config, arguments.scale)
+        paper = arguments.name.split("/")[0]
+        runs = plan(paper, expanded, arguments.output_dir, passed)
     except ValueError as error:
         sys.exit(f"error: {error}")
-    passed = [
-        f"--{flag}={value}" for flag in ("data_dir", "download", "strategy")
-        if (value := getattr(arguments, flag)) is not None
-    ]  # fmt: skip
-    home = arguments.output_dir / config["binary"].split(".")[-1]
-    runs = {home / run_name(flags): flags for flags in expanded}
     if arguments.dry_run:
-        for path, flags in runs.items():
-            print(shlex.join(["python", *command(config, flags, path, passed)[1:]]))
+        for run in runs:
+            print(shlex.join(["python", *run.command[1:]]))
         return
-    failed = [] if arguments.draw_only else run_missing(config, runs, passed, arguments.jobs)
+    failed = [] if arguments.draw_only else run_missing(runs, arguments.jobs)
     drawn = draw(config, arguments.name, arguments.scale, runs, arguments.output_dir)
     if failed:
-        names = ", ".join(path.name for path in failed)
+        names = ", ".join(run.path.name for run in failed)
         sys.exit(f"error: {len(failed)} of {len(runs)} runs failed ({names}); "
                  "run the same command again to go on")
     if not drawn:

@@ -3,8 +3,8 @@
     tools/tune randomization --model=mlp_1x512 --data_dir=DIR
     tools/tune randomization --model=inception --tuner=hyperband --epochs=27
 
-Each trial is one run of the binary on true labels in a directory of its own, under
-outputs/tuning/<binary>. The same command again goes on where a killed sweep was, inside a run too;
+Each trial is one run of the binary on true labels, in the directory that its settings name, as if
+the binary had been called by hand. The same command again goes on where a killed sweep was, inside a run too;
 more --trials lengthen a finished sweep. The objective is the accuracy, after the last epoch, on
 training examples that the trial does not train on: never on test data. By default these are the
 last tenth of the training set (--train_split, --test_split); digits has no slices, so there
@@ -12,7 +12,7 @@ last tenth of the training set (--train_split, --test_split); digits has no slic
 (--test_split=held_out). A diverged trial has the objective 0. Hyperband's longer trials train from
 the start again, as runs of different lengths are different runs.
 
-The best values land in configs/<binary>/tuned.json under the model's name, with all trials and the
+The best values land in configs/<paper>/tuned.json under the model's name, with all trials and the
 protocol; runs of that model on the same dataset with true labels then use them.
 
 Distributed, one chief and any number of workers run the same command and share --output_dir:
@@ -29,23 +29,21 @@ open to everyone who reaches it: use a private network. If a worker dies, the ch
 
 import argparse
 import dataclasses
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from repro import tuning
+from repro import papers, tuning
+from repro import settings as settings_
 from repro.data.datasets import DATASETS
 from repro.models import MODELS
-from repro.training import runs
+from repro.settings import CONFIGS, Settings, as_dict, flag_lines
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-
-# binary -> what its paper leaves unsaid, the documented default first. No learning rates: they are
-# said.
+# paper -> what it leaves unsaid, the documented default first. No learning rates: they are said.
 SPACES = {
     "randomization": {
         "batch_size": [128, 32, 64, 256],
@@ -68,7 +66,7 @@ def trial_flags(arguments: argparse.Namespace) -> dict:
     names = ("model", "dataset", "train_split", "test_split", "train_examples", "seed",
              "strategy", "precision")  # fmt: skip
     flags = {name: getattr(arguments, name) for name in names}
-    flags |= APPLIES_TO[arguments.binary]
+    flags |= APPLIES_TO[arguments.paper]
     if arguments.dataset == "digits":
         defaults = {"train_split": "train", "test_split": HELD_OUT,
                     "train_examples": DIGITS_TRAIN_EXAMPLES}  # fmt: skip
@@ -84,33 +82,34 @@ def trial_flags(arguments: argparse.Namespace) -> dict:
     return flags
 
 
-def run_dir(home: Path, flags: dict, values: dict, epochs: int) -> Path:
-    """Return where a trial runs: a name that says its values and stands for all its flags."""
-    everything = {**flags, **values, "epochs": epochs}
-    shown = [flags["model"], flags["dataset"], *(f"{k}{v:g}" for k, v in values.items())]
-    return home / "-".join([*shown, f"epochs{epochs}", runs.settings_hash(everything)])
+def trial_settings(paper: str, flags: Mapping, values: Mapping, epochs: int) -> Settings:
+    """Return the settings of one trial; it is measured once, at its end."""
+    asked = {**flags, **values, "epochs": epochs, "eval_every": epochs}
+    return settings_.settle(settings_.from_dict(papers.stages(paper), asked))[0]
 
 
-def run_trial(module: str, path: Path, flags: dict, values: dict, epochs: int, places: dict):
-    """Run one trial unless it is complete and return its result.json.
+def run_trial(trial: Settings, output_dir: Path, places: Mapping) -> Path:
+    """Make the run of one trial, or find it complete, and return its directory.
+
+    A run that a killed sweep left behind and that is still alive is waited for.
 
     Raises:
       RuntimeError: the run failed; the message is its last line.
     """
+    path = output_dir / trial.paper / settings_.name(trial)
+    if (path / "result.json").exists():
+        return path
     path.mkdir(parents=True, exist_ok=True)
-    everything = {**flags, **values, "epochs": epochs, "eval_every": epochs, **places}
-    command = [sys.executable, "-m", module, *runs.flag_lines(everything), f"--run_dir={path}"]
-    with (path / "trial.lock").open("w") as lock, (path / "log.txt").open("a+") as log:
-        # The run inherits the lock: where a sweep was killed and its run lives on, this waits.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (path / "result.json").exists():
-            done = subprocess.run(command, stdout=log, stderr=log, pass_fds=[lock.fileno()])
-            if done.returncode:
-                lines = (path / "log.txt").read_text().splitlines() or ["no output"]
-                raise RuntimeError(
-                    f"{lines[-1].removeprefix('error: ')} (a trial failed; see {path / 'log.txt'})"
-                )
-    return json.loads((path / "result.json").read_text())
+    flags = {**as_dict(trial), **places, "output_dir": output_dir, "wait": True}
+    command = [sys.executable, "-m", f"repro.{trial.paper}", *flag_lines(flags)]
+    with (path / "log.txt").open("a+") as log:
+        done = subprocess.run(command, stdout=log, stderr=log)
+    if done.returncode:
+        lines = (path / "log.txt").read_text().splitlines() or ["no output"]
+        raise RuntimeError(
+            f"{lines[-1].removeprefix('error: ')} (a trial failed; see {path / 'log.txt'})"
+        )
+    return path
 
 
 def objective(result: dict) -> float:
@@ -118,14 +117,14 @@ def objective(result: dict) -> float:
     return result["test_accuracy"] if result["status"] == "complete" else 0.0
 
 
-def entry(arguments, flags: dict, trials: list[tuning.Trial], best_dir: Path) -> dict:
+def entry(arguments, flags: Mapping, trials: list[tuning.Trial], best_dir: Path) -> dict:
     """Return what tuned.json says about a sweep."""
     winner, result = tuning.best(trials), json.loads((best_dir / "result.json").read_text())
     environment = json.loads((best_dir / "environment.json").read_text())
     return {
         "values": winner.values,
         "objective": winner.objective,
-        "applies_to": {"dataset": flags["dataset"], **APPLIES_TO[arguments.binary]},
+        "applies_to": {"dataset": flags["dataset"], **APPLIES_TO[arguments.paper]},
         "protocol": {
             "objective": "accuracy on held-out training examples after the last epoch",
             **flags,
@@ -134,7 +133,7 @@ def entry(arguments, flags: dict, trials: list[tuning.Trial], best_dir: Path) ->
             "epochs": arguments.epochs,
             "learning_rate": result["settings"]["learning_rate"],
             "tuner": arguments.tuner,
-            "space": SPACES[arguments.binary],
+            "space": SPACES[arguments.paper],
             "versions": environment["versions"],
             "commit": environment["commit"],
         },
@@ -149,30 +148,34 @@ def tune(arguments: argparse.Namespace) -> None:
       ValueError: bad splits, or a tuned.json that is none.
       RuntimeError: a trial failed.
     """
-    flags, home = trial_flags(arguments), arguments.output_dir / "tuning" / arguments.binary
+    paper, flags = arguments.paper, trial_flags(arguments)
     places = {"data_dir": arguments.data_dir, "download": arguments.download}
-    module, numbers = f"repro.{arguments.binary}", iter(range(1, 10**6))
+    numbers = iter(range(1, 10**6))
 
     def run(values: dict, epochs: int) -> float:
-        path = run_dir(home, flags, values, epochs)
-        print(f"trial {next(numbers)}: {path.name}", end="  ", flush=True)
-        accuracy = objective(run_trial(module, path, flags, values, epochs, places))
+        trial = trial_settings(paper, flags, values, epochs)
+        shown = ", ".join(f"{name}={value:g}" for name, value in values.items())
+        print(f"trial {next(numbers)}: {shown}, {epochs} epochs", end="  ", flush=True)
+        path = run_trial(trial, arguments.output_dir, places)
+        accuracy = objective(json.loads((path / "result.json").read_text()))
         print(f"{accuracy:.4f} on held-out training data", flush=True)
         return accuracy
 
     trials = tuning.sweep(
-        run, SPACES[arguments.binary], tuner=arguments.tuner, trials=arguments.trials,
+        run, SPACES[paper], tuner=arguments.tuner, trials=arguments.trials,
         epochs=arguments.epochs, seed=arguments.seed,
-        directory=home / "keras_tuner" / f"{arguments.model}-{arguments.dataset}",
-    )  # fmt: skip
+        directory=arguments.output_dir / "keras_tuner" / f"{paper}-{arguments.model}-"
+        f"{arguments.dataset}",
+    )
     if tuning.is_worker():
         return
     if not trials:
         raise RuntimeError("no trial was completed")
     winner = tuning.best(trials)
-    best_dir = run_dir(home, flags, winner.values, winner.epochs)
-    file = arguments.tuned_file or CONFIGS / arguments.binary / "tuned.json"
-    tuning.record(file, arguments.model, entry(arguments, flags, trials, best_dir))
+    best = settings_.name(trial_settings(paper, flags, winner.values, winner.epochs))
+    file = arguments.tuned_file or CONFIGS / paper / "tuned.json"
+    found_in = arguments.output_dir / paper / best
+    tuning.record(file, arguments.model, entry(arguments, flags, trials, found_in))
     found = ", ".join(f"{name}={value:g}" for name, value in winner.values.items())
     print(f"best of {len(trials)} trials: {found}: {winner.objective:.4f}; wrote {file}")
 
@@ -180,10 +183,10 @@ def tune(arguments: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="tools/tune", description=__doc__, formatter_class=argparse.RawTextHelpFormatter,
-        usage="tools/tune BINARY --model=NAME [options]; --help lists them",
+        usage="tools/tune PAPER --model=NAME [options]; --help lists them",
     )  # fmt: skip
     add = parser.add_argument
-    add("binary", choices=SPACES)
+    add("paper", choices=SPACES)
     add("--model", choices=MODELS, required=True)
     add("--dataset", choices=[d for d in DATASETS if d != "imagenet2012"], default="cifar10")
     add("--tuner", choices=tuning.TUNERS, default="random")
@@ -193,12 +196,12 @@ def main() -> None:
     add("--train_split", help=f"default: {SPLITS['train_split'].replace('%', '%%')}")
     add("--test_split", help=f"held-out data; default: {SPLITS['test_split'].replace('%', '%%')}")
     add("--train_examples", type=_positive, help="train on a class-balanced subset of this size")
-    add("--strategy", default="default", help="how a trial is distributed, see the binary")
-    add("--precision", default="float32", help="of a trial, see the binary")
+    add("--strategy", default="default", help="how a trial is distributed, see the paper's binary")
+    add("--precision", default="float32", help="of a trial, see the paper's binary")
     add("--data_dir", help="where tensorflow-datasets keeps prepared data")
     add("--download", choices=("true", "false"), default="true", help="may data be fetched")
     add("--output_dir", type=Path, default=Path("outputs"))
-    add("--tuned_file", type=Path, help="default: configs/<binary>/tuned.json")
+    add("--tuned_file", type=Path, help="default: configs/<paper>/tuned.json")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: terminated"))  # its run ends too
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps, evaluation, checkpoints, until a stop criterion is met."""
+"""The training loop: epochs of steps and evaluations, until a stop criterion is met."""
 
 import dataclasses
 import sys
@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from repro.training.checkpoints import Checkpoints
-from repro.training.runs import RunDirectory
+from repro.training.resume import resume, stop_if_asked
+from repro.training.runs import Job
 
-SECONDS_PER_CALL = 1.0  # of compiled steps, between two looks at the keyboard and the progress bar
+SECONDS_PER_CALL = 1.0  # of compiled steps, between two looks at signals and the progress bar
 # Several workers match their all-reduces by iteration of the compiled loop: they wait for each
 # other for ever unless all ask for the same numbers of steps, whatever their clocks say.
 STEPS_PER_CALL_OF_WORKERS = 50
@@ -33,83 +34,76 @@ class Stop:
             self.train_accuracy is not None
             and row.get("train/accuracy", -np.inf) >= self.train_accuracy
         )
-        return fitted or right or row["epoch"] >= self.epochs
+        return fitted or right or row.get("epoch", 0) >= self.epochs
 
 
 def fit(
+    job: Job,
+    network: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
     *,
     data: Callable,
     train_steps: Callable,
     evaluate: Callable,
-    strategy: tf.distribute.Strategy,
     stop: Stop,
-    run: RunDirectory,
-    checkpoints: Checkpoints,
-    environment: Mapping,
     eval_every: int = 1,
-    checkpoint_every: int = 1,
+    first: Callable[[], Mapping] | None = None,
     keep: Callable[[int], None] | None = None,
+    others: Mapping | None = None,
 ) -> dict:
     """Train until `stop` and return the last row of metrics, with `status`.
 
-    Picks up the run where its last checkpoint left it. A row is one JSON line of metrics.jsonl:
-    `epoch`, `step`, `seconds` of computing so far, `train/running_loss` (mean over the minibatches
-    of the epoch), and for each evaluated split `split/loss` and `split/accuracy` over all its
-    un-augmented examples.
+    Picks up the run where it was left, in the midst of an epoch too. A row is one JSON line of
+    metrics.jsonl: `epoch`, `step`, `seconds` of computing so far, `train/running_loss` (mean over
+    the minibatches of the epoch), and for each evaluated split `split/loss` and `split/accuracy`
+    over all its un-augmented examples.
 
     Args:
+      job: the run.
+      network, optimizer: what training changes, built under the job's strategy.
       data: epoch (from 1) -> what it trains on, `train` (with `steps`, `batch_size` and
-        `epoch(number, context)`), and `evaluations`, name of a split -> batches, as in
-        repro.data.randomized.EpochData.
+        `epoch(number, context, start)`), and `evaluations`, name of a split -> batches, as in
+        repro.randomization.data.EpochData.
       train_steps, evaluate: as step.make_train_steps and step.make_evaluate return them.
-      strategy: that of this process.
-      stop: criterion, looked at after every evaluation.
-      run: where metrics go.
-      checkpoints: restored from and saved to.
-      environment: for the run's record.
-      eval_every, checkpoint_every: epochs between two; the last epoch always has both.
-      keep: called with every epoch once it is trained, to keep points of the trajectory; called
-        again with the epochs that a resumed run repeats.
+      stop: criterion, looked at after every epoch.
+      eval_every: epochs between two evaluations; there is one after the last epoch.
+      first, keep: see resume.
+      others: name -> variables that training changes beside the network's, for checkpoints.
 
     Returns:
       The last row, its `status` `complete`, or `diverged` with the `step` whose loss, or
       after which the loss over the training set, was not finite.
     """
-    epoch = checkpoints.restore_latest()
-    if epoch == 0:
-        checkpoints.save_named("initial")
-    run.begin(epoch, environment)
-    # All workers read the same rows, whether or not the chief has dropped later ones yet.
-    rows = [row for row in run.metrics() if row["epoch"] <= epoch]
-    row = rows[-1] if rows else {"epoch": 0, "seconds": 0.0}
-    seconds, progress = row["seconds"], Progress(stop.epochs)
-    while not (row["epoch"] == epoch and stop.reached(row)):
-        epoch += 1
+    store = Checkpoints(
+        job.checkpoints, network, optimizer=optimizer, others=others, chief=job.directory.chief
+    )
+    progress = Progress(stop.epochs)
+
+    def piece(epoch: int, before: Mapping) -> dict:
         start, today = time.perf_counter(), data(epoch)
-        loss, done = train_epoch(epoch, today.train, train_steps, strategy, progress)
+        done = train_epoch(epoch, today.train, train_steps, job.strategy, progress, store)
         step = (epoch - 1) * today.train.steps + done
         if done < today.train.steps:
             progress.say(f"loss is not finite at step {step + 1} (epoch {epoch}): diverged")
-            return {**row, "status": "diverged", "epoch": epoch, "step": step + 1}
-        before, row = row, {"epoch": epoch, "step": step, "train/running_loss": loss}
+            return {**before, "status": "diverged", "epoch": epoch, "step": step + 1}
+        row = {"epoch": epoch, "step": step, "train/running_loss": float(store.total) / done}
         evaluated = epoch % eval_every == 0 or epoch >= stop.epochs
         for split, batches in today.evaluations.items() if evaluated else ():
             for quantity, value in evaluate(batches).items():
                 row[f"{split}/{quantity}"] = value
+            stop_if_asked()
         if not np.isfinite(row.get("train/loss", 0.0)):  # the last step's update went too far
             progress.say(f"loss is not finite after step {step} (epoch {epoch}): diverged")
             return {**before, "status": "diverged", "epoch": epoch, "step": step}
-        seconds += time.perf_counter() - start
-        row["seconds"] = round(seconds, 2)
+        store.step.assign(0)
+        store.total.assign(0.0)
+        row["seconds"] = round(before.get("seconds", 0.0) + time.perf_counter() - start, 2)
         if evaluated:
-            run.log(row)
             progress.epoch(row, today.train)
-        if keep is not None:
-            keep(epoch)
-        if epoch % checkpoint_every == 0 or stop.reached(row):
-            checkpoints.save(epoch)
-    checkpoints.save_named("final")
-    return {**row, "status": "complete"}
+        return row
+
+    outcome = resume(job, store, piece, stop.reached, first=first, keep=keep)
+    return {"epoch": 0, "step": 0, "seconds": 0.0, **outcome}
 
 
 def headline(outcome: Mapping) -> dict:
@@ -126,24 +120,32 @@ def headline(outcome: Mapping) -> dict:
 
 
 def train_epoch(
-    epoch: int, batches, train_steps: Callable, strategy, progress: "Progress"
-) -> tuple[float, int]:
-    """Train one epoch; return the mean minibatch loss and the number of steps with finite loss."""
+    epoch: int, batches, train_steps: Callable, strategy, progress: "Progress", store: Checkpoints
+) -> int:
+    """Train what is left of an epoch; return its number of steps with a finite loss.
+
+    `store.step` and `store.total` say how many steps are behind it, and the sum of their losses.
+    """
+    done = int(store.step)
     iterator = iter(
-        strategy.distribute_datasets_from_function(lambda context: batches.epoch(epoch, context))
+        strategy.distribute_datasets_from_function(
+            lambda context: batches.epoch(epoch, context, start=done)
+        )
     )
     workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    total, done, chunk = 0.0, 0, STEPS_PER_CALL_OF_WORKERS if workers else 1
-    while done < batches.steps:
-        wanted, start = min(chunk, batches.steps - done), time.perf_counter()
+    chunk = STEPS_PER_CALL_OF_WORKERS if workers else 1
+    while int(store.step) < batches.steps:
+        wanted, start = min(chunk, batches.steps - int(store.step)), time.perf_counter()
         loss, steps = train_steps(iterator, tf.constant(wanted))
-        total, done = total + float(loss), done + int(steps)
+        store.total.assign_add(loss)
+        store.step.assign_add(tf.cast(steps, tf.int64))
         if int(steps) < wanted:
             break
         if not workers:
             chunk = max(1, int(wanted * SECONDS_PER_CALL / (time.perf_counter() - start)))
-        progress.steps(done, batches.steps, total / done)
-    return total / max(done, 1), done
+        progress.steps(int(store.step), batches.steps, float(store.total) / int(store.step))
+        stop_if_asked()
+    return int(store.step)
 
 
 class Progress:
@@ -169,7 +171,8 @@ class Progress:
         left = per_epoch * (self._epochs - row["epoch"])
         values = (
             f"{name} {row[name]:.4f}"
-            for name in row if name.endswith(("/loss", "/accuracy"))
+            for name in row
+            if name.endswith(("/loss", "/accuracy"))
         )  # fmt: skip
         self.say(
             f"epoch {row['epoch']}/{self._epochs}  {'  '.join(values)}  "

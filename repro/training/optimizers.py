@@ -28,13 +28,37 @@ def step_decay(
     return keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, rates)
 
 
+class MomentumSGD(keras.optimizers.SGD):
+    """SGD with momentum as TensorFlow 1 and PyTorch have it: v <- m v + g, w <- w - lr v.
+
+    Keras has v <- m v - lr g, w <- w + v. At a constant rate the two take the same steps, up to
+    rounding. Where the rate changes they differ: here a new rate acts on the old velocity at once,
+    while Keras goes on at the old rate until the velocity has died away, for about 1 / (1 - m)
+    steps. Without momentum both are plain SGD. Nesterov's variant is
+    Keras's own.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Take one step of one variable; Keras calls this, once on each replica."""
+        if self.momentum == 0 or self.nesterov:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        rate, momentum, gradient = (
+            keras.ops.cast(value, variable.dtype)
+            for value in (learning_rate, self.momentum, gradient)
+        )
+        velocity = self.momentums[self._get_variable_index(variable)]
+        self.assign(velocity, velocity * momentum + gradient)
+        self.assign_sub(variable, velocity * rate)
+
+
 def sgd(learning_rate, momentum: float, precision: str = "float32") -> keras.optimizers.Optimizer:
-    """Return SGD with momentum v <- m v - lr g, w <- w + v; its loss is scaled under float16.
+    """Return SGD with momentum v <- m v + g, w <- w - lr v; its loss is scaled under float16.
 
     Weight decay is not here: Keras decouples it from the gradient, where the papers add an L2 term
     to the loss (see step.py).
     """
-    optimizer = keras.optimizers.SGD(learning_rate, momentum=momentum)
+    optimizer = MomentumSGD(learning_rate, momentum=momentum)
     if precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

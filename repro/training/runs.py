@@ -1,27 +1,27 @@
 """The run directory: the one contract between training, tools and report.
 
-    outputs/<binary>/<readable settings>-<8 hex of all settings>/
+    outputs/<paper>/<readable settings>-<8 hex of all settings>/
       flags.cfg          what the run is; `--flagfile` replays it
-      environment.json   versions, commit, devices, command, start and end
-      metrics.jsonl      one JSON object per evaluation
-      events.*           the same numbers for TensorBoard
-      checkpoints/       see checkpoints.py
+      environment.json   versions, code, machine, devices, command, start and end
+      metrics.jsonl      one JSON object a line, names are `split/quantity`
+      events.*           the same numbers for TensorBoard, made from metrics.jsonl
+      checkpoints/       see checkpoints.py and snapshots.py
       arrays.npz         what figures need beyond metrics, where there is any
       result.json        written last, by rename: the run is complete
 
 All paths may be remote (`gs://`); only the chief of several workers writes.
 """
 
+import dataclasses
 import datetime
-import errno
-import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from etils import epath
 
-PLACES_COMMENT = "# where things are, not what is computed"
+from repro.settings import PLACES, flag_lines, read_flag_file
 
 
 class RunDirectoryError(RuntimeError):
@@ -32,34 +32,21 @@ class HeldError(RunDirectoryError):
     """Another process holds the run directory."""
 
 
-def settings_hash(settings: Mapping) -> str:
-    """Return 8 hexadecimal digits that stand for all settings of a run.
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What an experiment works with beside its settings: where it runs, and where it writes."""
 
-    None does not count, so that a new flag whose default is None leaves the names of old runs.
-    """
-    said = {name: value for name, value in settings.items() if value is not None}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
+    directory: "RunDirectory"
+    strategy: Any  # the tf.distribute.Strategy of this process
+    data_dir: str | None = None  # where tensorflow-datasets keeps prepared data
+    download: bool = True  # whether it may download what is missing
+    checkpoint_every: int = 1  # pieces of work between two checkpoints
+    need: Callable | None = None  # settings -> RunDirectory of that complete run, made if missing
 
-
-def flag_lines(settings: Mapping) -> list[str]:
-    """Return settings as lines of an absl flag file; None is left to the flag's default."""
-    lines = []
-    for name, value in settings.items():
-        if isinstance(value, list | tuple):
-            value = ",".join(map(str, value))
-        if value is not None:
-            lines.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
-    return lines
-
-
-def find(home: str | os.PathLike, settings: Mapping) -> epath.Path | None:
-    """Return the directory below `home` of a run with these settings, complete or not."""
-    lines, home = flag_lines(settings), epath.Path(home)
-    for path in sorted(home.iterdir()) if home.exists() else ():
-        file = path / "flags.cfg"
-        if file.exists() and file.read_text().split(PLACES_COMMENT)[0].splitlines() == lines:
-            return path
-    return None
+    @property
+    def checkpoints(self) -> epath.Path:
+        """The folder of the run's checkpoints."""
+        return self.directory.path / "checkpoints"
 
 
 class RunDirectory:
@@ -68,9 +55,10 @@ class RunDirectory:
     def __init__(
         self,
         path: str | os.PathLike,
-        settings: Mapping,
+        settings: Mapping | None = None,
         *,
         places: Mapping | None = None,
+        environment: Mapping | None = None,
         chief: bool = True,
         wait: bool = False,
     ):
@@ -78,8 +66,9 @@ class RunDirectory:
 
         Args:
           path: of the directory, local or remote.
-          settings: everything the result depends on, JSON values by flag name.
+          settings: everything the result depends on, JSON values by flag name; None: only read.
           places: flags that say where data is; recorded, but no part of the run's identity.
+          environment: what environment.json says of versions and machine.
           chief: whether this process writes; other workers only read.
           wait: wait for another process that holds it, rather than raise.
 
@@ -87,43 +76,76 @@ class RunDirectory:
           RunDirectoryError: it was made with other settings.
           HeldError: another process holds it.
         """
-        self.path, self.chief = epath.Path(path), chief
-        self.settings = dict(settings)
+        self.path, self.chief = epath.Path(path), chief and settings is not None
+        self.settings = dict(settings or {})
+        self._environment = dict(environment or {})
         self._lock = self._writer = None
-        if not chief:
+        if not self.chief:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         self._take_lock(wait)
-        self._write_or_compare_flags(places or {})
+        try:
+            self._write_or_compare_flags(places or {})
+        except BaseException:
+            self.close()
+            raise
 
-    # --- what a finished run left -------------------------------------------------------------
+    # --- what a run left ------------------------------------------------------------------------
 
     def result(self) -> dict | None:
-        """Return the result of a complete run, else None."""
+        """Return the result of a complete run, else None.
+
+        Raises:
+          RunDirectoryError: result.json is no JSON object.
+        """
         file = self.path / "result.json"
-        return json.loads(file.read_text()) if file.exists() else None
+        if not file.exists():
+            return None
+        try:
+            result = json.loads(file.read_text())
+        except ValueError as error:
+            raise RunDirectoryError(
+                f"{file} is damaged ({error}): remove it, and the same command makes it again"
+            ) from error
+        if not isinstance(result, dict):
+            raise RunDirectoryError(f"{file} holds no result: remove it to make it again")
+        return result
 
     def metrics(self) -> list[dict]:
-        """Return the rows of metrics.jsonl; a last line cut off by a kill is left out."""
+        """Return the rows of metrics.jsonl; what follows a line that is no row is left out."""
         file = self.path / "metrics.jsonl"
         rows = []
-        for line in file.read_text().splitlines() if file.exists() else []:
+        for line in file.read_bytes().splitlines() if file.exists() else []:
             try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
+                row = json.loads(line)
+            except ValueError:
                 break
+            if not isinstance(row, dict) or "epoch" not in row:
+                break
+            rows.append(row)
         return rows
 
     # --- writing --------------------------------------------------------------------------------
 
-    def begin(self, epoch: int, environment: Mapping) -> None:
-        """Start or go on after `epoch`: drop later metrics, note the environment."""
+    def begin(self, position: int) -> list[dict]:
+        """Start or go on after a position, and return the rows of metrics up to there.
+
+        Later rows are dropped, from what TensorBoard shows too.
+
+        Args:
+          position: the last piece of work that is kept; rows name theirs as `epoch`.
+        """
+        kept = [row for row in self.metrics() if row["epoch"] <= position]
         if not self.chief:
-            return
-        kept = [row for row in self.metrics() if row["epoch"] <= epoch]
+            return kept
         self._write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
-        self._environment = {**environment, "start": _now(), "resumed_after_epoch": epoch or None}
+        for events in self.path.glob("events.*"):
+            events.unlink()
+        for row in kept:
+            self._summarize(row)
+        self._environment |= {"start": _now(), "resumed_after_epoch": position or None}
         self._write_json("environment.json", self._environment)
+        return kept
 
     def log(self, row: Mapping) -> None:
         """Append a row of metrics named `split/quantity`, with `epoch` and `step`."""
@@ -134,28 +156,36 @@ class RunDirectory:
         self._summarize(row)
 
     def save_arrays(self, **arrays) -> None:
-        """Write arrays.npz, for figures."""
+        """Write arrays.npz, for figures, whole or not at all."""
         import numpy as np
 
-        if self.chief:
-            with (self.path / "arrays.npz").open("wb") as file:
-                np.savez_compressed(file, **arrays)
+        if not self.chief:
+            return
+        partial = self.path / "arrays.npz.partial"
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        partial.replace(self.path / "arrays.npz")
 
     def finish(self, result: Mapping) -> dict:
         """Write result.json, the mark of completion, and return it."""
         result = dict(result)
         if self.chief:
-            self._write_json("environment.json", {**self._environment, "end": _now()})
+            self._environment |= {"end": _now()}
+            self._write_json("environment.json", self._environment)
             self._write_json("result.json", result)
         self.close()
         return result
+
+    def record(self, **facts) -> None:
+        """Add facts to what environment.json will say."""
+        self._environment |= facts
 
     def close(self) -> None:
         """Let go of the directory."""
         if self._writer is not None:
             self._writer.close()
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
         self._lock = self._writer = None
 
     # --- details --------------------------------------------------------------------------------
@@ -163,29 +193,31 @@ class RunDirectory:
     def _take_lock(self, wait: bool) -> None:
         if "://" in str(self.path):  # remote stores have no locks
             return
-        import fcntl
+        import filelock
 
-        self._lock = open(self.path / "lock", "w")  # noqa: SIM115 (held until close)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError as error:
-            self._lock.close()
-            if error.errno in (errno.EAGAIN, errno.EACCES):
+        timeout = -1 if wait else 0
+        for kind in (filelock.FileLock, filelock.SoftFileLock):  # some file systems have no flock
+            lock = kind(str(self.path / "lock"), timeout=timeout)
+            try:
+                lock.acquire()
+            except filelock.Timeout as error:
                 raise HeldError(
                     f"another process is writing to {self.path}; wait for it or use --run_dir"
                 ) from error
-            raise
+            except NotImplementedError:
+                continue
+            self._lock = lock
+            return
 
     def _write_or_compare_flags(self, places: Mapping) -> None:
         file, lines = self.path / "flags.cfg", flag_lines(self.settings)
         if not file.exists():
-            places = [PLACES_COMMENT, *flag_lines(places)]
-            self._write("flags.cfg", "\n".join([*lines, *places]) + "\n")
+            text = "\n".join([*lines, PLACES, *flag_lines(places)]) + "\n"
+            self._write("flags.cfg", text)
             return
-        made_with = file.read_text().split(PLACES_COMMENT)[0].splitlines()
-        if made_with != lines:
-            different = sorted(set(made_with) ^ set(lines))
-            self.close()
+        made_with = {f"--{name}={value}" for name, value in read_flag_file(file).items()}
+        if made_with != set(lines):
+            different = sorted(made_with ^ set(lines))
             raise RunDirectoryError(
                 f"{self.path} was made with other settings ({' '.join(different)}); "
                 "use another --run_dir"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from repro.critical import loss, newton, proofs
-from repro.data import teacher
+from repro.teacher_student import teacher
 
 
 @pytest.fixture(scope="session", params=["alternating", "ones"])

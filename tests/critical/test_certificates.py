@@ -139,7 +139,7 @@ def test_what_is_no_certificate(broken, exact):
 
 
 def test_the_other_teacher_refuses(minimum):
-    from repro.data import teacher
+    from repro.teacher_student import teacher
 
     ones = teacher.get("ones")
     other = proofs.exact(teacher.half_grid(), ones.incoming, ones.outgoing)

@@ -100,7 +100,7 @@ def test_split_keeps_the_function(minimum_4, given):
 
 def test_sign_matrix_by_its_definition(minimum_3, given, alternating):
     """mean over all 1,681 points of a (output - label) sigma'' x x^T, with sigma itself."""
-    from repro.data import teacher
+    from repro.teacher_student import teacher
 
     grid = teacher.grid()
     sigma = 1 / (1 + np.exp(-grid @ minimum_3[:2]))

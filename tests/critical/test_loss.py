@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from repro.critical import loss, newton
-from repro.data import teacher
+from repro.teacher_student import teacher
 
 
 @pytest.fixture(scope="module")

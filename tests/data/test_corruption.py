@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from repro.data.corruption import CORRUPTIONS, corrupt, redraw_seed
+from repro.data import CORRUPTIONS
+from repro.data.corruption import corrupt, redraw_seed
 
 COUNT, CLASSES = 20_000, 10
 PIXELS = ("shuffled_pixels", "random_pixels", "gaussian")
+# So many classes that a draw hits the true one with chance 1e-9: every replacement shows.
+COUNTLESS = 10**9
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +35,16 @@ def sigma(share: float, count: int = COUNT) -> float:
     return np.sqrt(share * (1 - share) / count)
 
 
+@pytest.fixture
+def zeros():
+    return np.zeros(COUNT, int)
+
+
 @pytest.mark.parametrize("prob", [0.0, 0.1, 0.5, 1.0])
-def test_share_of_replaced_labels_is_p(blank, prob):
-    """Labels of -1, which no draw gives, show every replacement; 4 binomial sigma."""
-    nowhere = np.full(COUNT, -1)
-    _, drawn = corrupt(blank, nowhere, "partial_labels", prob, 0, CLASSES)
-    assert abs((drawn != -1).mean() - prob) <= 4 * sigma(prob)
+def test_share_of_replaced_labels_is_p(blank, zeros, prob):
+    """4 binomial sigma, which are 0 for p = 0 and 1: none and all are replaced."""
+    _, drawn = corrupt(blank, zeros, "partial_labels", prob, 0, COUNTLESS)
+    assert abs((drawn != 0).mean() - prob) <= 4 * sigma(prob)
 
 
 @pytest.mark.parametrize("prob", [0.1, 0.5, 1.0])
@@ -49,8 +56,8 @@ def test_share_of_wrong_labels_counts_hits_of_the_true_class(blank, prob, classe
     assert abs((drawn != labels).mean() - expected) <= 4 * sigma(expected)
 
 
-def test_replaced_labels_are_uniform_over_classes(blank):
-    _, drawn = corrupt(blank, np.full(COUNT, -1), "random_labels", 0.0, 0, CLASSES)
+def test_replaced_labels_are_uniform_over_classes(blank, zeros):
+    _, drawn = corrupt(blank, zeros, "random_labels", 0.0, 0, CLASSES)
     shares = np.bincount(drawn, minlength=CLASSES) / COUNT  # fails on labels outside 0..9 too
     assert len(shares) == CLASSES
     assert np.abs(shares - 1 / CLASSES).max() <= 4 * sigma(1 / CLASSES)
@@ -62,12 +69,19 @@ def test_random_labels_are_partial_labels_with_p_1(images, labels):
     np.testing.assert_array_equal(random, partial)
 
 
-def test_replaced_labels_grow_with_p(blank):
+def test_replaced_labels_grow_with_p(blank, zeros):
     """The coin of an example is one number: what p = 0.3 replaces, p = 0.6 replaces likewise."""
-    nowhere = np.full(COUNT, -1)
-    some = corrupt(blank, nowhere, "partial_labels", 0.3, 0, CLASSES)[1]
-    more = corrupt(blank, nowhere, "partial_labels", 0.6, 0, CLASSES)[1]
-    np.testing.assert_array_equal(more[some != -1], some[some != -1])
+    some = corrupt(blank, zeros, "partial_labels", 0.3, 0, COUNTLESS)[1]
+    more = corrupt(blank, zeros, "partial_labels", 0.6, 0, COUNTLESS)[1]
+    np.testing.assert_array_equal(more[some != 0], some[some != 0])
+
+
+def test_coin_and_class_are_independent(blank, zeros):
+    """Among the labels that p = 0.1 replaces, drawn classes are as uniform as among all."""
+    some = corrupt(blank, zeros, "partial_labels", 0.1, 0, COUNTLESS)[1]
+    classes = some[some != 0] // (COUNTLESS // CLASSES)
+    shares = np.bincount(classes, minlength=CLASSES) / len(classes)
+    assert np.abs(shares - 1 / CLASSES).max() <= 4 * sigma(1 / CLASSES, len(classes))
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
@@ -98,16 +112,24 @@ def test_a_subset_meets_the_same_corruption_as_the_whole(images, labels, kind, f
         np.testing.assert_array_equal(all_[chosen], some)
 
 
-def test_a_subset_meets_the_same_noise_up_to_the_moments(images, labels):
+def test_a_subset_meets_the_same_noise_with_the_moments_of_the_whole(images, labels):
+    """Moments not given are those of the arrays passed, which a subset does not have."""
+    moments = images.mean((0, 1, 2)), images.std((0, 1, 2))
     whole = corrupt(images, labels, "gaussian", 0, 0, CLASSES)[0]
-    part = corrupt(images[9:10], labels[9:10], "gaussian", 0, 0, CLASSES, ids=np.array([9]))[0]
+    ids = np.array([9, 40])
+    part = corrupt(images[ids], labels[ids], "gaussian", 0, 0, CLASSES, ids=ids, moments=moments)[0]
+    own = corrupt(images[ids], labels[ids], "gaussian", 0, 0, CLASSES, ids=ids)[0]
+    # Two float64 sums of the same pixels, then one rounding to float32 of values up to 400.
+    np.testing.assert_allclose(part, whole[ids], rtol=2**-23, atol=2**-23)
+    assert np.abs(own - whole[ids]).max() > 1
 
-    def noise(corrupted, moments_of):
-        mean, std = moments_of.mean((0, 1, 2)), moments_of.std((0, 1, 2))
-        return (corrupted - mean) / std
 
-    # Values up to about 300 with float32's 24 bits, over deviations above 10: errors below 1e-5.
-    np.testing.assert_allclose(noise(whole[9], images), noise(part[0], images[9:10]), atol=1e-5)
+def test_moments_may_be_one_number_for_all_channels(images, labels):
+    given = {"moments": (100.0, 20.0)}
+    noise = corrupt(images, labels, "gaussian", 0, 0, CLASSES, **given)[0].astype(np.float64)
+    # Standard errors of mean and deviation: s / sqrt(n) and s / sqrt(2 n).
+    assert abs(noise.mean() - 100) < 4 * 20 / np.sqrt(noise.size)
+    assert abs(noise.std() - 20) < 4 * 20 / np.sqrt(2 * noise.size)
 
 
 def test_train_and_test_ids_draw_differently(images, labels):
@@ -198,31 +220,42 @@ def test_shapes_and_types(images, labels, kind):
     assert drawn_labels.dtype == labels.dtype
 
 
-def test_redraw_gives_a_fresh_draw_at_every_access(blank):
-    seeds = [redraw_seed(0, access) for access in range(100)]
-    assert len({*seeds, 0}) == 101
-    assert redraw_seed(0, 3) == seeds[3]
-    assert redraw_seed(1, 3) != seeds[3]
+def test_order_of_the_examples_does_not_matter(images, labels):
+    order = np.random.default_rng(4).permutation(64)
+    moments = (np.full(3, 100.0), np.full(3, 20.0))
+    for kind in CORRUPTIONS:
+        whole = corrupt(images, labels, kind, 0.5, 0, CLASSES, moments=moments)
+        other = corrupt(
+            images[order], labels[order], kind, 0.5, 0, CLASSES, ids=order, moments=moments
+        )
+        for one, two in zip(whole, other):
+            np.testing.assert_array_equal(one[order], two)
+
+
+def test_every_permutation_is_as_likely_as_any_other():
+    """Of three entries: 6 permutations in 3,000 images, counts within 4 sigma of 500."""
+    entries = np.tile(np.array([0, 1, 2], np.uint8).reshape(1, 1, 1, 3), (3000, 1, 1, 1))
+    drawn = corrupt(entries, np.zeros(3000, int), "random_pixels", 0, 0, 2)[0].reshape(3000, 3)
+    found, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert len(found) == 6
+    assert np.abs(counts - 500).max() <= 4 * np.sqrt(3000 * (1 / 6) * (5 / 6))
+
+
+def test_redraw_gives_a_fresh_draw_at_every_access(blank, zeros):
+    pairs = [(seed, access) for seed in (0, 1, 2**32 - 1) for access in (0, 1, 2, 2**27 - 2)]
+    seeds = {redraw_seed(*pair) for pair in pairs}
+    assert len(seeds) == len(pairs)
+    assert min(seeds) >= 2**32  # no run without --redraw has such a seed
+    assert max(seeds) < 2**59  # and corruption takes them all
     # Two draws of 10 classes agree in one case of ten.
-    nowhere = np.full(COUNT, -1)
     one, two = (
-        corrupt(blank, nowhere, "random_labels", 1, seed, CLASSES)[1] for seed in seeds[:2]
+        corrupt(blank, zeros, "random_labels", 1, redraw_seed(0, access), CLASSES)[1]
+        for access in (0, 1)
     )
     assert abs((one == two).mean() - 0.1) <= 4 * sigma(0.1)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"kind": "blurred"}, "choose from none, partial_labels, random_labels, shuffled_pixels"),
-        ({"permute": "rows"}, "choose from entries, positions"),
-        ({"gaussian_moments": "class"}, "choose from dataset, image"),
-        ({"prob": 1.1}, "must lie in"),
-        ({"prob": -0.1}, "must lie in"),
-        ({"prob": float("nan")}, "must lie in"),
-    ],
-)
-def test_errors_list_the_choices(images, labels, change, message):
-    settings = {"kind": "gaussian", "prob": 0.5, "seed": 0, "num_classes": CLASSES, **change}
-    with pytest.raises(ValueError, match=message):
-        corrupt(images, labels, **settings)
+@pytest.mark.parametrize("pair", [(2**32, 0), (-1, 0), (0, -1), (0, 2**27 - 1)])
+def test_redraw_refuses_what_could_coincide(pair):
+    with pytest.raises(ValueError, match="must lie in"):
+        redraw_seed(*pair)

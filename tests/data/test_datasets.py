@@ -191,9 +191,7 @@ def test_cifar10_split_strings(cifar10):
 @pytest.mark.parametrize("split", ["trian", "train[:x]"])
 def test_malformed_split_is_one_line(split):
     with pytest.raises(ValueError, match="cifar10 has no split") as caught:
-        datasets.load(
-            "cifar10", os.environ["REPRO_DATA_DIR"], download=False, train_split=split
-        )
+        datasets.load("cifar10", os.environ["REPRO_DATA_DIR"], download=False, train_split=split)
     assert "\n" not in str(caught.value)
 
 

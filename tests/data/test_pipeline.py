@@ -93,9 +93,7 @@ def test_corruption_comes_before_crop_before_whitening(make_images):
     data = make_images(4, size=32)
     data.images[:, 2:30, 2:30] = 0  # only the frame has content
     shuffled, _ = corrupt(data.images, data.labels, "shuffled_pixels", 0, 0, 10)
-    seen = pipeline.TrainBatches(
-        type(data)(shuffled, data.labels, data.ids), batch_size=4, seed=0
-    )
+    seen = pipeline.TrainBatches(type(data)(shuffled, data.labels, data.ids), batch_size=4, seed=0)
     images, _ = next(iter(seen.epoch(1)))
     order = pipeline.epoch_order(4, 4, 0, 1)
     np.testing.assert_allclose(images, crop_and_whiten(shuffled, 28)[order], atol=ROUNDING)

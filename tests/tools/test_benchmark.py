@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from repro.tools import benchmark, measure
+from repro.tools import benchmark, benchmark_rows as measure
 
 
 @pytest.mark.parametrize(

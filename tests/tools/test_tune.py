@@ -12,7 +12,8 @@ import time
 import numpy as np
 import pytest
 
-from repro.data import randomized
+from repro.data import datasets
+from repro.settings import name
 from repro.tools import tune
 
 QUICK = ("randomization", "--model=mlp_1x512", "--dataset=digits", "--train_examples=200",
@@ -21,7 +22,7 @@ QUICK = ("randomization", "--model=mlp_1x512", "--dataset=digits", "--train_exam
 
 def arguments(**changes):
     names = ("train_split", "test_split", "train_examples")
-    given = {"binary": "randomization", "model": "mlp_1x512", "dataset": "cifar10", "seed": 0,
+    given = {"paper": "randomization", "model": "mlp_1x512", "dataset": "cifar10", "seed": 0,
              "strategy": "default", "precision": "float32", **dict.fromkeys(names)}  # fmt: skip
     return argparse.Namespace(**{**given, **changes})
 
@@ -50,7 +51,7 @@ def test_test_data_is_refused(splits):
 
 
 def splits(train_examples, test_split):
-    return randomized.splits("digits", None, False, "train", test_split, train_examples, 0)
+    return datasets.splits("digits", None, False, "train", test_split, train_examples, 0)
 
 
 def test_held_out_examples_are_the_rest_of_the_training_set():
@@ -71,15 +72,15 @@ def test_there_must_be_something_to_hold_out(train_examples, message):
         splits(train_examples, "held_out")
 
 
-def test_a_trial_has_a_directory_of_its_own(tmp_path):
+def test_a_trial_is_the_run_that_its_flags_would_make_by_hand():
     flags = tune.trial_flags(arguments())
     values = {"batch_size": 32, "dropout_rate": 0.5, "weight_decay": 1e-4}
-    path = tune.run_dir(tmp_path, flags, values, 3)
-    assert path.name.startswith(
-        "mlp_1x512-cifar10-batch_size32-dropout_rate0.5-weight_decay0.0001-epochs3-"
-    )
+    trial = tune.trial_settings("randomization", flags, values, 3)
+    assert (trial.batch_size, trial.dropout_rate, trial.weight_decay) == (32, 0.5, 1e-4)
+    assert (trial.epochs, trial.eval_every, trial.corruption) == (3, 3, "none")
     others = [(flags, values, 4), ({**flags, "seed": 1}, values, 3)]
-    assert len({path, *(tune.run_dir(tmp_path, *other) for other in others)}) == 3
+    names = {name(tune.trial_settings("randomization", *other)) for other in others}
+    assert len({name(trial), *names}) == 3
 
 
 def test_divergence_counts_as_zero():
@@ -97,7 +98,7 @@ def command(tmp_path):
 
 
 def finished(path):
-    return sorted(path.glob("tuning/randomization/*/result.json"))
+    return sorted(path.glob("randomization/*/result.json"))
 
 
 def wait_for(condition, seconds=120):
@@ -125,7 +126,7 @@ def check_tuned(path):
 
 def test_a_killed_sweep_goes_on(tmp_path, command, environment):
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-        wait_for(lambda: len(list(tmp_path.glob("tuning/randomization/mlp*"))) == 2)
+        wait_for(lambda: len(list(tmp_path.glob("randomization/mlp*"))) == 2)
         os.kill(process.pid, signal.SIGKILL)  # its second run lives on and holds its directory
     (first,) = finished(tmp_path)
     before = first.stat().st_mtime_ns

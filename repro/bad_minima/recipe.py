@@ -1,0 +1,95 @@
+"""How Liu et al. 2020 train, on true labels and, in Algorithm 1, on random ones."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import keras
+import tensorflow as tf
+
+from repro import models, norms
+from repro.bad_minima.data import TrainingData
+from repro.bad_minima.settings import Images
+from repro.training import loop, optimizers, step
+from repro.training.runs import Job
+
+
+def build(
+    settings: Images, data: TrainingData, strategy: tf.distribute.Strategy
+) -> tuple[keras.Model, dict]:
+    """Return the network for some data in its initial state, the same every time, and its shape.
+
+    Raises:
+      ValueError: its norms could not be measured at the end.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    options = {} if settings.width is None else {"width": settings.width}
+    with strategy.scope():
+        network = models.build(settings.model, data.image_shape, data.num_classes, **options)
+    norms.check_paths(network)  # before hours of training, not after them
+    return network, {
+        "model": settings.model,
+        "width": settings.width,
+        "image_shape": list(data.image_shape),
+        "num_classes": data.num_classes,
+    }
+
+
+def fit_by_sgd(
+    settings: Images,
+    job: Job,
+    network: keras.Model,
+    data: TrainingData,
+    measures: Mapping[str, Callable[[], Mapping]],
+    *,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    stop_accuracy: float | None = None,
+) -> dict:
+    """Train by SGD as Liu et al. 2020 do; return `status`, counts, and the last accuracies.
+
+    The rate drops by a factor after given epochs; L2 acts on all weights, those of batch norm and
+    biases too. Metrics begin with a row for epoch 0, the start. Goes on where it was broken off.
+
+    Args:
+      settings: the schedule: epochs, learning_rate, drop_at, learning_rate_drop, eval_every.
+      job: the run.
+      network: at its start; built under the job's strategy.
+      data: what it trains and is evaluated on.
+      measures: name -> function of nothing that returns more quantities by name; one named like a
+        split takes the place of its loss and accuracy.
+      weight_decay: gradient of the L2 term over the weight.
+      stop_accuracy: of `train`, ends training before its epochs are over.
+    """
+    with job.strategy.scope():
+        schedule = optimizers.step_decay(
+            settings.learning_rate, settings.learning_rate_drop, settings.drop_at, data.train.steps
+        )
+        optimizer = optimizers.sgd(schedule, momentum, settings.precision)
+        optimizer.build(network.trainable_variables)  # before restoring, see checkpoints.py
+    accuracies = step.make_evaluate(network, job.strategy)
+    measured = dataclasses.replace(data, evaluations={**data.evaluations, **measures})
+
+    def evaluate(what):
+        return what() if callable(what) else accuracies(what)
+
+    def first():
+        quantities = {
+            f"{name}/{quantity}": value
+            for name, what in measured.evaluations.items()
+            for quantity, value in evaluate(what).items()
+        }
+        return {"epoch": 0, "step": 0, **quantities, "seconds": 0.0}
+
+    outcome = loop.fit(
+        job, network, optimizer,
+        data=lambda epoch: measured,
+        train_steps=step.make_train_steps(
+            network, optimizer, job.strategy,
+            weight_decay=weight_decay, decayed=network.trainable_variables, xla=settings.xla,
+        ),
+        evaluate=evaluate,
+        stop=loop.Stop(settings.epochs, train_accuracy=stop_accuracy),
+        eval_every=settings.eval_every,
+        first=first,
+    )
+    return loop.headline(outcome)

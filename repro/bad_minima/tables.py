@@ -1,0 +1,150 @@
+"""Tables of Liu et al. 2020. The published tables could not be read: none of their numbers here."""
+
+import itertools
+from collections.abc import Sequence
+
+from repro.bad_minima.measures import (
+    HEURISTICS,
+    INITS,
+    diverged,
+    gap,
+    heuristics,
+    of,
+    pairs,
+    points,
+    setting,
+    spread,
+)
+from repro.reporting.results import Run, distinct, protocol
+from repro.reporting.tables import Table, percent
+
+UNREAD = "The published table could not be read, so no number of it stands here."
+
+
+def combinations(runs: Sequence[Run]) -> Table:
+    """Accuracies from both starts for all eight combinations of the three heuristics."""
+    rows = []
+    for on in sorted(itertools.product((False, True), repeat=3), key=sum):
+        chosen = [run for run in runs if heuristics(run) == on]
+        if not chosen:
+            continue
+        cells = ["yes" if flag else "–" for flag in on]
+        kind = setting(chosen[0])
+        rows.append([*cells, *_accuracies(chosen, kind), *_sharpness(chosen, kind)])
+    columns = [*HEURISTICS, "train % (random)", "(adversarial)", "test % (random)",
+               "(adversarial)", "gap, points", "seeds", "sharpness (random)",
+               "(adversarial)"]  # fmt: skip
+    note = f"{_deviation(rows)}{_diverged(runs)}{_examples(runs)}{UNREAD} {protocol(runs)}."
+    return Table(columns, rows, note)
+
+
+def models(runs: Sequence[Run]) -> Table:
+    """Accuracies in the four settings by network and dataset."""
+    rows = []
+    for model, dataset in itertools.product(distinct(runs, "model"), distinct(runs, "dataset")):
+        for kind in ("vanilla", "SOTA"):
+            chosen = [r for r in runs if r.settings["model"] == model
+                      and r.settings["dataset"] == dataset]  # fmt: skip
+            if of(chosen, kind):
+                name = f"{model} ({chosen[0].result['parameters']:,})"
+                rows.append([name, dataset, kind, *_accuracies(chosen, kind)])
+    columns = ["network (parameters)", "dataset", "training", "train % (random)", "(adversarial)",
+               "test % (random)", "(adversarial)", "gap, points", "seeds"]  # fmt: skip
+    note = f"{_deviation(rows)}{_diverged(runs)}{UNREAD} {protocol(runs)}."
+    return Table(columns, rows, note)
+
+
+def departures(runs: Sequence[Run]) -> Table:
+    """Vanilla SGD as the authors train, and with what seed 000 did otherwise."""
+    arms = {}
+    for run in runs:
+        arms.setdefault(_departure(run), []).append(run)
+    accuracies = ("train_accuracy", "test_accuracy", "test_accuracy_batch_statistics")
+    rows = []
+    for arm, members in arms.items():
+        done = [run.result for run in members if run.result["status"] == "complete"]
+        cells = [percent(*spread([result[name] for result in done])) if done else "–"
+                 for name in accuracies]  # fmt: skip
+        rows.append([*arm, *cells, str(len(done))])
+    columns = ["start", "order", "batch-norm state", "train %", "test % (running statistics)",
+               "test % (batch statistics)", "seeds"]  # fmt: skip
+    return Table(columns, rows, f"{_deviation(rows)}{_diverged(runs)}{protocol(runs)}.")
+
+
+def _departure(run: Run) -> tuple[str, str, str]:
+    """Return a run's start, the order of its images, and what it did with batch norm's state."""
+    settings = run.settings
+    state = "reset" if settings["reset_batch_norm"] else "kept"
+    return (
+        settings["init"],
+        "shuffled" if settings["shuffle"] else "never shuffled",
+        "–" if settings["init"] == "random" else state,
+    )
+
+
+def initial_norms(runs: Sequence[Run]) -> Table:
+    """Readings of the norm before training, at full width."""
+    rows = []
+    for run in runs:
+        norms = run.result["initial_norms"]
+        rows.append([
+            f"{run.settings['model']} ({run.result['parameters']:,})",
+            f"{norms['frobenius']:.1f}", f"{norms['frobenius_squared']:.3g}",
+            *(f"10^{norms[name]:.1f}" for name in (
+                "log10_product", "log10_product_squared", "log10_path_l1", "log10_path_l2"
+            )),
+        ])  # fmt: skip
+    columns = ["network (parameters)", "root of sum of squares", "sum of squares",
+               "product over layers", "product of squares", "l1 path norm, folded",
+               "l2 path norm, folded"]  # fmt: skip
+    note = ("Random weights as each network's authors draw them, untrained batch norm; paths from "
+            f"28x28 images. Seed {distinct(runs, 'seed')[0]}.")  # fmt: skip
+    return Table(columns, rows, note)
+
+
+def _accuracies(runs: Sequence[Run], kind: str) -> list[str]:
+    """Return train and test accuracy from both starts, the gap, and the number of seeds."""
+    cells = []
+    for quantity, init in itertools.product(("train_accuracy", "test_accuracy"), INITS):
+        values = [run.result[quantity] for run in of(runs, kind, init)]
+        cells.append(percent(*spread(values)) if values else "–")
+    both = pairs(runs, kind)
+    gaps = points(spread([gap(pair) for pair in both])[0]) if both else "–"
+    return [*cells, gaps, str(len(both))]
+
+
+def _sharpness(runs: Sequence[Run], kind: str) -> list[str]:
+    """Return the largest eigenvalue of the loss's Hessian at the end, from both starts."""
+    cells = []
+    for init in INITS:
+        found = [run.result.get("sharpness") for run in of(runs, kind, init)]
+        values = [sharpness["value"] for sharpness in found if sharpness]
+        cells.append(f"{spread(values)[0]:.3g}" if values else "–")
+    return cells
+
+
+def _examples(runs: Sequence[Run]) -> str:
+    """Say how many images sharpness was measured on."""
+    counts = [count for count in distinct(runs, "sharpness_examples") if count]
+    if not counts:
+        return ""
+    return (
+        "Sharpness: the largest eigenvalue of the Hessian of the cross-entropy, without L2, of "
+        f"{'/'.join(map(str, counts))} training images, batch norm in inference mode. "
+    )
+
+
+def _deviation(rows: Sequence[Sequence[str]]) -> str:
+    several = any("±" in cell for row in rows for cell in row)
+    return "± is the standard deviation over seeds. " if several else ""
+
+
+def _diverged(runs: Sequence[Run]) -> str:
+    lost = len(diverged(runs))
+    return f"{lost} of {len(runs)} runs diverged and are left out. " if lost else ""
+
+
+TABLES = {
+    "liu_combinations": combinations, "liu_models": models, "liu_departures": departures,
+    "liu_initial_norms": initial_norms,
+}  # fmt: skip

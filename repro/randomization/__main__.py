@@ -1,0 +1,4 @@
+from repro.randomization.settings import STAGES
+from repro.launch import launch
+
+launch(STAGES)

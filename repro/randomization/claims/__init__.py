@@ -1,0 +1,7 @@
+"""The claims of Zhang et al. 2017, and of the EPFL student rerun, that runs are judged by."""
+
+from repro.randomization.claims import corruptions, noise, regularizers
+
+CLAIMS = {
+    claim.id: claim for part in (corruptions, noise, regularizers) for claim in part.CLAIMS
+}

@@ -1,0 +1,71 @@
+"""Train one network on one corruption of a dataset.
+
+Where this departs from the paper, or fills what it does not say:
+
+* Batch size 128: not stated, but Figure 1a has one point every 391 = ceil(50000 / 128) steps.
+* Initial weights: Glorot uniform, TensorFlow's default of the time; --initializer chooses.
+* Dropout and weight decay act only when asked for; their sizes are not in the paper.
+* The last batch of an epoch is filled up to full size (pipeline.epoch_order).
+* Batch norm keeps moving statistics with momentum 0.9, see models/layers.py.
+* `train/loss` and `train/accuracy` are measured after the epoch, in inference mode, on the whole
+  training set without augmentation. Figure 1a draws `train/running_loss`, the epoch's minibatches:
+  at a learning rate of 0.1 batch norm's moving statistics lag behind the weights.
+"""
+
+import keras
+
+from repro import models
+from repro.randomization import data as randomized
+from repro.randomization.settings import Train
+from repro.training import loop, optimizers, step
+from repro.training.runs import Job
+
+
+def run(settings: Train, job: Job) -> dict:
+    """Train one network on one corruption of a dataset and return the result of the run."""
+    s = settings
+    keras.utils.set_random_seed(s.seed)
+    data = randomized.prepare(s, job.data_dir, job.download)
+
+    # Network and optimiser, made where they will train.
+    steps_per_epoch = -(-data.facts["train_examples"] // s.batch_size)
+    with job.strategy.scope():
+        network = build(s, data)
+        rate = optimizers.exponential_decay(s.learning_rate, s.learning_rate_decay, steps_per_epoch)
+        optimizer = optimizers.sgd(rate, s.momentum, s.precision)
+        optimizer.build(network.trainable_variables)  # before restoring, see checkpoints.py
+
+    def epoch_data(epoch: int) -> randomized.EpochData:
+        today = data.epoch(epoch)
+        if s.test_every is None or epoch % s.test_every == 0:
+            return today
+        return randomized.EpochData(today.train, {"train": today.evaluations["train"]})
+
+    evaluate = step.make_evaluate(network, job.strategy)
+    outcome = loop.fit(
+        job, network, optimizer,
+        data=epoch_data,
+        train_steps=step.make_train_steps(
+            network, optimizer, job.strategy, weight_decay=s.weight_decay, xla=s.xla
+        ),
+        evaluate=evaluate,
+        stop=loop.Stop(s.epochs, s.stop_train_loss, s.stop_train_accuracy),
+        eval_every=s.eval_every,
+    )
+    if outcome["status"] == "complete" and "test/accuracy" not in outcome:
+        outcome["test/accuracy"] = evaluate(data.epoch(1).evaluations["test"])["accuracy"]
+    with_corrupted_labels = evaluate(data.test_with_corrupted_labels)
+    return {
+        **loop.headline(outcome),
+        "test_accuracy_corrupted_labels": with_corrupted_labels["accuracy"],
+        "parameters": sum(v.value.shape.num_elements() for v in network.trainable_variables),
+        **data.facts,
+    }
+
+
+def build(settings: Train, data: randomized.RandomizedData) -> keras.Model:
+    """Return the network of a run, as it is before training."""
+    options = {"dropout_rate": settings.dropout_rate}
+    if settings.initializer is not None:
+        options["initializer"] = settings.initializer
+    return models.build(settings.model, data.image_shape, data.num_classes, **options)

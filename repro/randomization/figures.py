@@ -1,0 +1,149 @@
+"""Figures 1a-c, 2a-b of Zhang et al. 2017, ours beside the published ones."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+
+from repro.randomization.measures import (
+    AVERAGE_LOSS,
+    FIG1_MODELS,
+    OVERFITTED_ACCURACY,
+    corruption_level,
+    overfit_epochs,
+    published,
+    regularizers,
+    test_errors,
+)
+from repro.reporting.results import Run, distinct, select
+
+WITHOUT_DIVERGED = True  # its figures and claims are about trainings that ended
+
+# The colours and names of Figure 1a's five data sets, and the columns of its digitised curves.
+DATA = {
+    "none": ("true labels", "C0", "true_labels"),
+    "random_labels": ("random labels", "C3", "random_labels"),
+    "shuffled_pixels": ("shuffled pixels", "C2", "shuffled_pixels"),
+    "random_pixels": ("random pixels", "C4", "random_pixels"),
+    "gaussian": ("Gaussian", "C1", "gaussian"),
+}
+MODEL_STYLES = {"inception": ("C0", "o"), "alexnet": ("C1", "s"), "mlp_1x512": ("C2", "^")}
+
+
+def fig1a(runs: Sequence[Run]) -> plt.Figure:
+    """Training loss against steps on five corruptions; the paper's curves on the right."""
+    figure, (ours, paper) = plt.subplots(1, 2, figsize=(6.75, 2.6), sharey=True)
+    for kind, (label, colour, _) in DATA.items():
+        for run in select(runs, corruption=kind):
+            steps = [row["step"] / 1000 for row in run.metrics]
+            ours.plot(steps, run.curve(AVERAGE_LOSS)[1], color=colour, label=label)
+    columns = published("fig1a")
+    for label, colour, column in DATA.values():
+        paper.plot(columns["kstep"], columns[column], color=colour, label=label)
+    ours.set(title="ours: " + _subset(runs), ylabel="training loss", ylim=(0, 2.75))
+    lengths = [run.result["steps"] for run in runs]
+    if max(lengths) > 5 * min(lengths):
+        ours.set_xscale("log")
+    paper.set(title="published: Inception, 50,000 images", xlim=(0, 25))
+    for axes in (ours, paper):
+        axes.set_xlabel("thousand steps")
+    paper.legend()
+    return figure
+
+
+def fig1b(runs: Sequence[Run]) -> plt.Figure:
+    """Epochs to overfit, relative to true labels, against the share of replaced labels."""
+    figure, axes = plt.subplots(figsize=(4.2, 3))
+    columns = published("fig1bc")
+    for model, name in FIG1_MODELS.items():
+        colour, marker = MODEL_STYLES[model]
+        epochs = overfit_epochs(runs, model)
+        if 0.0 in epochs:
+            ratios = [epoch / epochs[0.0] for epoch in epochs.values()]
+            label = f"{name} ({epochs[0.0]} epochs at p = 0)"
+            axes.plot(list(epochs), ratios, color=colour, marker=marker, label=label)
+        axes.plot(columns["p"], columns[f"{name}_rel_time"], color=colour, ls=":", alpha=0.8)
+    axes.plot([], [], color="grey", ls=":", label="published")
+    axes.set(
+        xlabel="label corruption p",
+        ylabel=f"epochs to {OVERFITTED_ACCURACY:.1%} train accuracy, relative",
+    )
+    axes.legend()
+    return figure
+
+
+def fig1c(runs: Sequence[Run]) -> plt.Figure:
+    """Test error against the share of replaced labels, on corrupted and on clean test labels."""
+    figure, both = plt.subplots(1, 2, figsize=(6.75, 2.8), sharey=True)
+    columns = published("fig1bc")
+    for axes, corrupted in zip(both, (True, False)):
+        for model, name in FIG1_MODELS.items():
+            colour, marker = MODEL_STYLES[model]
+            errors = test_errors(runs, model, corrupted)
+            if errors:
+                axes.plot(
+                    list(errors), list(errors.values()), color=colour, marker=marker, label=name
+                )
+            axes.plot(columns["p"], columns[f"{name}_test_error"], color=colour, ls=":", alpha=0.8)
+        axes.plot([], [], color="grey", ls=":", label="published")
+        kind = "corrupted like the training labels" if corrupted else "clean"
+        axes.set(xlabel="label corruption p", title=f"test labels {kind}")
+    both[0].set(ylabel="test error", ylim=(0, 1))
+    both[1].legend()
+    return figure
+
+
+def fig2a(runs: Sequence[Run]) -> plt.Figure:
+    """Accuracy against epochs with fewer and fewer regularisers."""
+    return _accuracies(runs, regularizers)
+
+
+def fig2b(runs: Sequence[Run]) -> plt.Figure:
+    """Accuracy against epochs with and without batch norm; the published curves dotted."""
+    figure = _accuracies(
+        runs, lambda run: f"{run.settings['model']} (lr {run.settings['learning_rate']:g})"
+    )
+    columns = published("fig2b")
+    axes = figure.axes[0]
+    for column, colour in (("test_inception_bn", "C0"), ("test_inception_nobn", "C1")):
+        axes.plot(columns["epoch"], columns[column], color=colour, ls=":", alpha=0.8)
+    axes.plot([], [], color="grey", ls=":", label="published, test")
+    axes.set_xlim(0, max(max(run.curve("test/accuracy")[0]) for run in runs) + 1)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def redraw(runs: Sequence[Run]) -> plt.Figure:
+    """Training accuracy under labels drawn afresh, with the ceilings 1 - 0.9 p."""
+    figure, axes = plt.subplots(figsize=(4.2, 3))
+    chosen = [run for run in runs if run.settings["corruption"] in ("none", "partial_labels")]
+    for number, run in enumerate(sorted(chosen, key=corruption_level)):
+        p, colour = corruption_level(run), f"C{number}"
+        axes.plot(*run.curve("train/accuracy"), color=colour, label=f"p = {p:.2g}, train")
+        axes.plot(*run.curve("test/accuracy"), color=colour, ls="--", label="test, clean labels")
+        axes.axhline(1 - 0.9 * p, color=colour, ls=":", lw=0.8)
+    axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02), title="dotted: 1 - 0.9 p")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _accuracies(runs: Sequence[Run], label) -> plt.Figure:
+    figure, axes = plt.subplots(figsize=(4.6, 3))
+    for number, run in enumerate(runs):
+        colour = f"C{number}"
+        axes.plot(*run.curve("test/accuracy"), color=colour, label=f"test, {label(run)}")
+        axes.plot(*run.curve("train/accuracy"), color=colour, ls="--", lw=0.8)
+    axes.plot([], [], color="grey", ls="--", lw=0.8, label="train")
+    axes.set(xlabel="epoch", ylabel="accuracy")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def _subset(runs: Sequence[Run]) -> str:
+    model, data = distinct(runs, "model")[0], distinct(runs, "dataset")[0]
+    return f"{model}, {runs[0].result['train_examples']:,} images of {data}"
+
+
+FIGURES = {
+    "fig1a": fig1a, "fig1b": fig1b, "fig1c": fig1c, "fig2a": fig2a, "fig2b": fig2b,
+    "redraw": redraw,
+}  # fmt: skip

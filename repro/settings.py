@@ -1,0 +1,320 @@
+"""Settings: what a run's result depends on, declared once, in frozen dataclasses.
+
+A paper has one class per stage in its `settings.py`; a field made by `flag` is a flag of the
+binary, with its default, unit, help, choices and range. `repro.launch` makes command-line flags of
+the fields, and everybody who names, starts or looks for a run goes through `settle` and `name` of
+this module: so the same settings are one run, whoever asks. Nothing here imports TensorFlow.
+"""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+PLACES = "# where things are, not what is computed"  # in a flags.cfg, before flags of a Place
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def flag(
+    default: Any,
+    help: str,
+    *,
+    unit: str | None = None,
+    choices: typing.Iterable[Any] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    unsaid: Any = None,
+    bare: str | None = None,
+) -> Any:
+    """Declare a field of a settings class, and with it a flag.
+
+    Args:
+      default: the value where none is given; lists are tuples.
+      help: whole sentences.
+      unit: what a number counts, such as `epochs`.
+      choices: the values (of a list: the members) that are allowed.
+      low, high: the smallest and the largest allowed number.
+      above: the number that a value must exceed.
+      unsaid: the documented default of what the paper leaves unsaid. The field's own default is
+        then None, and None alone is what a sweep's value or this one fills.
+      bare: the value of the flag where it is given without one, as `--augment` once was.
+    """
+    metadata = {
+        "help": help, "unit": unit, "low": low, "high": high, "above": above, "unsaid": unsaid,
+        "choices": None if choices is None else tuple(choices), "bare": bare,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every run depends on. A subclass is one stage of one paper.
+
+    Raises:
+      ValueError: a value is of the wrong type, out of its range, or no choice; the message names
+        the flag.
+    """
+
+    paper: ClassVar[str]
+    stage: ClassVar[str] = "train"
+    moved: ClassVar[Mapping[str, str]] = {}  # old name of a flag -> what to say instead
+
+    seed: int = flag(0, "Number that everything random is keyed by.", low=0)
+
+    def __post_init__(self):
+        for field, kind in fields(type(self)):
+            check_value(field, kind, getattr(self, field.name))
+
+    def settled(self) -> Self:
+        """Return the settings with all values derived that follow from others.
+
+        Subclasses extend it; what does not matter to this run becomes None, so that no run's name
+        depends on it.
+        """
+        return self
+
+    def check(self) -> None:
+        """Raise ValueError where settled values cannot go together. Subclasses extend it."""
+
+    def label(self) -> str:
+        """Return the readable part of a run's name. Subclasses say what a reader looks for."""
+        return f"seed{self.seed}"
+
+    def replace(self, **changes) -> Self:
+        """Return settings with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def fields(kind: type) -> list[tuple[dataclasses.Field, Any]]:
+    """Return the fields of a dataclass that are flags, with the types of their values."""
+    hints = typing.get_type_hints(kind)
+    return [(f, hints[f.name]) for f in dataclasses.fields(kind) if "help" in f.metadata]
+
+
+def flag_name(field: dataclasses.Field) -> str:
+    """Return the name of a field's flag: `from` for `from_`, a word that Python keeps to itself."""
+    return field.name.removesuffix("_")
+
+
+def as_dict(settings: Settings) -> dict:
+    """Return all settings by name, `stage` among them, as JSON has them: lists, no tuples."""
+    values = {flag_name(f): getattr(settings, f.name) for f, _ in fields(type(settings))}
+    values = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    return {"stage": settings.stage, **values}
+
+
+def from_dict(stages: Mapping[str, type[Settings]], values: Mapping) -> Settings:
+    """Return the settings that `as_dict` wrote, or that a table of a TOML says.
+
+    Args:
+      stages: a paper's classes by stage, the default one first.
+      values: by name, with or without `stage`. A list may be a string with commas.
+
+    Raises:
+      ValueError: an unknown stage or name, or a bad value.
+    """
+    values = dict(values)
+    stage = values.pop("stage", None) or next(iter(stages))
+    if stage not in stages:
+        raise ValueError(f"--stage={stage} is unknown: choose from {', '.join(stages)}")
+    kind = stages[stage]
+    known = {flag_name(f): (f.name, t) for f, t in fields(kind)}
+    for name in values:
+        if name not in known:
+            raise ValueError(unknown(name, kind, stages))
+    return kind(**{
+        known[name][0]: _converted(value, known[name][1]) for name, value in values.items()
+    })
+
+
+def unknown(name: str, kind: type[Settings], stages: Mapping[str, type[Settings]]) -> str:
+    """Return the one line that says why a flag is not one of this stage's."""
+    if name in kind.moved:
+        return f"--{name} is gone: {kind.moved[name]}"
+    owners = [s for s, other in stages.items() if name in {flag_name(f) for f, _ in fields(other)}]
+    if owners:
+        return f"--{name} is not for --stage={kind.stage}, but for --stage={' and '.join(owners)}"
+    import difflib
+
+    near = difflib.get_close_matches(name, [flag_name(f) for f, _ in fields(kind)], n=1)
+    return f"--{name} is unknown" + (f": is --{near[0]} meant?" if near else "")
+
+
+def settle(settings: Settings, tuned_file: Path | None = None) -> tuple[Settings, dict]:
+    """Return complete, checked settings: what a run is named by, and what it computes.
+
+    Args:
+      settings: what was asked for.
+      tuned_file: what sweeps found; None: configs/<paper>/tuned.json.
+
+    Returns:
+      the settings, and name -> `tuned` or `default` for each that the paper leaves unsaid and that
+      was filled.
+
+    Raises:
+      ValueError: values that cannot go together.
+    """
+    from repro import tuning
+
+    settings = settings.settled()
+    open_ = {
+        f.name: f.metadata["unsaid"] for f, _ in fields(type(settings))
+        if f.metadata["unsaid"] is not None and getattr(settings, f.name) is None
+    }
+    file = tuned_file or CONFIGS / settings.paper / "tuned.json"
+    tuned = tuning.values(file, as_dict(settings)) if open_ else {}
+    settings = settings.replace(**{name: tuned.get(name, open_[name]) for name in open_})
+    settings.check()
+    return settings, {name: "tuned" if name in tuned else "default" for name in open_}
+
+
+def name(settings: Settings) -> str:
+    """Return the name of a run's directory: what a reader looks for, and 8 digits for the rest.
+
+    The digits stand for all settings that are not None: a new flag whose default is None leaves
+    the names of old runs.
+
+    Args:
+      settings: settled.
+    """
+    said = {key: value for key, value in as_dict(settings).items() if value is not None}
+    digits = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{settings.label()}-{digits}"
+
+
+def read_flag_file(file) -> dict[str, str]:
+    """Return the flags that a run's flags.cfg says, as text, without those of places.
+
+    Args:
+      file: a path with `read_text`.
+    """
+    lines = file.read_text().split(PLACES)[0].splitlines()
+    pairs = (line.removeprefix("--").split("=", 1) for line in lines if line.startswith("--"))
+    return dict(pairs)
+
+
+def flag_lines(values: Mapping) -> list[str]:
+    """Return values by name as lines of a flag file; None is left to the flag's default."""
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, list | tuple):
+            value = ",".join(map(str, value))
+        if value is not None:
+            lines.append(f"--{key}={str(value).lower() if isinstance(value, bool) else value}")
+    return lines
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def base_type(kind: Any) -> Any:
+    """Return the type of a field without `| None`."""
+    if isinstance(kind, types.UnionType):
+        (kind,) = (part for part in kind.__args__ if part is not type(None))
+    return kind
+
+
+def check_value(field: dataclasses.Field, kind: Any, value: Any) -> None:
+    """Raise ValueError, naming the flag, for a value of the wrong type, range or choice."""
+    if value is None and (field.default is None or kind is not base_type(kind)):
+        return
+    kind, said = base_type(kind), field.metadata
+    listed = typing.get_origin(kind) is tuple
+    member = kind.__args__[0] if listed else kind
+    members = value if listed and isinstance(value, tuple) else (value,)
+    allowed = (int, float) if member is float else (member,)
+    for one in members:
+        if not isinstance(one, allowed) or (isinstance(one, bool) and member is not bool):
+            raise ValueError(f"--{flag_name(field)}={one} is no {_TYPES[member]}")
+        shown = f"--{flag_name(field)}={one}"
+        if said["choices"] is not None and one not in said["choices"]:
+            raise ValueError(f"{shown} is none of {', '.join(map(str, said['choices']))}")
+        if member is float and one != one:
+            raise ValueError(f"{shown} is no number")
+        if said["low"] is not None and one < said["low"]:
+            raise ValueError(f"{shown} must be {said['low']:g} or more")
+        if said["high"] is not None and one > said["high"]:
+            raise ValueError(f"{shown} must be {said['high']:g} or less")
+        if said["above"] is not None and one <= said["above"]:
+            raise ValueError(f"{shown} must be above {said['above']:g}")
+
+
+_TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    """Return a value of JSON, a TOML or a flag file as the field has it."""
+    kind = base_type(kind)
+    if value is None:
+        return None
+    if typing.get_origin(kind) is tuple:
+        parts = value.split(",") if isinstance(value, str) else list(value)
+        return tuple(_converted(part, kind.__args__[0]) for part in parts if part != "")
+    if isinstance(value, str) and kind is bool:
+        return {"true": True, "false": False}.get(value.lower(), value)
+    if isinstance(value, str) or (kind is float and type(value) is int):
+        try:
+            return kind(value)
+        except ValueError:
+            return value  # check_value says what is wrong with it, and of which flag
+    return value
+
+
+# --- groups of flags that several papers share ----------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Devices(Settings):
+    """Where the arithmetic happens, as far as results depend on it."""
+
+    strategy: str = flag(
+        "default",
+        "How a run is distributed: default is one device, mirrored all GPUs of this machine, "
+        "multi_worker several machines as TF_CONFIG says, tpu a TPU.",
+        choices=("default", "mirrored", "multi_worker", "tpu"),
+    )
+    deterministic: bool = flag(
+        False, "Use only kernels that give the same bits again, on GPUs too; slower."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training(Devices):
+    """Training by the suite's loop."""
+
+    precision: str = flag(
+        "float32",
+        "What layers compute in; weights and logits stay float32. mixed_float16 needs a GPU.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    xla: bool = flag(False, "Compile forward and backward pass with XLA.")
+
+    def check(self) -> None:
+        super().check()
+        if self.xla and self.deterministic:
+            raise ValueError("--xla and --deterministic exclude each other: choose one")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run is made and who watches: flags of every binary, and no part of what it computes."""
+
+    output_dir: str = flag("outputs", "Runs land in <output_dir>/<paper>/<name of the run>.")
+    run_dir: str | None = flag(None, "The exact directory of this run, instead.")
+    data_dir: str | None = flag(None, "Where tensorflow-datasets keeps prepared data.")
+    download: bool = flag(True, "Let tensorflow-datasets download what is missing.")
+    checkpoint_every: int = flag(
+        1, "Pieces of work between two checkpoints: epochs, or thousands of small steps.", low=1
+    )
+    wait: bool = flag(
+        False, "Wait for another process that makes the same run, instead of ending in an error."
+    )
+    wandb_project: str | None = flag(None, "Send what TensorBoard gets to this W&B project too.")
+    profile_dir: str | None = flag(None, "Write a TensorFlow profile of training there.")
+
+    __post_init__ = Settings.__post_init__

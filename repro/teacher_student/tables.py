@@ -1,0 +1,87 @@
+"""Tables of the teacher-student runs: classes, sensitivity of the slides' number, levels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from repro.reporting import shares
+from repro.reporting.results import Run, protocol
+from repro.teacher_student.figures import COLOURS
+from repro.reporting.tables import Table
+
+STEPS = (10_000, 30_000, 100_000, 300_000)  # where the sensitivity table looks
+
+
+def class_table(runs: Sequence[Run]) -> Table:
+    """Counts per class with Wilson intervals, by teacher and width."""
+    rows = []
+    for run in sorted(runs, key=lambda r: (r.settings["teacher"], r.settings["width"])):
+        cells = [run.settings["teacher"], str(run.settings["width"])]
+        for name in COLOURS:
+            counted = run.result["counts"][name]
+            low, high = counted["wilson"]
+            cells.append(f"{counted['count']} ({low:.1%} to {high:.1%})")
+        certified = sum(point["certified"] for point in run.result["points"])
+        rows.append([*cells, f"{certified} of {len(run.result['points'])}"])
+    header = ["teacher", "width", *COLOURS, "distinct points certified"]
+    return Table(header, rows, "Intervals are Wilson's, 95 %. " + protocol(runs))
+
+
+def sensitivity(runs: Sequence[Run]) -> Table:
+    """Share of negative smallest eigenvalues against steps, precision, initial weights, ftol."""
+    rows = []
+    for run in runs:
+        s = run.settings
+        start = [s["adam_precision"], s["init"]]
+        for row in run.metrics:
+            if row["step"] in STEPS and row["step"] <= s["adam_steps"]:
+                hits = round(row["students/negative_lambda_min"] * s["num_students"])
+                share = shares.text(hits, s["num_students"])
+                lowest = f"{row['students/lowest_lambda_min']:.0e}"
+                rows.append([f"{row['step']:,}", *start, "–", share, lowest])
+        steps = f"{s['adam_steps']:,}"
+        if s["protocol"] == "census":
+            arrays = run.arrays()
+            lowest = arrays["lambda_min"][arrays["gradient_norm"] < 1e-12]  # not those in channels
+            share = shares.text(int((lowest < 0).sum()), len(lowest))
+            after = [share, f"{lowest.min():.0e}" if len(lowest) else "–"]
+            rows.append([steps, *start, "Newton to a gradient of 1e-12", *after])
+        elif run.result["slsqp_positive"]["of"]:
+            rows += _after_slsqp(run, [steps, *start])
+    header = ["Adam steps", "precision", "initial weights", "then", "negative", "lowest eigenvalue"]
+    rows = [list(row) for row in dict.fromkeys(map(tuple, rows))]  # students in several runs
+    rows.sort(key=lambda cells: (cells[1:3], cells[3] != "–", len(cells[0]), cells[0]))
+    return Table(header, rows, "Intervals are Wilson's, 95 %. " + protocol(runs))
+
+
+def levels(runs: Sequence[Run]) -> Table:
+    """Critical subspaces that certified minima make in wider nets, by width and level."""
+    rows = [
+        [str(row["width"]), str(row["level"]), str(row["minima"]), f"{row['subspaces']:,}",
+         f"{row['of_minima']:,}", f"{row['of_saddles']:,}"]
+        for row in sorted(runs[0].result["subspaces"], key=lambda r: (r["width"], r["level"]))
+    ]  # fmt: skip
+    header = ["width", "level", "minima so much narrower", "subspaces", "of minima", "of saddles"]
+    note = "Subspaces: G(r, m) per minimum; kinds where all shares lie in (0, 1). "
+    return Table(header, rows, note + protocol(runs))
+
+
+def _after_slsqp(run: Run, start: list[str]) -> list[list[str]]:
+    """Return rows on the students that went on to SLSQP: without and with perturbations."""
+    arrays, s = run.arrays(), run.settings
+    names = {
+        "slsqp": f"SLSQP, ftol {s['slsqp_ftol']:g}",
+        "perturbed": f"SLSQP, ftol {s['slsqp_ftol']:g}, perturbed by {s['epsilon']:g}",
+    }
+    rows = []
+    for key, name in names.items():
+        lowest: np.ndarray = arrays[f"{key}_lambda_min"]
+        share = shares.text(int((lowest < 0).sum()), len(lowest))
+        rows.append([*start, name, share, f"{lowest.min():.0e}"])
+    return rows
+
+
+TABLES = {
+    "teacher_class_table": class_table, "teacher_sensitivity": sensitivity,
+    "teacher_levels": levels,
+}  # fmt: skip

@@ -1,0 +1,93 @@
+"""What corruption refuses, before it would go wrong silently."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from repro.data import corruption
+
+IMAGES = np.zeros((4, 5, 5, 3), np.uint8)
+LABELS = np.array([0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "blurred"}, "choose from none, partial_labels, random_labels, shuffled_pixels"),
+        ({"permute": "rows"}, "choose from entries, positions"),
+        ({"gaussian_moments": "class"}, "choose from dataset, image"),
+        ({"prob": 1.1}, "prob=1.1 .* must lie in"),
+        ({"prob": -0.1}, "must lie in"),
+        ({"prob": float("nan")}, "must lie in"),
+        ({"kind": "partial_labels", "prob": None}, "wants prob"),
+        ({"seed": -1}, "seed=-1 must lie in"),
+        ({"seed": 2**59}, "must lie in"),
+        ({"num_classes": 0}, "num_classes=0"),
+        ({"labels": LABELS[:, None]}, r"labels are int64 \(4, 1\).*labels.ravel"),
+        ({"labels": LABELS * 0.9}, r"labels are float64 \(4,\).*astype"),
+        ({"labels": LABELS + 7}, r"labels lie in 7..10, not in 0..9"),
+        ({"labels": LABELS - 1}, r"labels lie in -1..2"),
+        ({"labels": LABELS[:3]}, "3 ids? for 4 images|3 labels for 4 images"),
+        ({"images": IMAGES[..., 0]}, r"images have the shape \(4, 5, 5\).*\[..., None\]"),
+        ({"images": IMAGES[..., 0], "kind": "shuffled_pixels"}, "channel"),
+        ({"ids": LABELS * 1.0}, "ids are float64"),
+        ({"ids": LABELS[:, None]}, r"ids are int64 \(4, 1\)"),
+        ({"ids": LABELS[:3]}, "3 ids for 4 images"),
+        ({"ids": LABELS - 1}, "ids are negative or repeated"),
+        ({"ids": LABELS // 2}, "ids are negative or repeated"),
+        ({"moments": (np.zeros(2), np.ones(2))}, "moments of shape .* images of 3 channels"),
+    ],
+)
+def test_arrays_and_options_are_checked(change, message):
+    settings = {
+        "images": IMAGES,
+        "labels": LABELS,
+        "kind": "gaussian",
+        "prob": 0.5,
+        "seed": 0,
+        "num_classes": 10,
+        **change,
+    }
+    with pytest.raises(ValueError, match=message):
+        corruption.corrupt(**settings)
+
+
+def test_labels_may_be_corrupted_of_images_without_channels():
+    grey = IMAGES[..., 0]
+    images, _ = corruption.corrupt(grey, LABELS, "random_labels", None, 0, 10)
+    assert images is grey
+
+
+def test_gaussian_of_a_dataset_wants_its_moments():
+    """A single example does not tell them."""
+    with pytest.raises(ValueError, match="wants moments=.*channel_moments"):
+        corruption.make("gaussian", seed=0, num_classes=10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "images", "labels", "message"),
+    [
+        ("random_labels", IMAGES, LABELS * 1.0, "the label is float64"),
+        ("random_labels", IMAGES, np.eye(4, dtype=int), r"the label is int64 \(4,\)"),
+        ("random_labels", IMAGES, LABELS.astype(np.int8), "int8 cannot hold 1000 classes"),
+        ("shuffled_pixels", IMAGES[..., 0], LABELS, r"shape \(5, 5\)"),
+        ("random_pixels", IMAGES[..., 0], LABELS, r"shape \(5, 5\)"),
+    ],
+)
+def test_a_dataset_is_checked_while_it_is_traced(kind, images, labels, message):
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).enumerate()
+    with pytest.raises(ValueError, match=message):
+        dataset.map(corruption.make(kind, seed=0, num_classes=1000))
+
+
+def test_batches_and_images_of_unknown_size_are_refused():
+    corrupted = corruption.make("random_pixels", seed=0, num_classes=10)
+    dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+    with pytest.raises(ValueError, match="before they are batched"):
+        dataset.enumerate().batch(2).map(lambda i, example: corrupted(i, example))
+    unknown = tf.data.Dataset.from_generator(
+        lambda: iter([(IMAGES[0], 0)]),
+        output_signature=(tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64)),
+    )
+    with pytest.raises(ValueError, match="resize images to one size"):
+        unknown.enumerate().map(corrupted)

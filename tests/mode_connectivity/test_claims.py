@@ -1,0 +1,290 @@
+"""Verdicts on made-up curves and planes whose right verdict is plain, and that figures draw."""
+
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from repro.reporting import claims, figures, results
+from repro.mode_connectivity import (
+    figures as gotmare,
+    landscape_figures as gotmare_landscape,
+    plane_figures as gotmare_planes,
+)
+
+CLAIMS = figures.CLAIMS["gotmare2018"]
+T = np.linspace(0, 1, 5)
+HILL = np.array([0.0, 0.5, 1.0, 0.5, 0.0])
+FLAT = np.zeros(5)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write a complete run with these settings, result and arrays, and load it."""
+    count = [0]
+
+    def run(settings, result, **arrays):
+        count[0] += 1
+        path = tmp_path / f"run{count[0]}"
+        path.mkdir()
+        np.savez(path / "arrays.npz", **arrays)
+        settings = {"free_ends": False, "model": "vgg16_quarter_bn", "curve": "polychain",
+                    "seed": 0, "epoch_scale": 1.0, "large_batch_size": 4000} | settings  # fmt: skip
+        result = {"settings": settings, "protocol": "made up", "test_examples": 2000} | result
+        (path / "result.json").write_text(json.dumps(result))
+        return results.load(path)
+
+    return run
+
+
+def evaluated(make, start, end, *, curve=FLAT, segment=FLAT, loss=1.0, error=0.2, **settings):
+    """A curve and a segment whose loss and error rise over a level by these shapes."""
+    arrays = {"t": T, "length": T, "segment_length": T, "snapshot_epochs": np.array([80])}
+    for name, level in (("train_nll", loss), ("test_nll", loss), ("train_error", error),
+                        ("test_error", error)):  # fmt: skip
+        arrays |= {name: level + curve, f"segment_{name}": level + segment,
+                   f"snapshot_{name}": (level + curve)[None]}  # fmt: skip
+    rise = float(segment.max() - max(segment[0], segment[-1]))
+    integral = float(np.trapezoid(loss + segment, T))
+    numbers = {"minimum": 0.0, "maximum": 1.0, "integral": integral, "average": 1.0, "length": 1.0}
+    summary = {name: numbers for name in ("train_nll", "train_loss", "test_error")}
+    result = {
+        "exactness": {"start": 0.0, "end": 0.0, "middle": 0.0, "untrained": 1e-8},
+        "segment_barrier": {"over_maximum": rise, "over_chord": rise},
+        "curve_barrier": {"over_maximum": 0.0, "over_chord": 0.0},
+        "segment_metrics": summary, "curve_metrics": summary,
+        "network_sizes": {"vgg16": 15_245_130, "vgg16_bn": 15_253_578},
+    }  # fmt: skip
+    return make({"stage": "evaluate", "from": start, "to": end} | settings, result, **arrays)
+
+
+def verdict(id_, *runs):
+    finding = CLAIMS[id_].judge(runs)
+    return finding and finding.verdict
+
+
+def test_every_claim_is_there():
+    assert set(CLAIMS) == {f"M{number}" for number in range(1, 17)}
+
+
+@pytest.mark.parametrize("id_", CLAIMS)
+def test_without_runs_nothing_is_claimed(id_):
+    (record,) = claims.judge([CLAIMS[id_]], [], "cpu")
+    assert (record["verdict"], record["measured"], record["runs"]) == ("not run", "", [])
+
+
+def test_exactness(make):
+    run = evaluated(make, "G", "A")
+    assert verdict("M1", run) == "reproduced"
+    run.result["exactness"]["middle"] = 1e-9
+    assert verdict("M1", run) == "contradicted"
+
+
+def sgdr_rates(update, steps):
+    """The schedule by the paper's formula, one epoch or step after the other."""
+    rates, t, period = [], 0, 10
+    while len(rates) < 200 * steps:
+        done = t // steps if update == "epoch" else t / steps
+        rates.append(1e-6 + (0.05 - 1e-6) / 2 * (1 + np.cos(np.pi * done / period)))
+        t += 1
+        if t == period * steps:
+            t, period = 0, 2 * period
+    return np.array(rates)
+
+
+@pytest.mark.parametrize("update", ["epoch", "step"])
+def test_sgdr_rates(make, update):
+    settings = {"stage": "endpoint", "mode": "sgdr", "sgdr_update": update}
+    right = make(settings, {"epochs": 200}, learning_rate=sgdr_rates(update, 20))
+    assert verdict("M2", right) == "reproduced"
+    late = np.roll(sgdr_rates(update, 20), 20)
+    assert verdict("M2", make(settings, {"epochs": 200}, learning_rate=late)) == "contradicted"
+
+
+def test_sizes_and_integrals(make):
+    run = evaluated(make, "G", "A", segment=HILL)
+    assert verdict("M3", run) == verdict("M4", run) == "reproduced"
+    run.result["network_sizes"]["vgg16"] += 1
+    run.result["segment_metrics"]["train_nll"]["integral"] *= 1.01
+    assert verdict("M3", run) == verdict("M4", run) == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("lost", "expected"), [(0.01, "reproduced"), (0.03, "inconclusive"), (0.2, "contradicted")]
+)
+def test_accuracy_along_curves(make, lost, expected):
+    """1.2 points are tolerated; 2.5 more are two standard errors at 80 % of 2,000 images."""
+    runs = [evaluated(make, "G", mode, curve=lost * HILL) for mode in "ABCDEF"]
+    assert verdict("M5", *runs) == expected
+    assert verdict("M5", *runs[:5]) == ("inconclusive" if expected == "reproduced" else expected)
+
+
+def test_a_mode_that_learnt_nothing_decides_nothing(make):
+    runs = [evaluated(make, "G", mode, segment=0.5 * HILL) for mode in "ABCDF"]
+    untrained = evaluated(make, "G", "E", error=0.91)
+    for id_ in ("M5", "M6"):
+        assert verdict(id_, *runs, untrained) == "inconclusive"
+        assert "GE has an end that did not learn (9%)" in CLAIMS[id_].judge([untrained]).measured
+
+
+def test_segments_dip(make):
+    runs = [evaluated(make, "G", mode, segment=0.5 * HILL) for mode in "ABCDEF"]
+    assert verdict("M6", *runs) == "reproduced"
+    assert verdict("M6", evaluated(make, "G", "A", segment=0.05 * HILL)) == "contradicted"
+
+
+def test_barriers(make):
+    def pairs(mode, epochs, segment):
+        return [evaluated(make, f"{mode}@{a}", f"{mode}@{b}", segment=segment) for a, b in epochs]
+
+    sgdr, step = ((30, 150), (70, 150)), ((55, 65), (145, 165), (55, 165))
+    assert verdict("M7", *pairs("sgdr", sgdr, HILL)) == "reproduced"
+    assert verdict("M7", *pairs("sgdr", sgdr, FLAT)) == "contradicted"
+    assert verdict("M7", *pairs("sgdr", sgdr[:1], HILL)) is None
+    assert verdict("M8", *pairs("step", step, -T)) == "reproduced"
+    assert verdict("M8", *pairs("step", step, HILL)) == "contradicted"
+    one_rises = [*pairs("step", step[:2], -T), *pairs("step", step[2:], HILL)]
+    assert verdict("M8", *one_rises) == "contradicted"  # it speaks of all pairs
+    unknown = pairs("step", step, np.where(HILL > 0, np.nan, 0.0))
+    assert verdict("M8", *unknown) == "inconclusive"
+
+
+def test_the_bend(make):
+    def run(curve):
+        return evaluated(make, "sgdr@70", "sgdr@150", curve=np.array(curve))
+
+    lower, higher = run([0, -0.1, -0.5, -0.1, 0.1]), run([0, 0.1, 0.5, 0.1, 0.1])
+    assert (verdict("M9", lower), verdict("M10", lower)) == ("reproduced", "contradicted")
+    assert (verdict("M9", higher), verdict("M10", higher)) == ("contradicted", "reproduced")
+    for id_ in ("M9", "M10"):
+        assert verdict(id_, run([0, 0.1, 0.105, 0.1, 0.1])) == "inconclusive"
+
+
+def plane_run(make, test_in_between):
+    """Training loss has a ridge between the ends; validation loss is as said there."""
+    axis = np.linspace(-0.2, 1.2, 8)
+    alpha, beta = np.meshgrid(axis, axis, indexing="ij")
+    between = (alpha > 0.3) & (alpha < 0.7)
+    return make(
+        {"stage": "plane", "from": "sgdr@70", "to": "sgdr@150", "projection": "affine"},
+        {"axis_lengths": [2.0, 1.0]},
+        alpha=alpha, beta=beta, train_nll=1.0 + between,
+        test_nll=np.where(between, test_in_between, 2.0) + 0.1 * alpha,
+        anchor_train_nll=np.ones(3), anchor_test_nll=np.full(3, 2.0),
+        anchors=np.array([[0, 0], [1, 0], [0.5, 1]]), iterates=np.array([[0.2, 0.3], [0, 0.0]]),
+        iterate_epochs=np.array([10, 70]), residuals=np.array([3.0, 1e-9]),
+        curve=np.array([[0, 0], [0.5, 1], [1, 0]]),
+        residual_cosines=np.array([[1e-12, 1e-13], [0.7, 0.7]]),
+    )  # fmt: skip
+
+
+def test_planes(make):
+    assert verdict("M11", plane_run(make, 1.0)) == "reproduced"
+    assert verdict("M11", plane_run(make, 3.0)) == "contradicted"
+    run = plane_run(make, 1.0)
+    assert verdict("M12", run) == "reproduced"  # w70 is in the plane: its residual does not count
+    assert "3" in CLAIMS["M12"].judge([run]).measured
+
+
+def study_run(make, lost):
+    names = np.array(["G", *(n for m in "ABCDEF" for n in (m, f"bend G{m}"))])
+    positions = np.random.default_rng(0).standard_normal((13, 2))
+    return make(
+        {"stage": "study"}, {}, names=names, positions=positions,
+        pair_end_test_error=np.full(21, 0.2), pair_worst_test_error=np.full(21, 0.2 + lost),
+    )  # fmt: skip
+
+
+def test_pairs_through_g(make):
+    assert verdict("M13", study_run(make, 0.01)) == "reproduced"
+    assert verdict("M13", study_run(make, 0.1)) == "contradicted"
+
+
+def test_garipovs_table(make):
+    runs = []
+    for kind, high, loss in (("polychain", 0.081, 0.27), ("bezier", 0.077, 0.24)):
+        run = evaluated(make, "G", "G+1", model="vgg16")
+        run.settings["curve"] = kind
+        run.result["curve_metrics"] = {
+            "test_error": {"minimum": 0.068, "maximum": high},
+            "train_loss": {"minimum": 0.15, "maximum": loss},
+        }
+        runs.append(run)
+    assert verdict("M14", *runs) == "reproduced"
+    assert verdict("M14", runs[0]) is None
+    runs[1].result["curve_metrics"]["train_loss"]["maximum"] = 0.3
+    assert verdict("M14", *runs) == "contradicted"
+
+
+# --- slices and alignment -------------------------------------------------------------------------
+
+
+def sliced(make, mode, share=None):
+    settings = {"stage": "slice", "from": mode, "directions": "pca" if share else "filter",
+                "dimensions": 2 if share else 1}  # fmt: skip
+    if not share:
+        return make(settings, {}, alpha=T, train_nll=1 + HILL)
+    alpha, beta = np.meshgrid(T, T, indexing="ij")
+    explained = [share, 0.0]
+    return make(
+        settings, {"explained_centred": explained}, alpha=alpha, beta=beta,
+        train_nll=1 + alpha + beta**2,
+        iterates=np.array([[0.5, 0.5], [0.0, 0.0]]), iterate_epochs=np.array([10, 20]),
+        explained=np.array(explained),
+    )  # fmt: skip
+
+
+def test_share_of_a_path(make):
+    assert verdict("M15", sliced(make, "G")) is None
+    assert verdict("M15", sliced(make, "sgdr", 0.8)) == "reproduced"
+    assert verdict("M15", sliced(make, "sgdr", 0.3)) == "contradicted"
+
+
+def test_matched_neurons(make):
+    plain, weights, activations = (
+        evaluated(make, "G", "A", segment=height * HILL, align=kind)
+        for kind, height in (("none", 1.0), ("weights", 0.5), ("activations", 0.6))
+    )
+    assert verdict("M16", plain, weights) is None
+    assert verdict("M16", plain, weights, activations) == "reproduced"
+    higher = evaluated(make, "G", "A", segment=2 * HILL, align="activations")
+    assert verdict("M16", plain, weights, higher) == "inconclusive"
+    worse = evaluated(make, "G", "A", segment=3 * HILL, align="weights")
+    assert verdict("M16", plain, worse, higher) == "contradicted"
+    figure = gotmare_landscape.FIGURES["gotmare_alignment"]([plain, weights])
+    assert [len(axes.lines) for axes in figure.axes] == [2 * 2 + 2, 2 * 2]
+    figure = gotmare_landscape.FIGURES["gotmare_slices"](
+        [sliced(make, "G"), sliced(make, "A"), sliced(make, "sgdr", 0.8)]
+    )
+    assert len(figure.axes[0].lines) == 2 and figure.axes[1].collections
+    plt.close("all")
+
+
+def test_levels_are_logarithmic():
+    found = gotmare_planes.levels(np.array([0.5, 9.0]), 5.0)
+    assert found[0] == 0.5 and found[-1] == 5.0
+    np.testing.assert_allclose(np.diff(np.log(found[1:-1] - 0.5)), (5 + np.log(4.5)) / 7)
+    with pytest.raises(ValueError, match="above 5"):
+        gotmare_planes.levels(np.array([6.0]), 5.0)
+
+
+def test_figures_draw(make):
+    """Every curve and segment is there, from all runs and from few."""
+    runs = [evaluated(make, "G", mode, segment=HILL) for mode in "ABCDE"]
+    figure = gotmare.FIGURES["gotmare_fig1"](runs)
+    assert [len(axes.lines) for axes in figure.axes] == [2] * 5 + [0]
+    iterates = [evaluated(make, f"sgdr@{a}", f"sgdr@{b}") for a, b in ((30, 70), (70, 150))]
+    for name in ("gotmare_fig2", "gotmare_fig7"):
+        assert gotmare.FIGURES[name](iterates).axes
+    for name in gotmare_planes.FIGURES:
+        assert gotmare_planes.FIGURES[name]([plane_run(make, 1.0)]).axes
+    assert gotmare.FIGURES["gotmare_fig4"]([study_run(make, 0.0)]).axes
+    plt.close("all")
+
+
+def test_the_table_names_both_barriers(make):
+    table = figures.TABLES["gotmare_metrics"]([evaluated(make, "G", "A", segment=HILL)])
+    assert [row[1] for row in table.rows] == ["polychain", "segment"]
+    assert {"barrier", "over the chord"} <= set(table.columns)
+    assert "Entezari" in table.note and "footnote" in table.note
