@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from absl import flags as absl_flags
 
@@ -38,9 +37,12 @@ def launch(stages: Mapping[str, type[Settings]], argv: Sequence[str] | None = No
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if _asks_for_help(arguments):
-            print(usage(stages, arguments))
+            print(usage(stages, arguments), flush=True)
             return
         settings, place = parse(stages, arguments)
+    except BrokenPipeError:  # help, read by a pager that was left
+        sys.stdout = None
+        return
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -48,9 +50,7 @@ def launch(stages: Mapping[str, type[Settings]], argv: Sequence[str] | None = No
         make(settings, place)
 
 
-def make(
-    settings: Settings, place: Place, *, home: os.PathLike | None = None, wait: bool = False
-):
+def make(settings: Settings, place: Place, *, home: os.PathLike | None = None, wait: bool = False):
     """Make the run of these settings, or find it, and return its run directory, complete.
 
     Args:
@@ -64,19 +64,26 @@ def make(
     """
     settings, unsaid = settings_.settle(settings)
     if unsaid:
-        print("unsaid by the paper: " + ", ".join(
-            f"{name}={getattr(settings, name):g} ({origin})" for name, origin in unsaid.items()
-        ))
+        print(
+            "unsaid by the paper: "
+            + ", ".join(
+                f"{name}={getattr(settings, name)} ({origin})" for name, origin in unsaid.items()
+            )
+        )
     strategy = prepare_devices(settings)
 
     from repro.training.runs import Job, RunDirectory
     from repro.training.strategy import is_chief
 
-    home = Path(place.output_dir) / settings.paper if home is None else home
+    home = os.path.join(place.output_dir, settings.paper) if home is None else home
     path = place.run_dir or os.path.join(home, settings_.name(settings))
     directory = RunDirectory(
-        path, as_dict(settings), places={"data_dir": place.data_dir, "download": place.download},
-        environment=_environment(settings), chief=is_chief(strategy), wait=wait or place.wait,
+        path,
+        as_dict(settings),
+        places={"data_dir": place.data_dir, "download": place.download},
+        environment=_environment(settings),
+        chief=is_chief(strategy),
+        wait=wait or place.wait,
     )
 
     def need(other: Settings) -> RunDirectory:
@@ -93,21 +100,27 @@ def make(
             with _watched(place, str(path)):
                 experiment = papers.module(settings.paper, "experiment")
                 job = Job(
-                    directory=directory, strategy=strategy, data_dir=place.data_dir,
-                    download=place.download, checkpoint_every=place.checkpoint_every, need=need,
+                    directory=directory,
+                    strategy=strategy,
+                    data_dir=place.data_dir,
+                    download=place.download,
+                    checkpoint_every=place.checkpoint_every,
+                    need=need,
                 )
                 result = experiment.run(settings, job)
             directory.record(code=_code())
             status = {"status": "complete"}
             result = status | result | {"settings": as_dict(settings), "unsaid": unsaid}
             result = directory.finish(result)
-            while not directory.chief and directory.result() is None:  # the chief's comes last
+            # The chief's result comes last, and is wanted where another run needs this one.
+            while wait and not directory.chief and directory.result() is None:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
-        else:
+        elif not wait:  # what another run needs and finds is no news
             print("complete already")
     finally:
         directory.close()
-    _say(result, directory)
+    if not wait:
+        _say(result, directory)
     return directory
 
 
@@ -126,6 +139,7 @@ def prepare_devices(settings: Settings):
     from repro.training.strategy import get_strategy
 
     logging.set_verbosity(logging.WARNING)
+    logging.get_absl_logger().addFilter(_worth_saying)
     strategy = get_strategy(getattr(settings, "strategy", "default"))  # before any operation
     precision = getattr(settings, "precision", "float32")
     if precision == "mixed_float16" and not tf.config.list_physical_devices("GPU"):
@@ -142,9 +156,7 @@ def prepare_devices(settings: Settings):
 # --- flags ----------------------------------------------------------------------------------------
 
 
-def parse(
-    stages: Mapping[str, type[Settings]], arguments: Sequence[str]
-) -> tuple[Settings, Place]:
+def parse(stages: Mapping[str, type[Settings]], arguments: Sequence[str]) -> tuple[Settings, Place]:
     """Return what a command line says, flag files included.
 
     Raises:
@@ -172,14 +184,18 @@ def usage(stages: Mapping[str, type[Settings]], arguments: Sequence[str]) -> str
     kind = _stage_of(stages, arguments)
     lines = [kind.__doc__ or "", "", f"python -m repro.{kind.paper} [--name=value ...]", ""]
     if len(stages) > 1:
-        lines += [f"--stage={'|'.join(stages)}  (default {next(iter(stages))}; here {kind.stage})",
-                  "    What is done; --stage=NAME --help lists the flags of another one.", ""]
+        lines += [
+            f"--stage={'|'.join(stages)}  (default {next(iter(stages))}; here {kind.stage})",
+            "    What is done; --stage=NAME --help lists the flags of another one.",
+            "",
+        ]
     for title, owner in (("What is computed", kind), ("Where, and who watches", Place)):
         lines += [f"{title}:", ""]
         for field, _ in fields(owner):
             lines += _usage_of(field)
         lines.append("")
-    return "\n".join([*lines, "--flagfile=FILE reads flags from a file, such as a run's flags.cfg."])
+    lines.append("--flagfile=FILE reads flags from a file, such as a run's flags.cfg.")
+    return "\n".join(lines)
 
 
 def _usage_of(field: dataclasses.Field) -> list[str]:
@@ -214,18 +230,18 @@ def _flattened(arguments: Sequence[str]) -> list[str]:
 
 
 def _stage_of(stages: Mapping[str, type[Settings]], arguments: Sequence[str]) -> type[Settings]:
-    said = [a.split("=", 1)[1] for a in arguments if a.lstrip("-").startswith("stage=")]
-    stage = said[-1] if said else next(iter(stages))
-    if stage not in stages:
-        raise ValueError(f"--stage={stage} is unknown: choose from {', '.join(stages)}")
-    return stages[stage]
+    stage = next(iter(stages))
+    for argument, following in zip(arguments, [*arguments[1:], ""]):
+        if argument.startswith(("--stage=", "-stage=")):
+            stage = argument.split("=", 1)[1]
+        elif argument in ("--stage", "-stage"):
+            stage = following
+    return settings_.of_stage(stages, stage)
 
 
 def _with_value(argument: str, kind: type[Settings]) -> str:
     """Give a flag without a value the one that it stands for, where there is one."""
-    bare = {
-        f"--{flag_name(f)}": f.metadata["bare"] for f, _ in fields(kind) if f.metadata["bare"]
-    }
+    bare = {f"--{flag_name(f)}": f.metadata["bare"] for f, _ in fields(kind) if f.metadata["bare"]}
     return f"{argument}={bare[argument]}" if argument in bare else argument
 
 
@@ -244,8 +260,10 @@ def _defined(kind: type[Settings], stages: Mapping) -> absl_flags.FlagValues:
     for field, type_ in [*fields(kind), *fields(Place)]:
         type_, help_ = base_type(type_), field.metadata["help"]
         define = {
-            bool: absl_flags.DEFINE_bool, int: absl_flags.DEFINE_integer,
-            float: absl_flags.DEFINE_float, str: absl_flags.DEFINE_string,
+            bool: absl_flags.DEFINE_bool,
+            int: absl_flags.DEFINE_integer,
+            float: absl_flags.DEFINE_float,
+            str: absl_flags.DEFINE_string,
         }.get(type_, absl_flags.DEFINE_list)
         default = field.default
         default = list(map(str, default)) if isinstance(default, tuple) else default
@@ -264,7 +282,7 @@ def one_line_errors():
     try:
         yield
     except (ValueError, MissingDataError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {' '.join(str(error).split())}")
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -277,9 +295,14 @@ def one_line_errors():
 
 # What TensorFlow's C++ side says on every import, whatever its log level. All else gets through.
 CHATTER = (
-    "WARNING: All log messages before absl::InitializeLog()", "oneDNN custom operations are on",
-    "Could not find cuda drivers", "This TensorFlow binary is optimized", "Unable to register cu",
-    "To enable the following instructions", "failed call to cuInit", "computation_placer",
+    "WARNING: All log messages before absl::InitializeLog()",
+    "oneDNN custom operations are on",
+    "Could not find cuda drivers",
+    "This TensorFlow binary is optimized",
+    "Unable to register cu",
+    "To enable the following instructions",
+    "failed call to cuInit",
+    "computation_placer",
     "TF-TRT Warning",
 )
 
@@ -306,6 +329,11 @@ def import_tensorflow() -> None:
             for line in said.read().decode(errors="replace").splitlines():
                 if line.strip() and not any(known in line for known in CHATTER):
                     print(line, file=sys.stderr)
+
+
+def _worth_saying(record) -> bool:
+    """Whether a line of a library's log says more than our own error, which follows it."""
+    return "Variant folder" not in record.getMessage()  # tensorflow-datasets: data not prepared
 
 
 def _environment(settings: Settings) -> dict:
@@ -341,7 +369,14 @@ def _watched(place: Place, path: str):
 
 
 def _say(result: Mapping, directory) -> None:
-    shown = ("summary", "status", "epochs", "iterations", "train_loss", "train_accuracy",
-             "test_accuracy")
+    shown = (
+        "summary",
+        "status",
+        "epochs",
+        "iterations",
+        "train_loss",
+        "train_accuracy",
+        "test_accuracy",
+    )
     print("  ".join(f"{key} {result[key]}" for key in shown if key in result))
     print(f"result: {directory.path / 'result.json'}", flush=True)

@@ -50,5 +50,4 @@ def read_settings(path: Path) -> Settings:
     Raises:
       ValueError: there is no such paper, or the flags are none of its own.
     """
-    flags = settings_.read_flag_file(path / "flags.cfg")
-    return settings_.from_dict(stages(path.parent.name), flags)
+    return settings_.read(stages(path.parent.name), path)

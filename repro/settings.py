@@ -45,8 +45,14 @@ def flag(
       bare: the value of the flag where it is given without one, as `--augment` once was.
     """
     metadata = {
-        "help": help, "unit": unit, "low": low, "high": high, "above": above, "unsaid": unsaid,
-        "choices": None if choices is None else tuple(choices), "bare": bare,
+        "help": help,
+        "unit": unit,
+        "low": low,
+        "high": high,
+        "above": above,
+        "unsaid": unsaid,
+        "choices": None if choices is None else tuple(choices),
+        "bare": bare,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -68,7 +74,11 @@ class Settings:
 
     def __post_init__(self):
         for field, kind in fields(type(self)):
-            check_value(field, kind, getattr(self, field.name))
+            value = getattr(self, field.name)
+            if base_type(kind) is float and type(value) is int:  # 1 and 1.0 are one setting
+                value = float(value)
+                object.__setattr__(self, field.name, value)
+            check_value(field, kind, value)
 
     def settled(self) -> Self:
         """Return the settings with all values derived that follow from others.
@@ -84,6 +94,10 @@ class Settings:
     def label(self) -> str:
         """Return the readable part of a run's name. Subclasses say what a reader looks for."""
         return f"seed{self.seed}"
+
+    def needs(self) -> list["Settings"]:
+        """Return the settings of the runs that this one starts from, for whoever shows it."""
+        return []
 
     def replace(self, **changes) -> Self:
         """Return settings with some fields changed."""
@@ -120,16 +134,29 @@ def from_dict(stages: Mapping[str, type[Settings]], values: Mapping) -> Settings
     """
     values = dict(values)
     stage = values.pop("stage", None) or next(iter(stages))
-    if stage not in stages:
-        raise ValueError(f"--stage={stage} is unknown: choose from {', '.join(stages)}")
-    kind = stages[stage]
+    kind = of_stage(stages, stage)
     known = {flag_name(f): (f.name, t) for f, t in fields(kind)}
     for name in values:
         if name not in known:
             raise ValueError(unknown(name, kind, stages))
-    return kind(**{
-        known[name][0]: _converted(value, known[name][1]) for name, value in values.items()
-    })
+    return kind(
+        **{known[name][0]: _converted(value, known[name][1]) for name, value in values.items()}
+    )
+
+
+def of_stage(stages: Mapping[str, type[Settings]], stage: str) -> type[Settings]:
+    """Return the class of a stage.
+
+    Raises:
+      ValueError: there is none; one line says what to say instead, which the default stage's
+        `moved` has as `stage=NAME`.
+    """
+    if stage in stages:
+        return stages[stage]
+    instead = next(iter(stages.values())).moved.get(f"stage={stage}")
+    if instead:
+        raise ValueError(f"--stage={stage} is gone: {instead}")
+    raise ValueError(f"--stage={stage} is unknown: choose from {', '.join(stages)}")
 
 
 def unknown(name: str, kind: type[Settings], stages: Mapping[str, type[Settings]]) -> str:
@@ -163,7 +190,8 @@ def settle(settings: Settings, tuned_file: Path | None = None) -> tuple[Settings
 
     settings = settings.settled()
     open_ = {
-        f.name: f.metadata["unsaid"] for f, _ in fields(type(settings))
+        f.name: f.metadata["unsaid"]
+        for f, _ in fields(type(settings))
         if f.metadata["unsaid"] is not None and getattr(settings, f.name) is None
     }
     file = tuned_file or CONFIGS / settings.paper / "tuned.json"
@@ -185,6 +213,22 @@ def name(settings: Settings) -> str:
     said = {key: value for key, value in as_dict(settings).items() if value is not None}
     digits = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
     return f"{settings.label()}-{digits}"
+
+
+def read(stages: Mapping[str, type[Settings]], path) -> Settings:
+    """Return the settled settings of a run, from the flags.cfg in its directory.
+
+    Args:
+      stages: the paper's classes by stage.
+      path: of the directory, local or remote (etils.epath).
+
+    Raises:
+      ValueError: there is none, or its flags are none of the paper's.
+    """
+    file = path / "flags.cfg"
+    if not file.exists():
+        raise ValueError(f"{path} holds no run: there is no flags.cfg")
+    return settle(from_dict(stages, read_flag_file(file)))[0]
 
 
 def read_flag_file(file) -> dict[str, str]:
@@ -253,7 +297,7 @@ def _converted(value: Any, kind: Any) -> Any:
     if value is None:
         return None
     if typing.get_origin(kind) is tuple:
-        parts = value.split(",") if isinstance(value, str) else list(value)
+        parts = map(str.strip, value.split(",")) if isinstance(value, str) else list(value)
         return tuple(_converted(part, kind.__args__[0]) for part in parts if part != "")
     if isinstance(value, str) and kind is bool:
         return {"true": True, "false": False}.get(value.lower(), value)
@@ -302,7 +346,7 @@ class Training(Devices):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a run is made and who watches: flags of every binary, and no part of what it computes."""
+    """Where a run is made and who watches: flags of every binary, no part of what it computes."""
 
     output_dir: str = flag("outputs", "Runs land in <output_dir>/<paper>/<name of the run>.")
     run_dir: str | None = flag(None, "The exact directory of this run, instead.")

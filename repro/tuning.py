@@ -123,8 +123,11 @@ def sweep(
 
     if not is_worker():
         shutil.rmtree(directory, ignore_errors=True)
-    searching = Sweep(_oracle(space, tuner, trials, epochs, seed), directory=directory.parent,
-                      project_name=directory.name)  # fmt: skip
+    searching = Sweep(
+        _oracle(space, tuner, trials, epochs, seed),
+        directory=directory.parent,
+        project_name=directory.name,
+    )
     try:
         searching.search(verbose=0)
     except keras_tuner.errors.FatalError as error:
@@ -132,10 +135,14 @@ def sweep(
     if is_worker():
         return []
     return [
-        Trial({name: trial.hyperparameters.values[name] for name in space},
-              trial.hyperparameters.values.get("tuner/epochs", epochs), trial.score)
-        for _, trial in sorted(searching.oracle.trials.items()) if trial.status == "COMPLETED"
-    ]  # fmt: skip
+        Trial(
+            {name: trial.hyperparameters.values[name] for name in space},
+            trial.hyperparameters.values.get("tuner/epochs", epochs),
+            trial.score,
+        )
+        for _, trial in sorted(searching.oracle.trials.items())
+        if trial.status == "COMPLETED"
+    ]
 
 
 def is_worker() -> bool:

@@ -3,11 +3,17 @@
 Each file's tests stay on one worker of pytest-xdist, as its fixtures (whole runs) are dear.
 """
 
+import dataclasses
+import functools
 import gc
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -82,8 +88,13 @@ def make_images():
 
 # A run of repro.randomization that takes seconds.
 QUICK = {
-    "model": "mlp_1x512", "dataset": "digits", "train_examples": 300, "epochs": 4,
-    "batch_size": 64, "dropout_rate": 0.0, "weight_decay": 0.0,
+    "model": "mlp_1x512",
+    "dataset": "digits",
+    "train_examples": 300,
+    "epochs": 4,
+    "batch_size": 64,
+    "dropout_rate": 0.0,
+    "weight_decay": 0.0,
 }
 
 
@@ -138,16 +149,120 @@ CHATTER = re.compile(r"[IWE]\d{4} |WARNING: All log messages|To enable the follo
 def python(environment):
     """Run `python ARGUMENTS` from the root of the project: (*arguments) -> CompletedProcess.
 
-    Lines that TensorFlow's C++ side wrote to stderr are left out.
+    Lines that TensorFlow's C++ side wrote are left out of `stderr`; `everything` has them too.
     """
 
     def run(*arguments, **options):
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
-            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, **options,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            **options,
+        )
+        done.everything = done.stderr
         lines = done.stderr.splitlines()
         done.stderr = "\n".join(line for line in lines if not CHATTER.match(line))
         return done
 
     return run
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a process ended that was sent a signal, and the seconds from the signal to the end."""
+
+    returncode: int
+    seconds: float
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def stopped(environment):
+    """Start `python ARGUMENTS`, wait until `when()` is true, send a signal; return how it ended.
+
+    stopped("-m", "repro.randomization", ..., when=lambda: (run_dir / "result.json").exists(),
+            by=signal.SIGTERM) -> Ended
+
+    `by` is SIGKILL where none is said. `group` sends it to the process and all that it started.
+    """
+
+    def stop(*arguments, when, by=signal.SIGKILL, group=False, seconds=180):
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+            process = subprocess.Popen(
+                [sys.executable, *map(str, arguments)],
+                cwd=ROOT,
+                env=environment,
+                stdout=out,
+                stderr=errors,
+                start_new_session=group,
+            )
+            send = functools.partial(os.killpg if group else os.kill, process.pid)
+            try:
+                deadline = time.monotonic() + seconds
+                while not when():
+                    assert process.poll() is None, f"it ended before: {_text(errors)}"
+                    assert time.monotonic() < deadline, "what was waited for did not happen"
+                    time.sleep(0.002)
+                asked = time.monotonic()
+                send(by)
+                process.wait(60)
+                took = time.monotonic() - asked
+            finally:
+                if process.poll() is None:
+                    send(signal.SIGKILL)
+                    process.wait()
+            return Ended(process.returncode, took, _text(out), _text(errors))
+
+    return stop
+
+
+def _text(file) -> str:
+    file.seek(0)
+    return file.read()
+
+
+@pytest.fixture(scope="session")
+def metrics_of():
+    """Return the rows of a run's metrics.jsonl without times; [] where there is none yet."""
+
+    def rows(run_dir):
+        file = run_dir / "metrics.jsonl"
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        whole = (json.loads(line) for line in lines if line.endswith("\n"))
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in whole]
+
+    return rows
+
+
+@pytest.fixture(scope="session")
+def state_of():
+    """Return all variables of a checkpoint that a run keeps, `final` or another, by name."""
+
+    def variables(run_dir, name="final"):
+        reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / name))
+        names = set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+        return {name: reader.get_tensor(name) for name in names}
+
+    return variables
+
+
+@pytest.fixture(scope="session")
+def assert_same_run(metrics_of, state_of):
+    """Assert that two runs ended with the same bits: metrics, weights, momenta, dropout's state.
+
+    How often each was saved does not count.
+    """
+
+    def check(one, other):
+        assert metrics_of(one) == metrics_of(other)
+        values, again = state_of(one), state_of(other)
+        assert set(values) == set(again)
+        for name, value in values.items():
+            if not name.startswith("save_counter"):
+                np.testing.assert_array_equal(value, again[name], err_msg=name)
+
+    return check

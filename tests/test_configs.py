@@ -1,137 +1,144 @@
-"""Every figure's TOML is whole: its flags are accepted by its binary, its claims exist."""
+"""Every figure's TOML is whole: its runs can be asked for, its figure and its claims exist."""
 
-import json
+import functools
 import tomllib
+from pathlib import Path
 
 import pytest
 
-from repro.reporting import figures
-from repro.tools.reproduce import CONFIGS, SCALES, expand, load_config, run_name
+from repro import launch, papers
+from repro.settings import CONFIGS, Place, as_dict, from_dict, name, settle
+from repro.tools.reproduce import SCALES, expand, load_config, plan
 
 NAMES = sorted(str(f.relative_to(CONFIGS).with_suffix("")) for f in CONFIGS.rglob("*.toml"))
-WITHOUT_IMAGES = {n for n in NAMES if n.startswith("teacher_student")} | {"bad_minima/toy"}
-
-# Reads lists of command lines; prints for each what is wrong with it, or null.
-CHECK = """
-import importlib, json, sys
-from absl import flags
-from repro import common_flags
-
-module = sys.argv[1]
-binary = importlib.import_module(module)
-binary.define_flags()
-started = []
-common_flags.run_binary = lambda *arguments, **_: started.append(arguments)
-sys.argv = [module]
-
-def problem(arguments):
-    try:
-        flags.FLAGS.unparse_flags()
-        for name in flags.FLAGS:
-            flags.FLAGS[name].unparse()
-        flags.FLAGS([module, *arguments])
-        binary.main([module])
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-
-problems = [problem(arguments) for arguments in json.load(sys.stdin)]
-print(json.dumps([problems, len(started)]))
-"""
+KEYS = {"title", "figure", "claims", "flags", "grid", "runs", "scale", "runs_of"}
 
 
-@pytest.fixture(scope="module")
-def problems(python):
-    """Check command lines against a binary's flags, in one process of it."""
-
-    def check(binary, lines):
-        done = python("-c", CHECK, binary, input=json.dumps(lines))
-        assert done.returncode == 0, done.stderr
-        found, started = json.loads(done.stdout)
-        assert started == found.count(None)
-        return found
-
-    return check
+def paper_of(figure):
+    return figure.split("/")[0]
 
 
-def flag_lines(run):
-    return [
-        f"--{name}={str(value).lower() if isinstance(value, bool) else value}"
-        for name, value in run.items()
-    ]
+@functools.cache
+def planned(figure, scale):
+    """The runs of a figure, as tools/reproduce would make them."""
+    return plan(paper_of(figure), expand(load_config(figure), scale), Path("out"), {})
+
+
+def paths(figure, scale):
+    return {run.path for run in planned(figure, scale)}
 
 
 def test_the_papers_figures_are_there():
-    assert {f"randomization/{figure}" for figure in (
-        "fig1a", "fig1b", "fig1c", "fig2a", "fig2b", "table1", "table4", "quickstart",
-    )} <= set(NAMES)  # fmt: skip
+    assert {
+        f"randomization/{figure}"
+        for figure in (
+            "fig1a",
+            "fig1b",
+            "fig1c",
+            "fig2a",
+            "fig2b",
+            "table1",
+            "table4",
+            "quickstart",
+        )
+    } <= set(NAMES)
+    assert {paper_of(figure) for figure in NAMES} == set(papers.PAPERS)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_config_says_everything(name):
-    config = tomllib.loads((CONFIGS / f"{name}.toml").read_text())
-    for key in ("title", "paper", "binary", "figure", "claims"):
+@pytest.mark.parametrize("figure", NAMES)
+def test_a_config_says_everything_and_nothing_else(figure):
+    config = tomllib.loads((CONFIGS / f"{figure}.toml").read_text())
+    assert set(config) <= KEYS
+    for key in ("title", "figure", "claims"):
         assert config[key], key
     if "runs_of" in config:
         assert config["runs_of"] in NAMES
+        assert paper_of(config["runs_of"]) == paper_of(figure)
+        assert not {"flags", "grid", "runs", "scale"} & set(config)
     else:
         assert set(config["scale"]) == set(SCALES)
-    header = (CONFIGS / f"{name}.toml").read_text().split("title =")[0]
-    assert "tools/" in header  # the command
-    assert name not in WITHOUT_IMAGES or "--data_dir" not in header  # a flag they do not have
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_claims_and_figures_exist(name):
-    config = load_config(name)
-    assert set(config["claims"]) <= set(figures.CLAIMS[config["paper"]])
-    assert config["figure"] in {*figures.FIGURES, *figures.TABLES}
+@pytest.mark.parametrize("figure", NAMES)
+def test_the_header_says_the_command(figure):
+    """By the file's own name; --data_dir where there is data to be had from there."""
+    header = (CONFIGS / f"{figure}.toml").read_text().split("title =")[0]
+    assert f"tools/reproduce {figure} --scale=" in header
+    settings = [as_dict(run.settings) for run in planned(figure, "cpu")]
+    if all(values.get("dataset") in (None, "digits") for values in settings):
+        assert "--data_dir" not in header
+    else:
+        assert "--data_dir" in header
 
 
-def test_every_claim_is_judged_by_some_config():
-    judged = {(load_config(n)["paper"], claim) for n in NAMES for claim in load_config(n)["claims"]}
-    assert judged >= {(paper, id_) for paper, claims in figures.CLAIMS.items() for id_ in claims}
+@pytest.mark.parametrize("figure", NAMES)
+def test_claims_and_figures_exist(figure):
+    config = load_config(figure)
+    assert set(config["claims"]) <= set(papers.claims(paper_of(figure)))
+    assert callable(papers.figure(paper_of(figure), config["figure"]))
 
 
-@pytest.mark.parametrize("binary", sorted({load_config(name)["binary"] for name in NAMES}))
-def test_every_run_is_accepted_by_its_binary(problems, binary):
-    lines, sources = [], []
-    for name in NAMES:
-        config = load_config(name)
-        for scale in SCALES if config["binary"] == binary else ():
-            runs = expand(config, scale)
-            assert runs, (name, scale)
-            lines += [flag_lines(run) for run in runs]
-            sources += [f"{name} {scale}"] * len(runs)
-    found = problems(binary, lines)
-    assert not [(s, line, p) for s, line, p in zip(sources, lines, found) if p is not None]
+@pytest.mark.parametrize("paper", papers.PAPERS)
+def test_every_claim_figure_and_table_is_in_some_config(paper):
+    configs = [load_config(figure) for figure in NAMES if paper_of(figure) == paper]
+    assert {id_ for config in configs for id_ in config["claims"]} == set(papers.claims(paper))
+    known = {**papers.module(paper, "figures").FIGURES, **papers.module(paper, "tables").TABLES}
+    assert {config["figure"] for config in configs} == set(known)
 
 
-def test_wrong_flags_are_noticed(problems):
-    """The check above can fail, and a bad line leaves nothing behind for the next."""
-    found = problems(
-        "repro.randomization",
-        [["--model=lenet"], [], ["--nosuch=1"], ["--corruption=gaussian", "--corrupt_prob=0.5"],
-         ["--corruption=gaussian"]],
-    )  # fmt: skip
-    assert [problem is None for problem in found] == [False, True, False, False, True]
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("figure", NAMES)
+def test_runs_can_be_asked_for(figure, scale):
+    """Settled, checked, each named once, and the same run where its command is typed by hand."""
+    runs, paper = planned(figure, scale), paper_of(figure)
+    assert runs
+    stages = papers.stages(paper)
+    for run in runs:
+        assert settle(run.settings)[0] == run.settings
+        assert from_dict(stages, as_dict(run.settings)) == run.settings
+        assert run.path == Path("out") / paper / name(run.settings)
+        assert run.command[1:3] == ["-m", f"repro.{paper}"]
+        asked, place = launch.parse(stages, run.command[3:])
+        assert settle(asked)[0] == run.settings
+        assert (place.output_dir, place.run_dir) == ("out", None)
+        assert isinstance(place, Place)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_runs_of_a_scale_differ(name):
-    """No run is listed twice, and smoke runs need no data of their own."""
-    for scale in SCALES:
-        runs = [json.dumps(run, sort_keys=True) for run in expand(load_config(name), scale)]
-        assert len(set(runs)) == len(runs), scale
-    smoke = {run.get("dataset") for run in expand(load_config(name), "smoke")}
-    assert smoke <= ({None} if name in WITHOUT_IMAGES else {"digits"})
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("figure", NAMES)
+def test_no_run_is_listed_twice(figure, scale):
+    assert len(planned(figure, scale)) == len(expand(load_config(figure), scale))
+
+
+@pytest.mark.parametrize("figure", NAMES)
+def test_smoke_needs_no_data_of_its_own(figure):
+    used = {as_dict(run.settings).get("dataset") for run in planned(figure, "smoke")}
+    assert used <= {None, "digits"}
+
+
+def test_bad_flags_are_noticed():
+    """The checks above can fail."""
+    for flags in ({"model": "lenet"}, {"nosuch": 1}, {"corruption": "none", "corrupt_prob": 2}):
+        with pytest.raises(ValueError, match=r"^--"):
+            plan("randomization", [flags], Path("out"), {})
+
+
+# --- runs that figures share ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_figures_share_the_runs_of_the_four_settings(scale):
     """The same settings, so the same directory: what one figure ran the next one finds."""
-    def names(figure):
-        return {run_name(flags) for flags in expand(load_config(f"bad_minima/{figure}"), scale)}
-
-    assert names("four_settings") <= names("combinations")
+    four = paths("bad_minima/four_settings", scale)
+    assert four <= paths("bad_minima/combinations", scale)
     for figure in ("adversary", "departures"):
-        assert names("four_settings") & names(figure)
+        assert four & paths(f"bad_minima/{figure}", scale)
+
+
+def test_different_words_for_the_same_settings_share_runs():
+    """Figure 1b says partial_labels with p = 0 and 1 where others say none and random_labels."""
+    assert len(paths("randomization/fig1a", "smoke") & paths("randomization/fig1b", "smoke")) == 2
+    assert len(paths("randomization/table1", "cpu") & paths("randomization/fig1b", "cpu")) == 2
+    assert paths("randomization/fig1c", "cpu") == paths("randomization/fig1b", "cpu")
+    fig2b, fig1a = paths("randomization/fig2b", "cpu"), paths("randomization/fig1a", "cpu")
+    assert len(fig2b & fig1a) == 1

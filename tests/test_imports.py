@@ -1,9 +1,11 @@
-"""Who may import whom: the rooms stay apart, and what must be light never loads TensorFlow."""
+"""Who may import whom, derived from the folders: a new paper or room is under the rules at once.
+
+A paper is a package with settings.py. All other packages are instruments, but for `reporting`,
+which draws, and `tools`, which may use everything.
+"""
 
 import ast
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,158 +13,205 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "repro"
 
-# What a room may import beside the standard library and itself.
-SCIENCE = {"numpy", "scipy", "tensorflow", "keras"}
-ROOMS = {
-    "data": {"numpy", "tensorflow", "tensorflow_datasets", "sklearn", "etils"},
-    "models": {"keras", "tensorflow"},
-    "curvature": SCIENCE,
-    "norms": SCIENCE,
-    "landscape": SCIENCE,
-    "critical": SCIENCE | {"flint"},  # interval arithmetic of the certificates
-    "training": {"tensorflow", "keras", "numpy", "etils"},
-    "reporting": {"numpy", "matplotlib"},
-}
-# Rooms that are one binary's own: they import what binaries may.
-PARTS = {"modes"}
-# Slow to import: only inside the functions that need them, or in modules imported only there.
-LATE = {"tensorflow_datasets", "sklearn", "keras_tuner", "wandb"}
-LATE_MODULES = {"repro.data.builders"}
-EXPERIMENTS = {
-    "randomization", "bad_minima", "toy_minima", "stability", "teacher_student",
-    "mode_connectivity",
-}  # fmt: skip
-WRITTEN = sorted(name for name in EXPERIMENTS if (PACKAGE / f"{name}.py").exists())
+FOLDERS = sorted(path.name for path in PACKAGE.iterdir() if any(path.glob("*.py")))
+PAPERS = [name for name in FOLDERS if (PACKAGE / name / "settings.py").exists()]
+INSTRUMENTS = [name for name in FOLDERS if name not in (*PAPERS, "reporting", "tools")]
+SHARED = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+SCIENCE = {"numpy", "scipy", "tensorflow", "keras", "etils"}
+DRAWING = {"numpy", "scipy", "matplotlib", "jinja2", "markupsafe"}
+OPTIONAL = {"repro.reporting.rows": {"pandas"}}  # module -> what `pip install .[...]` adds to it
+# Slow to import: only inside functions, or in modules that are themselves imported only there.
+SLOW = {"tensorflow_datasets", "sklearn", "keras_tuner", "wandb"}
+HEAVY = ("tensorflow", "keras", *sorted(SLOW))
 
 
-def modules(place: Path) -> list[Path]:
-    return sorted(place.rglob("*.py"))
+def module_name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(nodes) -> set[str]:
+FILES = {module_name(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+
+
+def names_in(nodes) -> set[str]:
     """Full names of what is imported, `from a import b` as a.b."""
     names = set()
     for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-def imports(file: Path) -> set[str]:
-    """What a module imports anywhere, functions included."""
-    return imported(ast.walk(ast.parse(file.read_text())))
+TREES = {name: ast.parse(file.read_text()) for name, file in FILES.items()}
+ANYWHERE = {name: names_in(ast.walk(tree)) for name, tree in TREES.items()}
+AT_ONCE = {name: names_in(tree.body) for name, tree in TREES.items()}  # outside functions
 
 
-def top_level_imports(file: Path) -> set[str]:
-    return imported(ast.parse(file.read_text()).body)
+def first(name: str) -> str:
+    return name.split(".")[0]
 
 
-def test_the_walk_sees_imports():
-    """The parser above finds what it should, or all tests here would pass in vain."""
-    assert "repro.common_flags" in imports(PACKAGE / "randomization.py")
-    assert "keras" in imports(PACKAGE / "randomization.py")
-    assert "keras" not in top_level_imports(PACKAGE / "randomization.py")
-    assert "tensorflow" in top_level_imports(PACKAGE / "data" / "pipeline.py")
+def foreign(names: set[str]) -> set[str]:
+    """What is imported from beyond this project and the standard library, by first names."""
+    return {first(name) for name in names} - {"repro", *sys.stdlib_module_names}
 
 
-def test_rooms_import_what_they_may():
-    for room, allowed in ROOMS.items():
-        for file in modules(PACKAGE / room):
-            for name in imports(file):
-                first, *rest = name.split(".")
-                if first == "repro":
-                    assert rest[0] == room, f"{file.relative_to(ROOT)} imports {name}"
-                elif first not in sys.stdlib_module_names:
-                    assert first in allowed, f"{file.relative_to(ROOT)} imports {name}"
+def rooms(names: set[str]) -> set[str]:
+    """The rooms of this project that are imported, such as `training` or `settings`."""
+    return {name.split(".")[1] for name in names if name.startswith("repro.")}
 
 
-def test_every_room_has_its_rule():
-    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
-    assert rooms - {"tools"} <= set(ROOMS) | PARTS
+def own_modules(names: set[str]) -> set[str]:
+    """The modules of this project among imported names, with the packages that hold them."""
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        found |= {".".join(parts[:n]) for n in range(1, len(parts) + 1)} & set(FILES)
+    return found
 
 
-def test_rooms_never_read_flags():
-    for room in {*ROOMS, *PARTS}:
-        for file in modules(PACKAGE / room):
-            assert not any(name.startswith("absl") for name in imports(file)), file
+def reached(start: str, imports: dict[str, set[str]]) -> set[str]:
+    """All modules of this project that a module imports, directly and through others."""
+    seen, waiting = set(), {start}
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        waiting |= own_modules(imports[module]) - seen
+    return seen
 
 
-def test_parts_of_a_binary_never_draw():
-    for room in PARTS:
-        for file in modules(PACKAGE / room):
-            assert not any(name.startswith("repro.reporting") for name in imports(file)), file
+def modules(room: str) -> list[str]:
+    return [name for name in FILES if name.split(".")[1:2] == [room]]
 
 
-def test_experiments_never_import_each_other():
-    assert WRITTEN
-    for file in (PACKAGE / f"{name}.py" for name in WRITTEN):
-        others = {f"repro.{name}" for name in EXPERIMENTS - {file.stem}}
-        seen = {".".join(name.split(".")[:2]) for name in imports(file)}
-        assert not seen & others, file
-        assert "repro.reporting" not in seen, file
+def test_the_walk_sees_what_it_should():
+    """Or all tests here would pass in vain."""
+    assert {"randomization", "stability"} <= set(PAPERS)
+    assert {"data", "models", "training", "curvature", "norms"} <= set(INSTRUMENTS)
+    assert {"settings", "launch", "papers", "tuning"} <= set(SHARED)
+    assert "repro.training.loop" in ANYWHERE["repro.randomization.experiment"]
+    assert "tensorflow" in ANYWHERE["repro.launch"] - AT_ONCE["repro.launch"]
+    assert "tensorflow" in AT_ONCE["repro.data.pipeline"]
+    assert "repro.training.runs" in reached("repro.randomization.experiment", AT_ONCE)
+    assert "repro.data" in reached("repro.randomization.settings", AT_ONCE)
 
 
-def test_no_room_imports_an_experiment():
-    for file in modules(PACKAGE):
-        if file.parent == PACKAGE or file.parent.name == "tools":
-            continue
-        seen = {".".join(name.split(".")[:2]) for name in imports(file)}
-        assert not seen & {f"repro.{name}" for name in (*EXPERIMENTS, "common_flags", "tuning")}
+def test_no_relative_imports():
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), name
+
+
+# --- instruments ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("room", INSTRUMENTS)
+def test_an_instrument_stands_alone(room):
+    """A stranger can lift the folder out, with `models`, which says what a network is made of.
+
+    `training` alone names runs by their settings; `models` and `data` are the ground floor.
+    """
+    allowed = {room} if room in ("models", "data") else {room, "models"}
+    allowed |= {"settings"} if room == "training" else set()
+    for name in modules(room):
+        assert rooms(ANYWHERE[name]) <= allowed, name
+
+
+@pytest.mark.parametrize("room", INSTRUMENTS)
+def test_an_instrument_needs_little(room):
+    """What only some of its work needs is imported inside functions, or in a module for it."""
+    for name in modules(room):
+        special = foreign(AT_ONCE[name]) - SCIENCE
+        if special:
+            others = {other for other in FILES if name in own_modules(AT_ONCE[other])} - {name}
+            package = f"repro.{room}"
+            assert package not in others, f"{package} imports {name}, and so {special}"
+        assert "absl" not in foreign(ANYWHERE[name]), name
+
+
+# --- papers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_a_paper_imports_no_other_paper(paper):
+    others = {*PAPERS, "tools"} - {paper}
+    for name in modules(paper):
+        assert not rooms(ANYWHERE[name]) & others, name
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_what_computes_never_draws(paper):
+    """Neither the experiment nor anything that it uses knows of reports."""
+    seen = reached(f"repro.{paper}.experiment", ANYWHERE)
+    assert not {name for name in seen if name.startswith("repro.reporting")}
+    assert not {name for name in seen if "matplotlib" in foreign(ANYWHERE[name])}
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_what_draws_is_reached_from_three_doors(paper):
+    """Whatever module of a paper uses reports is a part of its figures, tables or claims."""
+    doors = [f"repro.{paper}.{door}" for door in ("figures", "tables", "claims")]
+    drawn = set().union(*(reached(door, AT_ONCE) for door in doors))
+    for name in modules(paper):
+        if "reporting" in rooms(ANYWHERE[name]):
+            assert name in drawn
+
+
+def test_only_tools_know_a_paper_by_name():
+    for name in FILES:
+        room = name.split(".")[1] if "." in name else ""
+        if room not in (*PAPERS, "tools"):
+            assert not rooms(ANYWHERE[name]) & set(PAPERS), name
+
+
+def test_only_the_door_reads_flags():
+    for name in set(FILES) - {"repro.launch"}:
+        assert not any(seen.startswith("absl.flags") for seen in ANYWHERE[name]), name
+        assert "launch" not in rooms(ANYWHERE[name]) or not name.startswith("repro.reporting")
+
+
+# --- reports, tuning, slow modules ----------------------------------------------------------------
+
+
+def test_reporting_knows_no_other_room():
+    for name in modules("reporting"):
+        assert rooms(ANYWHERE[name]) <= {"reporting"}, name
+        assert foreign(ANYWHERE[name]) <= DRAWING | OPTIONAL.get(name, set()), name
 
 
 def test_tuning_receives_what_it_runs():
-    for name in imports(PACKAGE / "tuning.py"):
-        first = name.split(".")[0]
-        assert first in {"keras_tuner", *sys.stdlib_module_names}, name
+    assert rooms(ANYWHERE["repro.tuning"]) == set()
+    assert foreign(AT_ONCE["repro.tuning"]) == set()
 
 
 def test_slow_modules_are_imported_late():
-    for file in modules(PACKAGE):
-        names = top_level_imports(file)
-        assert not any(name.startswith(tuple(LATE_MODULES)) for name in names), file
-        if ".".join(file.relative_to(ROOT).with_suffix("").parts) not in LATE_MODULES:
-            assert not {name.split(".")[0] for name in names} & LATE, file
-    for name in ("common_flags", *WRITTEN):
-        firsts = {name.split(".")[0] for name in top_level_imports(PACKAGE / f"{name}.py")}
-        assert not firsts & {"tensorflow", "keras"}, name
+    slow = {name for name in FILES if foreign(AT_ONCE[name]) & SLOW}
+    for name in set(FILES) - slow:
+        assert not own_modules(AT_ONCE[name]) & slow, name
+    assert "repro.data.builders" in slow  # its classes are derived from tensorflow-datasets'
 
 
-def test_reports_build_without_tensorflow(python):
-    """Directly and through everything imported: figures, claims, tables and the tools that draw."""
-    reporting = [f"repro.reporting.{file.stem}" for file in modules(PACKAGE / "reporting")]
-    names = [name for name in reporting if not name.endswith("__init__")]
-    names += [
-        f"repro.tools.{file.stem}" for file in modules(PACKAGE / "tools")
-        if any(name.startswith("repro.reporting") for name in imports(file))
-    ]  # fmt: skip
-    assert {"repro.reporting.figures", "repro.tools.reproduce"} <= set(names)
-    done = python(
-        "-c", f"import sys, {', '.join(names)}\n"
-        "print([m for m in ('tensorflow', 'keras', 'tensorflow_datasets') if m in sys.modules])",
-    )  # fmt: skip
-    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+def loaded(python, *names: str) -> set[str]:
+    """Which heavy modules a process has loaded once it has imported these."""
+    code = f"import sys, {', '.join(names)}\nprint([m for m in {HEAVY} if m in sys.modules])"
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+    return set(ast.literal_eval(done.stdout.strip().splitlines()[-1]))
 
 
-@pytest.mark.parametrize("binary", WRITTEN)
-def test_help_is_quick(environment, binary):
-    """The best of three, as other processes may be in the way: under a second."""
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", f"repro.{binary}", "--help"],
-            cwd=ROOT, env=environment, capture_output=True, text=True,
-        )  # fmt: skip
-        seconds.append(time.perf_counter() - start)
-    assert "--seed" in done.stdout
-    assert min(seconds) < 1
+@pytest.mark.parametrize("paper", PAPERS)
+def test_figures_and_verdicts_need_no_tensorflow(python, paper):
+    """Directly and through everything imported, so that a report builds on any laptop."""
+    doors = [f"repro.{paper}.{door}" for door in ("figures", "tables", "claims", "settings")]
+    assert loaded(python, f"repro.{paper}", *doors) == set()
 
 
-def test_help_imports_no_tensorflow(python):
-    done = python("-X", "importtime", "-m", "repro.randomization", "--help")
-    loaded = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
-    assert "repro.common_flags" in loaded
-    assert not loaded & {"tensorflow", "keras", "tensorflow_datasets", "sklearn", "matplotlib"}
+def test_reports_and_tools_that_draw_need_no_tensorflow(python):
+    drawing = [name for name in modules("tools") if "reporting" in rooms(ANYWHERE[name])]
+    assert {"repro.tools.reproduce", "repro.tools.report"} <= set(drawing)
+    names = [*modules("reporting"), *drawing, *(f"repro.{name}" for name in SHARED)]
+    assert loaded(python, *names) == set()
+    assert "tensorflow" in loaded(python, "repro.training.loop")  # the check can fail

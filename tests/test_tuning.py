@@ -15,9 +15,14 @@ SPACE = {"a": [0, 1, 2], "b": [0.0, 0.5]}
 @pytest.fixture
 def tuned_file(tmp_path):
     file = tmp_path / "configs" / "tuned.json"
-    tuning.record(file, "net", {
-        "values": {"batch_size": 64}, "applies_to": {"dataset": "digits", "corruption": "none"},
-    })  # fmt: skip
+    tuning.record(
+        file,
+        "net",
+        {
+            "values": {"batch_size": 64},
+            "applies_to": {"dataset": "digits", "corruption": "none"},
+        },
+    )
     return file
 
 
@@ -65,8 +70,10 @@ def test_recording_keeps_other_keys(tuned_file):
 
 
 def test_best_is_the_first_best_of_those_trained_longest():
-    trials = [tuning.Trial({"a": n}, *rest) for n, rest in
-              enumerate([(1, 0.9), (3, 0.4), (3, 0.6), (3, 0.6)])]  # fmt: skip
+    trials = [
+        tuning.Trial({"a": n}, *rest)
+        for n, rest in enumerate([(1, 0.9), (3, 0.4), (3, 0.6), (3, 0.6)])
+    ]
     assert tuning.best(trials).values == {"a": 2}
 
 
@@ -76,8 +83,12 @@ def score(values, epochs):
 
 
 def sweep(tmp_path, run=score, **settings):
-    return tuning.sweep(run, SPACE, directory=tmp_path / "sweep",
-                        **{"trials": None, "epochs": 4, "seed": 0, **settings})  # fmt: skip
+    return tuning.sweep(
+        run,
+        SPACE,
+        directory=tmp_path / "sweep",
+        **{"trials": None, "epochs": 4, "seed": 0, **settings},
+    )
 
 
 def test_grid_tries_everything_once_and_the_defaults_first(tmp_path):

@@ -47,8 +47,9 @@ def random_label_copies(
     """
     check(replicas, zero_out, unit)
     ids = np.arange(len(images)) if ids is None else ids
-    labels = np.concatenate([_rng(seed, _LABEL, id_).integers(num_classes, size=replicas)
-                             for id_ in ids])  # fmt: skip
+    labels = np.concatenate(
+        [_rng(seed, _LABEL, id_).integers(num_classes, size=replicas) for id_ in ids]
+    )
     copies = np.repeat(images, replicas, axis=0)
     if zero_out:
         for number, id_ in enumerate(ids):

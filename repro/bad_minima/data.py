@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from repro.bad_minima import adversarial
+from repro.bad_minima.settings import Images, Pretrain, Train
 from repro.data import datasets, pipeline
 
-AUGMENT = ("crop", "flip")
 CROP_MARGIN = 8  # four black pixels on each side, whatever the size of the image
 # The authors' constants; other datasets take the moments of their training images.
 CHANNEL_MOMENTS = {"cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))}
@@ -37,78 +37,57 @@ class TrainingData:
         return tuple(self.images.shape[1:])
 
 
-def true_labels(
-    *,
-    dataset: str,
-    train_split: str,
-    test_split: str,
-    train_examples: int | None,
-    batch_size: int,
-    seed: int,
-    augment: bool = False,
-    shuffle: bool = True,
-    data_dir: str | None = None,
-    download: bool = True,
-) -> TrainingData:
-    """Return a dataset with its own labels; arguments are flags of repro.bad_minima.
+def true_labels(settings: Train, data_dir: str | None, download: bool) -> TrainingData:
+    """Return what a run trains on: a dataset with its own labels.
 
     Raises:
       ValueError, datasets.MissingDataError: as datasets.splits.
     """
-    train, test = datasets.splits(
-        dataset, data_dir, download, train_split, test_split, train_examples, seed
-    )
-    operations = AUGMENT if augment else ()
-    return _data(dataset, train, train, test, batch_size, seed, operations, shuffle, {})
+    train, test = _read(settings, data_dir, download)
+    return _data(settings, train, train, test, settings.augment, settings.shuffle, {})
 
 
-def random_labels(
-    *,
-    dataset: str,
-    train_split: str,
-    test_split: str,
-    train_examples: int | None,
-    batch_size: int,
-    seed: int,
-    replicas: int,
-    zero_out: float,
-    zero_unit: str,
-    data_dir: str | None = None,
-    download: bool = True,
-) -> TrainingData:
-    """Return copies of a dataset's images with random labels, and its true test set.
+def random_labels(settings: Pretrain, data_dir: str | None, download: bool) -> TrainingData:
+    """Return what a start trains on: copies of images with random labels, and the true test set.
 
     Raises:
       ValueError, datasets.MissingDataError: as datasets.splits and random_label_copies.
     """
-    train, test = datasets.splits(
-        dataset, data_dir, download, train_split, test_split, train_examples, seed
-    )
-    options = (replicas, zero_out, zero_unit)
+    s = settings
+    train, test = _read(s, data_dir, download)
+    options = (s.replicas, s.zero_out, s.zero_unit)
     images, labels = adversarial.random_label_copies(
-        train.images, *options, datasets.DATASETS[dataset], seed, ids=train.ids
+        train.images, *options, datasets.DATASETS[s.dataset], s.seed, ids=train.ids
     )
     copies = datasets.Images(images, labels, np.arange(len(labels)))
     facts = {
-        "correct_labels": float((labels == np.repeat(train.labels, replicas)).mean()),
-        "fittable": 1.0 if zero_out else adversarial.fittable(labels, replicas),
-        "zeroing": _zeroing(train.images.shape[1:], options, seed, train.ids),
+        "correct_labels": float((labels == np.repeat(train.labels, s.replicas)).mean()),
+        "fittable": 1.0 if s.zero_out else adversarial.fittable(labels, s.replicas),
+        "zeroing": _zeroing(train.images.shape[1:], options, s.seed, train.ids),
     }
-    return _data(dataset, train, copies, test, batch_size, seed, (), True, facts)
+    return _data(s, train, copies, test, (), True, facts)
+
+
+def _read(
+    settings: Images, data_dir: str | None, download: bool
+) -> tuple[datasets.Images, datasets.Images]:
+    s = settings
+    return datasets.splits(
+        s.dataset, data_dir, download, s.train_split, s.test_split, s.train_examples, s.seed
+    )
 
 
 def _data(
-    dataset: str,
+    settings: Images,
     originals: datasets.Images,
     train: datasets.Images,
     test: datasets.Images,
-    batch_size: int,
-    seed: int,
-    operations: Sequence[str],
+    augment: Sequence[str],
     shuffle: bool,
     facts: dict,
 ) -> TrainingData:
-    mean, std = CHANNEL_MOMENTS.get(dataset) or _moments(originals.images)
+    """Return training data of some images, normalised by the moments of the original ones."""
+    mean, std = CHANNEL_MOMENTS.get(settings.dataset) or _moments(originals.images)
     normalize, size = pipeline.channel_normalization(mean, std), train.images.shape[1]
     images = pipeline.preprocess(train.images, size, normalize)
     test_images = pipeline.preprocess(test.images, size, normalize)
@@ -119,9 +98,9 @@ def _data(
     return TrainingData(
         train=pipeline.TrainBatches(
             train,
-            batch_size,
-            seed,
-            augment=operations,
+            settings.batch_size,
+            settings.seed,
+            augment=augment,
             whitened=images,
             size=size,
             normalize=normalize,
@@ -132,10 +111,10 @@ def _data(
             "train": evaluated(images, train.labels),
             "test": evaluated(test_images, test.labels),
         },
-        test_batches=evaluated(test_images, test.labels, batch_size),
+        test_batches=evaluated(test_images, test.labels, settings.batch_size),
         images=images,
         labels=train.labels,
-        num_classes=datasets.DATASETS[dataset],
+        num_classes=datasets.DATASETS[settings.dataset],
         facts={"train_examples": len(train), "test_examples": len(test), **facts},
     )
 

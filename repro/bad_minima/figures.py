@@ -9,6 +9,8 @@ from matplotlib.colors import ListedColormap
 from repro.bad_minima.measures import INITS, of, spread
 from repro.reporting.results import Run, distinct
 
+WITHOUT_DIVERGED = False  # they say themselves what diverged
+
 # setting, start -> name, colour
 SETTINGS = {
     ("vanilla", "random"): ("vanilla, random start", "C0"),
@@ -19,7 +21,7 @@ SETTINGS = {
 PAPER = 50  # log10 of the norm in the paper's Figure 10
 NORMS = {  # reading -> label, and the published number it can be compared with
     "frobenius": ("root of the sum of squares", None),
-    "frobenius_squared": ("sum of squares", ("seed 000: about 1e5", 5)),
+    "frobenius_squared": ("sum of squares", ("the JAX rerun: about 1e5", 5)),
     "log10_product": ("product over layers", None),
     "log10_product_squared": ("product of squares", None),
     "log10_product_over_margin": ("product / margin, if positive", None),
@@ -49,8 +51,9 @@ def four_settings(runs: Sequence[Run]) -> plt.Figure:
         axes.set(title=title, xlabel="epoch")
     panels[0].set_ylim(0, 1.02)
     title = "mean and range over seeds" if len(distinct(runs, "seed")) > 1 else None
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
-                  title=title)  # fmt: skip
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, title=title
+    )
     return figure
 
 
@@ -65,9 +68,15 @@ def norms(runs: Sequence[Run]) -> plt.Figure:
                 if values:
                     mean, deviation = spread(values)
                     axes.errorbar(
-                        mean, place + (number - 1.5) * 0.15, xerr=deviation, marker="o", ms=3,
-                        ls="none", color=colour, label=label if place == 0 else None,
-                    )  # fmt: skip
+                        mean,
+                        place + (number - 1.5) * 0.15,
+                        xerr=deviation,
+                        marker="o",
+                        ms=3,
+                        ls="none",
+                        color=colour,
+                        label=label if place == 0 else None,
+                    )
         axes.set(title=title, xlabel="log10 of the norm")
         axes.axvline(PAPER, color="k", lw=0.8, ls=":")  # which reading it is, it does not say
         axes.annotate(f"paper: about 1e{PAPER} ", (PAPER, 0), ha="right", fontsize=7)
@@ -104,8 +113,7 @@ def adversary(runs: Sequence[Run]) -> plt.Figure:
     for run in runs:
         arms.setdefault(arm(run), []).append(run)
     trained = {
-        name: [run.result["test_accuracy"] for run in of(members)]
-        for name, members in arms.items()
+        name: [run.result["test_accuracy"] for run in of(members)] for name, members in arms.items()
     }
     for place, (name, values) in enumerate((n, v) for n, v in trained.items() if v):
         mean, deviation = spread(values)
@@ -121,8 +129,11 @@ def adversary(runs: Sequence[Run]) -> plt.Figure:
             fits.plot(stage["train_accuracy"], place, "o", color="C3")
             fits.plot(stage["ceiling"], place, "|", color="k", ms=14)
     fits.set_yticks(range(len(pretrained)), [name for name, _ in pretrained])
-    fits.set(xlabel="pre-training accuracy (bars: ceiling)", xlim=(0, 1.05),
-             ylim=(len(pretrained) - 0.5, -0.5))  # fmt: skip
+    fits.set(
+        xlabel="pre-training accuracy (bars: ceiling)",
+        xlim=(0, 1.05),
+        ylim=(len(pretrained) - 0.5, -0.5),
+    )
     return figure
 
 
@@ -180,6 +191,9 @@ def toy(runs: Sequence[Run]) -> plt.Figure:
 
 
 FIGURES = {
-    "liu_four_settings": four_settings, "liu_norms": norms, "liu_adversary": adversary,
-    "liu_other_images": other_images, "liu_toy": toy,
-}  # fmt: skip
+    "four_settings": four_settings,
+    "norms": norms,
+    "adversary": adversary,
+    "other_images": other_images,
+    "toy": toy,
+}

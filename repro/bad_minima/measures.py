@@ -7,12 +7,12 @@ import numpy as np
 from repro.reporting.claims import INCONCLUSIVE, Finding, accuracy_error, within
 from repro.reporting.results import Run
 
-HEURISTICS = ("augment", "l2", "momentum")
+HEURISTICS = {"augment": "augment", "weight_decay": "l2", "momentum": "momentum"}  # -> shown as
 INITS = ("random", "adversarial")
 SEEDS = 3  # fewer decide no claim on how training ends
 FITTED = 0.999  # train accuracy
 EPOCHS = 350  # of the authors' trainings
-AUTHORS_WAY = {"shuffle": True, "batch_statistics": False}  # not seed 000's
+AUTHORS_WAY = {"shuffle": True, "batch_statistics": False}  # not the JAX rerun's
 
 
 def heuristics(run: Run) -> tuple[bool, bool, bool]:
@@ -25,7 +25,7 @@ def setting(run: Run) -> str:
     on = heuristics(run)
     if not any(on):
         return "vanilla"
-    return "SOTA" if all(on) else " + ".join(n for n, o in zip(HEURISTICS, on) if o)
+    return "SOTA" if all(on) else " + ".join(n for n, o in zip(HEURISTICS.values(), on) if o)
 
 
 def of(runs: Sequence[Run], kind: str | None = None, init: str | None = None, **settings):
@@ -39,7 +39,7 @@ def of(runs: Sequence[Run], kind: str | None = None, init: str | None = None, **
         and init in (None, run.settings["init"])
         and not run.settings["reset_batch_norm"]
         and all(run.settings.get(name) == value for name, value in wanted.items())
-    ]  # fmt: skip
+    ]
     return sorted(chosen, key=lambda run: run.settings["seed"])
 
 

@@ -3,15 +3,14 @@
 import os
 
 import keras
-import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from repro.bad_minima import blobs, planar
+from repro.bad_minima import blobs, planar, toy
 from repro.bad_minima import data as relabelled
 from repro.bad_minima.recipe import build
-from repro.bad_minima.settings import STAGES, Pretrain, Toy, Train
-from repro.settings import from_dict, read_flag_file
+from repro.bad_minima.settings import STAGES, Toy, Train
+from repro.settings import read
 from repro.training import step, trained
 from repro.training.trained import Trained
 
@@ -37,8 +36,9 @@ def open_run(
       datasets.MissingDataError: its dataset is not there.
     """
     path = epath.Path(path)
-    trained.check_complete(path)
-    settings = from_dict(STAGES, read_flag_file(path / "flags.cfg"))
+    if not (path / "result.json").exists():
+        raise ValueError(f"{path} holds no complete run: there is no result.json")
+    settings = read(STAGES, path)
     if isinstance(settings, Toy):
         return _toy(path, settings, examples)
     prepare = relabelled.true_labels if isinstance(settings, Train) else relabelled.random_labels
@@ -47,3 +47,20 @@ def open_run(
     trained.restore(network, path)
     kept = (data.images[:examples].numpy(), data.labels[:examples])
     return Trained(network, step.cross_entropy, kept, settings)
+
+
+def _toy(path: epath.Path, settings: Toy, examples: int | None) -> Trained:
+    """Return the toy's network in the bad minimum, as a Keras model of points [n, 2]."""
+    state = toy.read_state(path, "adversarial_vanilla")
+    layers = [keras.layers.Dense(size, activation="relu") for size in planar.SIZES[1:-1]]
+    network = keras.Sequential(
+        [keras.Input(planar.SIZES[:1]), *layers, keras.layers.Dense(planar.SIZES[-1])]
+    )
+    network.set_weights([state[name] for name in planar.WEIGHTS])
+    points, truth = blobs.two_blobs(settings.per_class, settings.seed)
+    return Trained(network, logistic_loss, (points[:examples], truth[:examples]), settings)
+
+
+def logistic_loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Return the logistic loss of each point, [n], for labels 0 or 1 [n] and logits [n, 1]."""
+    return tf.nn.sigmoid_cross_entropy_with_logits(labels, logits[:, 0])

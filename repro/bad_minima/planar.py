@@ -27,15 +27,19 @@ def initial_weights(seed: int) -> dict[str, np.ndarray]:
 def start(weights: Mapping, recipe: Mapping) -> dict[str, np.ndarray]:
     """Return the state before the first epoch: momentum 0, the recipe's rate."""
     velocities = {f"v_{name}": np.zeros_like(weights[name]) for name in WEIGHTS}
-    counters = {"epoch": np.int32(0), "rate": np.float32(recipe["rate"]),
-                "best": np.float32(0), "waited": np.int32(0)}  # fmt: skip
+    counters = {
+        "epoch": np.int32(0),
+        "rate": np.float32(recipe["rate"]),
+        "best": np.float32(0),
+        "waited": np.int32(0),
+    }
     return {**{name: weights[name] for name in WEIGHTS}, **velocities, **counters}
 
 
 def weights_of(states: Mapping, stage: str) -> dict[str, np.ndarray] | None:
     """Return the state of one stage out of `stage/name` arrays; None where there is none."""
     prefix = f"{stage}/"
-    return {k[len(prefix):]: v for k, v in states.items() if k.startswith(prefix)} or None
+    return {k[len(prefix) :]: v for k, v in states.items() if k.startswith(prefix)} or None
 
 
 def train(
@@ -66,18 +70,23 @@ def train(
     if len(points) % batch_size:
         raise ValueError(f"{len(points)} points cannot be cut into batches of {batch_size}")
     done = int(state["epoch"])
-    orders = np.stack([
-        np.random.default_rng([*key, done + epoch]).permutation(len(points))
-        for epoch in range(epochs)
-    ])  # fmt: skip
+    orders = np.stack(
+        [
+            np.random.default_rng([*key, done + epoch]).permutation(len(points))
+            for epoch in range(epochs)
+        ]
+    )
     new = _epochs(
         {name: tf.constant(value) for name, value in state.items()},
-        tf.constant(points), tf.constant(labels),
+        tf.constant(points),
+        tf.constant(labels),
         tf.constant(orders.reshape(epochs, -1, batch_size), tf.int32),
-        tf.constant(recipe.get("momentum", 0.0)), tf.constant(recipe.get("l2", 0.0)),
+        tf.constant(recipe.get("momentum", 0.0)),
+        tf.constant(recipe.get("l2", 0.0)),
         tf.constant(1 / batch_size if recipe.get("mean") else 1.0),
-        tf.constant(recipe.get("patience", 2**31 - 1)), tf.constant(recipe.get("rate_drop", 1.0)),
-    )  # fmt: skip
+        tf.constant(recipe.get("patience", 2**31 - 1)),
+        tf.constant(recipe.get("rate_drop", 1.0)),
+    )
     return {name: value.numpy() for name, value in new.items()}
 
 
@@ -115,8 +124,11 @@ def _epochs(state, points, labels, orders, momentum, l2, loss_scale, patience, r
         return new
 
     def epoch(number, state):
-        for batch in range(orders.shape[1]):
-            state = step(state, orders[number, batch])
+        _, state = tf.while_loop(
+            lambda batch, _: batch < orders.shape[1],
+            lambda batch, state: (batch + 1, step(state, orders[number, batch])),
+            (tf.constant(0), state),
+        )
         right = (_logits(state, points) > 0) == (labels > 0.5)
         accuracy = tf.reduce_mean(tf.cast(right, tf.float32))
         waited = tf.where(accuracy > state["best"], 0, state["waited"] + 1)

@@ -81,11 +81,17 @@ def fit_by_sgd(
         return {"epoch": 0, "step": 0, **quantities, "seconds": 0.0}
 
     outcome = loop.fit(
-        job, network, optimizer,
+        job,
+        network,
+        optimizer,
         data=lambda epoch: measured,
         train_steps=step.make_train_steps(
-            network, optimizer, job.strategy,
-            weight_decay=weight_decay, decayed=network.trainable_variables, xla=settings.xla,
+            network,
+            optimizer,
+            job.strategy,
+            weight_decay=weight_decay,
+            decayed=network.trainable_variables,
+            xla=settings.xla,
         ),
         evaluate=evaluate,
         stop=loop.Stop(settings.epochs, train_accuracy=stop_accuracy),

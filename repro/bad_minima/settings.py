@@ -13,8 +13,14 @@ BATCH = 10  # points of a step of the toy
 
 # What is None, and no part of a run, where nothing is pre-trained; where training starts at random.
 PRETRAINING = (
-    "pretrain_split", "replicas", "zero_out", "zero_unit", "pretrain_epochs",
-    "pretrain_learning_rate", "pretrain_drop_at", "pretrain_accuracy",
+    "pretrain_split",
+    "replicas",
+    "zero_out",
+    "zero_unit",
+    "pretrain_epochs",
+    "pretrain_learning_rate",
+    "pretrain_drop_at",
+    "pretrain_accuracy",
 )
 HANDOVER = ("start", "reset_batch_norm")
 
@@ -98,8 +104,11 @@ class Pretrain(Images):
     def check(self) -> None:
         super().check()
         check_copies(
-            self.replicas, self.zero_out, self.dataset,
-            "stop_train_accuracy", self.stop_train_accuracy,
+            self.replicas,
+            self.zero_out,
+            self.dataset,
+            "stop_train_accuracy",
+            self.stop_train_accuracy,
         )
 
     def label(self) -> str:
@@ -156,9 +165,7 @@ class Train(Images):
     pretrain_split: str | None = flag(
         None, "Images to pre-train on, where they are others than --train_split."
     )
-    pretrain_epochs: int | None = flag(
-        350, "Pre-train for at most so many.", unit="epochs", low=1
-    )
+    pretrain_epochs: int | None = flag(350, "Pre-train for at most so many.", unit="epochs", low=1)
     pretrain_learning_rate: float | None = flag(0.1, "Of pre-training, before it drops.", low=0)
     pretrain_drop_at: tuple[int, ...] | None = flag(
         (150, 250), "Numbers of epochs of pre-training after which its rate drops.", low=1
@@ -188,8 +195,11 @@ class Train(Images):
         if self.init == "adversarial" and not self.start:
             check_rising("pretrain_drop_at", self.pretrain_drop_at)
             check_copies(
-                self.replicas, self.zero_out, self.dataset,
-                "pretrain_accuracy", self.pretrain_accuracy,
+                self.replicas,
+                self.zero_out,
+                self.dataset,
+                "pretrain_accuracy",
+                self.pretrain_accuracy,
             )
 
     def label(self) -> str:
@@ -201,6 +211,9 @@ class Train(Images):
         if not self.epochs:
             parts.append("untrained")
         return "-".join([*parts, f"seed{self.seed}"])
+
+    def needs(self) -> list[Settings]:
+        return [self.pretraining()] if self.init == "adversarial" and not self.start else []
 
     def pretraining(self) -> Pretrain:
         """Return the settings of the run that makes this one's adversarial start."""
@@ -226,9 +239,7 @@ class Toy(Settings):
         50, "Number of training points of each blob; there are as many test points.", low=1
     )
     pretrain_epochs: int = flag(100_000, "On random labels.", unit="epochs", low=1)
-    vanilla_epochs: int = flag(
-        1_000, "On true labels, from random weights.", unit="epochs", low=1
-    )
+    vanilla_epochs: int = flag(1_000, "On true labels, from random weights.", unit="epochs", low=1)
     fine_tune_epochs: int = flag(
         10_000, "On true labels, from pre-trained weights.", unit="epochs", low=1
     )

@@ -31,9 +31,17 @@ def combinations(runs: Sequence[Run]) -> Table:
         cells = ["yes" if flag else "–" for flag in on]
         kind = setting(chosen[0])
         rows.append([*cells, *_accuracies(chosen, kind), *_sharpness(chosen, kind)])
-    columns = [*HEURISTICS, "train % (random)", "(adversarial)", "test % (random)",
-               "(adversarial)", "gap, points", "seeds", "sharpness (random)",
-               "(adversarial)"]  # fmt: skip
+    columns = [
+        *HEURISTICS.values(),
+        "train % (random)",
+        "(adversarial)",
+        "test % (random)",
+        "(adversarial)",
+        "gap, points",
+        "seeds",
+        "sharpness (random)",
+        "(adversarial)",
+    ]
     note = f"{_deviation(rows)}{_diverged(runs)}{_examples(runs)}{UNREAD} {protocol(runs)}."
     return Table(columns, rows, note)
 
@@ -43,19 +51,29 @@ def models(runs: Sequence[Run]) -> Table:
     rows = []
     for model, dataset in itertools.product(distinct(runs, "model"), distinct(runs, "dataset")):
         for kind in ("vanilla", "SOTA"):
-            chosen = [r for r in runs if r.settings["model"] == model
-                      and r.settings["dataset"] == dataset]  # fmt: skip
+            chosen = [
+                r for r in runs if r.settings["model"] == model and r.settings["dataset"] == dataset
+            ]
             if of(chosen, kind):
                 name = f"{model} ({chosen[0].result['parameters']:,})"
                 rows.append([name, dataset, kind, *_accuracies(chosen, kind)])
-    columns = ["network (parameters)", "dataset", "training", "train % (random)", "(adversarial)",
-               "test % (random)", "(adversarial)", "gap, points", "seeds"]  # fmt: skip
+    columns = [
+        "network (parameters)",
+        "dataset",
+        "training",
+        "train % (random)",
+        "(adversarial)",
+        "test % (random)",
+        "(adversarial)",
+        "gap, points",
+        "seeds",
+    ]
     note = f"{_deviation(rows)}{_diverged(runs)}{UNREAD} {protocol(runs)}."
     return Table(columns, rows, note)
 
 
 def departures(runs: Sequence[Run]) -> Table:
-    """Vanilla SGD as the authors train, and with what seed 000 did otherwise."""
+    """Vanilla SGD as the authors train, and with what the JAX rerun did otherwise."""
     arms = {}
     for run in runs:
         arms.setdefault(_departure(run), []).append(run)
@@ -63,11 +81,20 @@ def departures(runs: Sequence[Run]) -> Table:
     rows = []
     for arm, members in arms.items():
         done = [run.result for run in members if run.result["status"] == "complete"]
-        cells = [percent(*spread([result[name] for result in done])) if done else "–"
-                 for name in accuracies]  # fmt: skip
+        cells = [
+            percent(*spread([result[name] for result in done])) if done else "–"
+            for name in accuracies
+        ]
         rows.append([*arm, *cells, str(len(done))])
-    columns = ["start", "order", "batch-norm state", "train %", "test % (running statistics)",
-               "test % (batch statistics)", "seeds"]  # fmt: skip
+    columns = [
+        "start",
+        "order",
+        "batch-norm state",
+        "train %",
+        "test % (running statistics)",
+        "test % (batch statistics)",
+        "seeds",
+    ]
     return Table(columns, rows, f"{_deviation(rows)}{_diverged(runs)}{protocol(runs)}.")
 
 
@@ -87,18 +114,35 @@ def initial_norms(runs: Sequence[Run]) -> Table:
     rows = []
     for run in runs:
         norms = run.result["initial_norms"]
-        rows.append([
-            f"{run.settings['model']} ({run.result['parameters']:,})",
-            f"{norms['frobenius']:.1f}", f"{norms['frobenius_squared']:.3g}",
-            *(f"10^{norms[name]:.1f}" for name in (
-                "log10_product", "log10_product_squared", "log10_path_l1", "log10_path_l2"
-            )),
-        ])  # fmt: skip
-    columns = ["network (parameters)", "root of sum of squares", "sum of squares",
-               "product over layers", "product of squares", "l1 path norm, folded",
-               "l2 path norm, folded"]  # fmt: skip
-    note = ("Random weights as each network's authors draw them, untrained batch norm; paths from "
-            f"28x28 images. Seed {distinct(runs, 'seed')[0]}.")  # fmt: skip
+        rows.append(
+            [
+                f"{run.settings['model']} ({run.result['parameters']:,})",
+                f"{norms['frobenius']:.1f}",
+                f"{norms['frobenius_squared']:.3g}",
+                *(
+                    f"10^{norms[name]:.1f}"
+                    for name in (
+                        "log10_product",
+                        "log10_product_squared",
+                        "log10_path_l1",
+                        "log10_path_l2",
+                    )
+                ),
+            ]
+        )
+    columns = [
+        "network (parameters)",
+        "root of sum of squares",
+        "sum of squares",
+        "product over layers",
+        "product of squares",
+        "l1 path norm, folded",
+        "l2 path norm, folded",
+    ]
+    note = (
+        "Random weights as each network's authors draw them, untrained batch norm; paths from "
+        f"28x28 images. Seed {distinct(runs, 'seed')[0]}."
+    )
     return Table(columns, rows, note)
 
 
@@ -145,6 +189,8 @@ def _diverged(runs: Sequence[Run]) -> str:
 
 
 TABLES = {
-    "liu_combinations": combinations, "liu_models": models, "liu_departures": departures,
-    "liu_initial_norms": initial_norms,
-}  # fmt: skip
+    "combinations": combinations,
+    "models": models,
+    "departures": departures,
+    "initial_norms": initial_norms,
+}

@@ -1,8 +1,8 @@
-"""Liu et al. (NeurIPS 2020), Figure 1: a bad minimum one can see, on two blobs in the plane.
+"""Figure 1 of Liu et al. 2020: a bad minimum one can see, on two blobs in the plane.
 
-    python -m repro.toy_minima
+    python -m repro.bad_minima --stage=toy
 
-A 2-100-100-1 ReLU network, logistic loss, batches of 10, in four stages, the figure's panels:
+A 2-100-100-1 ReLU network, logistic loss, batches of 10, in four parts, the figure's panels:
 
 * random_vanilla       from random weights, true labels, rate .01, mean loss, 1,000 epochs
 * pretrained           from random weights, random labels, rate .003, sum loss, 100,000 epochs;
@@ -16,131 +16,150 @@ as high: random_vanilla alone averages. Points, labels and first weights are dra
 authors' file of points cannot be drawn again, as the script beside it draws others.
 """
 
-from pathlib import Path
+import dataclasses
+import os
 
-from absl import app, flags
+import numpy as np
+from etils import epath
 
-from repro import common_flags
+from repro.bad_minima import blobs, planar
+from repro.bad_minima.settings import BATCH, Toy
+from repro.training.resume import resume
+from repro.training.runs import Job
+from repro.training.snapshots import Snapshots
 
-MODULE = "repro.toy_minima"
-TUNED = Path(__file__).parent.parent / "configs" / "bad_minima" / "tuned.json"
-
-BATCH, PATIENCE, RATE_DROP = 10, 10_000, 0.3
+PATIENCE, RATE_DROP = 10_000, 0.3
 COPIES, L2, MOMENTUM = 2, 0.1, 0.9  # of adversarial_sota
-PIECE = 2_000  # epochs between checkpoints
-ORDERS = 200  # streams of random numbers of the stages, apart from those of blobs.py and planar.py
+PIECE = 2_000  # epochs of a piece of work
+ORDERS = 200  # streams of random numbers of the panels, apart from those of blobs.py and planar.py
 GRID = (306, 201)  # columns and rows of the window: steps of 0.01
 
 
-def define_flags():
-    common_flags.define_run(checkpoint_unit=f"Pieces of {PIECE:,} epochs")
-    flags.adopt_module_key_flags(common_flags)
-    flags.DEFINE_integer("per_class", 50, "Training points, and as many test points.",
-                         lower_bound=1)  # fmt: skip
-    flags.DEFINE_integer("pretrain_epochs", 100_000, "On random labels.", lower_bound=1)
-    flags.DEFINE_integer("vanilla_epochs", 1_000, "From random weights.", lower_bound=1)
-    flags.DEFINE_integer("fine_tune_epochs", 10_000, "From pre-trained weights.", lower_bound=1)
-    flags.DEFINE_integer("sota_epochs", 1_000, "With all three heuristics.", lower_bound=1)
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """One network: the panel it starts from, or none; what it learns, for how long, and how."""
+
+    source: str | None
+    data: tuple[np.ndarray, np.ndarray]  # points [n, 2], labels [n]
+    epochs: int
+    recipe: dict  # see planar.train
 
 
-def run(
-    *,
-    per_class: int,
-    pretrain_epochs: int,
-    vanilla_epochs: int,
-    fine_tune_epochs: int,
-    sota_epochs: int,
-    seed: int,
-    run_directory,
-    environment: dict,
-    checkpoint_every: int = 1,
-) -> dict:
-    """Train the four panels' networks and return how far their boundaries are from straight.
+def run(settings: Toy, job: Job) -> dict:
+    """Train the four panels' networks and return how far their boundaries are from straight."""
+    points, truth = blobs.two_blobs(settings.per_class, settings.seed)
+    random = blobs.coin_labels(len(points), settings.seed)
+    panels = make_panels(settings, points, truth, random)
+    store = Snapshots(job.checkpoints, {}, chief=job.directory.chief)
 
-    Arguments are the flags of the same names; `run_directory` is a training.runs.RunDirectory.
-    """
-    import numpy as np
+    def unfinished() -> str | None:
+        """Return the first panel that is not trained to its end."""
+        for name, panel in panels.items():
+            now = planar.weights_of(store.state, name)
+            if now is None or int(now["epoch"]) < panel.epochs:
+                return name
+        return None
 
-    from repro.bad_minima import blobs
-    from repro.bad_minima import planar
-    from repro.training import snapshots
-
-    points, truth = blobs.two_blobs(per_class, seed)
-    test_points, test_truth = blobs.two_blobs(per_class, seed, test=True)
-    random = blobs.coin_labels(len(points), seed)
-    augmented = blobs.with_jittered_copies(points, truth, COPIES, seed)
-    slow, quick = {"rate": 0.003}, {"rate": 0.01}
-    sota = {"momentum": MOMENTUM, "l2": L2, **quick}
-    plateau = {"patience": PATIENCE, "rate_drop": RATE_DROP, **slow}
-    stages = {  # panel -> the panel it starts from, what it learns, for how long, how
-        "random_vanilla": (None, (points, truth), vanilla_epochs, {**quick, "mean": True}),
-        "pretrained": (None, (points, random), pretrain_epochs, plateau),
-        "adversarial_vanilla": ("pretrained", (points, truth), fine_tune_epochs, slow),
-        "adversarial_sota": ("pretrained", augmented, sota_epochs, sota),
-    }
-
-    place = run_directory.path / "checkpoints"
-    state = snapshots.load(place) or {"pieces": np.array(0)}
-    pieces = int(state["pieces"])
-    run_directory.begin(pieces, environment)
-    for number, (panel, (source, data, epochs, recipe)) in enumerate(stages.items()):
-        first = planar.weights_of(state, source) if source else planar.initial_weights(seed)
-        now = planar.weights_of(state, panel) or planar.start(first, recipe)
-        while int(now["epoch"]) < epochs:
-            now = planar.train(
-                now, data, min(PIECE, epochs - int(now["epoch"])), BATCH,
-                [seed, ORDERS + number], recipe,
-            )
-            pieces += 1
-            state |= {f"{panel}/{name}": value for name, value in now.items()}
-            state["pieces"] = np.array(pieces)
-            accuracy = planar.accuracy(now, *data)
-            run_directory.log({
-                "epoch": pieces, "step": int(now["epoch"]), f"{panel}/train_accuracy": accuracy,
-                f"{panel}/learning_rate": float(now["rate"]),
-            })  # fmt: skip
-            if pieces % checkpoint_every == 0 or int(now["epoch"]) == epochs:
-                snapshots.save(place, **state)
-
-    grid = blobs.window_grid(*GRID)
-    straight = (grid[:, 0] > blobs.CENTRE).astype(np.float32)
-    maps, panels = {}, {}
-    for panel, (_, data, _, _) in stages.items():
-        trained = planar.weights_of(state, panel)
-        maps[panel] = planar.probabilities(trained, grid).reshape(GRID[::-1])
-        sides = maps[panel].ravel() > 0.5
-        panels[panel] = {
-            "train_accuracy": planar.accuracy(trained, *data),
-            "true_accuracy": planar.accuracy(trained, points, truth),
-            "test_accuracy": planar.accuracy(trained, test_points, test_truth),
-            "disagreement_with_line": float((sides != straight).mean()),
-            "disagreement_with_random_vanilla": float(
-                (sides != (maps["random_vanilla"].ravel() > 0.5)).mean()
-            ),
+    def piece(number, before):
+        name = unfinished()
+        panel = panels[name]
+        now = planar.weights_of(store.state, name) or first_state(panel, store, settings.seed)
+        key = [settings.seed, ORDERS + list(panels).index(name)]
+        epochs = min(PIECE, panel.epochs - int(now["epoch"]))
+        now = planar.train(now, panel.data, epochs, BATCH, key, panel.recipe)
+        store.state = {**store.state, **{f"{name}/{key}": array for key, array in now.items()}}
+        return {
+            "epoch": number,
+            "step": int(now["epoch"]),
+            f"{name}/train_accuracy": planar.accuracy(now, *panel.data),
+            f"{name}/learning_rate": float(now["rate"]),
         }
-    run_directory.save_arrays(points=points, truth=truth, random=random, **maps)
+
+    resume(job, store, piece, finished=lambda row: unfinished() is None)
+    trained = {name: planar.weights_of(store.state, name) for name in panels}
+    maps = {name: draw_map(state) for name, state in trained.items()}
+    job.directory.save_arrays(points=points, truth=truth, random=random, **maps)
+    measured = {
+        name: measure(settings, trained[name], panel, maps[name], maps["random_vanilla"])
+        for name, panel in panels.items()
+    }
+    shares = [f"{name} {panel['disagreement_with_line']:.1%}" for name, panel in measured.items()]
     return {
         "status": "complete" if all(np.isfinite(m).all() for m in maps.values()) else "diverged",
-        "panels": panels,
+        "panels": measured,
         "random_labels_that_are_true": float((random == truth).mean()),
-        "summary": ", ".join(
-            f"{name} {panel['disagreement_with_line']:.1%}" for name, panel in panels.items()
-        ) + " of the window on the wrong side",
+        "summary": f"{', '.join(shares)} of the window on the wrong side",
         "protocol": (
-            f"{2 * per_class} points, {pretrain_epochs:,} epochs on random labels, then "
-            f"{fine_tune_epochs:,} (vanilla) or {sota_epochs:,} (SOTA) on true ones, seed {seed}"
+            f"{len(points)} points, {settings.pretrain_epochs:,} epochs on random labels, then "
+            f"{settings.fine_tune_epochs:,} (vanilla) or {settings.sota_epochs:,} (SOTA) on true "
+            f"ones, seed {settings.seed}"
         ),
-    }  # fmt: skip
+    }
 
 
-def main(argv):
-    common_flags.reject_stray_arguments(argv)
-    values = common_flags.values()
-    if 2 * values["per_class"] % BATCH:
-        raise ValueError(f"per_class={values['per_class']} must be a multiple of {BATCH // 2}")
-    common_flags.run_binary(MODULE, values, {}, TUNED, f"seed{values['seed']}", run)
+def make_panels(
+    settings: Toy, points: np.ndarray, truth: np.ndarray, random: np.ndarray
+) -> dict[str, Panel]:
+    """Return the four panels by name, in the order in which they are trained."""
+    augmented = blobs.with_jittered_copies(points, truth, COPIES, settings.seed)
+    slow, quick = {"rate": 0.003}, {"rate": 0.01}
+    mean = {**quick, "mean": True}
+    plateau = {**slow, "patience": PATIENCE, "rate_drop": RATE_DROP}
+    sota = {**quick, "momentum": MOMENTUM, "l2": L2}
+    true, start = (points, truth), "pretrained"
+    return {
+        "random_vanilla": Panel(None, true, settings.vanilla_epochs, mean),
+        "pretrained": Panel(None, (points, random), settings.pretrain_epochs, plateau),
+        "adversarial_vanilla": Panel(start, true, settings.fine_tune_epochs, slow),
+        "adversarial_sota": Panel(start, augmented, settings.sota_epochs, sota),
+    }
 
 
-if __name__ == "__main__":
-    define_flags()
-    app.run(common_flags.end_with_one_line(main))
+def first_state(panel: Panel, store: Snapshots, seed: int) -> dict[str, np.ndarray]:
+    """Return a panel's state before its first epoch."""
+    if panel.source is None:
+        return planar.start(planar.initial_weights(seed), panel.recipe)
+    return planar.start(planar.weights_of(store.state, panel.source), panel.recipe)
+
+
+def draw_map(state: dict[str, np.ndarray]) -> np.ndarray:
+    """Return a network's probability of label 1 over the window, float32 [rows, columns]."""
+    return planar.probabilities(state, blobs.window_grid(*GRID)).reshape(GRID[::-1])
+
+
+def measure(
+    settings: Toy, state: dict, panel: Panel, drawn: np.ndarray, vanilla: np.ndarray
+) -> dict[str, float]:
+    """Return a network's accuracies, and the shares of the window where it is not as it should be.
+
+    Args:
+      settings: of the run.
+      state: the trained network.
+      panel: what it learnt.
+      drawn: its map.
+      vanilla: the map of `random_vanilla`.
+    """
+    straight = blobs.window_grid(*GRID)[:, 0] > blobs.CENTRE
+    sides = drawn.ravel() > 0.5
+    true = blobs.two_blobs(settings.per_class, settings.seed)
+    test = blobs.two_blobs(settings.per_class, settings.seed, test=True)
+    return {
+        "train_accuracy": planar.accuracy(state, *panel.data),
+        "true_accuracy": planar.accuracy(state, *true),
+        "test_accuracy": planar.accuracy(state, *test),
+        "disagreement_with_line": float((sides != straight).mean()),
+        "disagreement_with_random_vanilla": float((sides != (vanilla.ravel() > 0.5)).mean()),
+    }
+
+
+def read_state(path: os.PathLike, panel: str) -> dict[str, np.ndarray]:
+    """Return the network of a panel as a complete run left it.
+
+    Raises:
+      ValueError: the run left no network, as in outputs/reference.
+    """
+    file = epath.Path(path) / "checkpoints" / "final.npz"
+    if not file.exists():
+        raise ValueError(f"{path} left no network behind: there is no checkpoints/final.npz")
+    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+        return planar.weights_of(dict(arrays), panel)

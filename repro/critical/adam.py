@@ -79,8 +79,10 @@ def _compiled(given: Problem, precision: str, shape: tuple[int, ...]):
     @tf.function(jit_compile=True)
     def loop(theta, moments, start, steps, learning_rate):
         mean, square = moments[0], moments[1]
+        step = start  # no tf.range: XLA takes its length for a constant and compiles it anew
         # float64 even for float32 students: 0.999 ** 1e5 underflows gracefully, the steps do not
-        for step in tf.range(start + 1, start + steps + 1):
+        while step < start + steps:
+            step += 1
             _, gradient = loss_and_gradient(theta, given)
             mean = BETA_1 * mean + (1 - BETA_1) * gradient
             square = BETA_2 * square + (1 - BETA_2) * gradient**2
@@ -92,9 +94,12 @@ def _compiled(given: Problem, precision: str, shape: tuple[int, ...]):
         return theta, tf.stack([mean, square])
 
     return loop.get_concrete_function(
-        tf.TensorSpec(shape, dtype), tf.TensorSpec([2, *shape], dtype), count, count,
+        tf.TensorSpec(shape, dtype),
+        tf.TensorSpec([2, *shape], dtype),
+        count,
+        count,
         tf.TensorSpec([], tf.float64),
-    )  # fmt: skip
+    )
 
 
 def _uniform(seed: int, students: int, width: int, bounds: np.ndarray) -> np.ndarray:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import binomtest
 
 from repro.critical import newton
 from repro.critical.classify import Verdict, classify
-from repro.critical.counting import wilson
 from repro.critical.intervals import ExactProblem
 from repro.critical.loss import Problem
 from repro.critical.points import certify_points, record
@@ -51,14 +51,18 @@ def take(
     for point in points:
         names[point.students] = point.name
     arrays = {
-        "loss": loss, "gradient_norm": np.abs(gradient).max(axis=1),
-        "lambda_min": spectrum[:, 0], "spectrum": spectrum,
+        "loss": loss,
+        "gradient_norm": np.abs(gradient).max(axis=1),
+        "lambda_min": spectrum[:, 0],
+        "spectrum": spectrum,
         "index": np.array([verdict.index for verdict in verdicts]),
-        "incoming": theta[:, :2].transpose(0, 2, 1), "outgoing": theta[:, 2],
+        "incoming": theta[:, :2].transpose(0, 2, 1),
+        "outgoing": theta[:, 2],
         "class": np.array([verdict.name for verdict in verdicts]),
         "kind": np.array([verdict.kind for verdict in verdicts]),
-        "point": names, **_channels(verdicts),
-    }  # fmt: skip
+        "point": names,
+        **_channels(verdicts),
+    }
     return result, arrays, {p.name: p.certificate for p in points if p.certificate is not None}
 
 
@@ -66,9 +70,11 @@ def after_adam(trained: np.ndarray, given: Problem) -> dict[str, np.ndarray]:
     """Return arrays on where Adam left students [S, 3, m] and how it looked there, for figures."""
     loss, gradient, hessian = newton.evaluate(trained, given)
     return {
-        "adam_loss": loss, "adam_gradient_norm": np.abs(gradient).max(axis=1),
-        "adam_lambda_min": np.linalg.eigvalsh(hessian)[:, 0], "adam_theta": trained,
-    }  # fmt: skip
+        "adam_loss": loss,
+        "adam_gradient_norm": np.abs(gradient).max(axis=1),
+        "adam_lambda_min": np.linalg.eigvalsh(hessian)[:, 0],
+        "adam_theta": trained,
+    }
 
 
 def settle(
@@ -99,8 +105,9 @@ def counts(verdicts: Sequence[Verdict]) -> dict:
     table = {}
     for name in CLASSES:
         hits = sum(verdict.name == name for verdict in verdicts)
-        low, high = wilson(hits, len(verdicts))
-        table[name] = {"count": hits, "share": hits / len(verdicts), "wilson": [low, high]}
+        interval = binomtest(hits, len(verdicts)).proportion_ci(method="wilson")
+        bounds = [float(bound) for bound in interval]
+        table[name] = {"count": hits, "share": hits / len(verdicts), "wilson": bounds}
     return table
 
 

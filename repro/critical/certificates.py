@@ -60,9 +60,13 @@ def certify(point: np.ndarray, index: int, teacher: str, given: ExactProblem) ->
     if not np.isfinite(doubles).all() or np.abs(doubles - point).max() > FARTHEST:
         raise NotCertified("Newton's method leaves the point")
     claim = {
-        "kind": "saddle" if index else "minimum", "teacher": teacher, "index": index,
-        "point": doubles.tolist(), "correction": correction.tolist(), "rho": RHO,
-    }  # fmt: skip
+        "kind": "saddle" if index else "minimum",
+        "teacher": teacher,
+        "index": index,
+        "point": doubles.tolist(),
+        "correction": correction.tolist(),
+        "rho": RHO,
+    }
     with balls.precision(proofs.BITS):
         hessian = intervals.derivatives(proofs.ball(claim), given)[2]
     rounded = np.array([[float(x) for x in row] for row in hessian.tolist()])
@@ -89,9 +93,11 @@ def certify_split(
       NotCertified: the sign of a matrix or share is not certain.
     """
     claim = {
-        "kind": "split", "teacher": parent["teacher"], "parent": parent,
+        "kind": "split",
+        "teacher": parent["teacher"],
+        "parent": parent,
         "splits": [[int(neuron), [float(share) for share in shares]] for neuron, shares in splits],
-    }  # fmt: skip
+    }
     return signed(claim | proofs.split(claim, given))
 
 

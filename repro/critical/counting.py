@@ -1,4 +1,4 @@
-"""How many critical subspaces and global minima a wider net has, and how sure a share is."""
+"""How many critical subspaces and global minima a wider net has."""
 
 import math
 from collections.abc import Sequence
@@ -44,18 +44,3 @@ def reflected_global_minima(outgoing: Sequence[int]) -> int:
     for weight in outgoing:
         sums += [total + weight for total in sums]
     return math.factorial(len(outgoing)) * sums.count(0)
-
-
-def wilson(hits: int, trials: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Return Wilson's interval for a share of `hits` in `trials`, 95 percent by default.
-
-    Raises:
-      ValueError: there are no trials.
-    """
-    if trials < 1:
-        raise ValueError("a share needs at least one trial")
-    share, weight = hits / trials, z * z / trials
-    centre = (share + weight / 2) / (1 + weight)
-    half = z * math.sqrt(share * (1 - share) / trials + weight / (4 * trials)) / (1 + weight)
-    # without hits, or without misses, a bound is 0 or 1, and only rounding says otherwise
-    return centre - half if hits else 0.0, centre + half if hits < trials else 1.0

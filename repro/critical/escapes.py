@@ -1,4 +1,4 @@
-"""The corrected transition plot: who leaves a critical point after which perturbation."""
+"""Who leaves a critical point after which perturbation, with second-order convergence."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,11 +7,9 @@ import numpy as np
 
 from repro.critical import newton
 from repro.critical.loss import Problem
-from repro.critical.perturb import direction, slsqp
 
 EPSILONS = np.logspace(-8, 0, 17)
 ITERATIONS = 300  # of damped Newton after a perturbation
-SLIDES_FTOL, SLIDES_DRAWS = 1e-6, 4  # the slides' plot: SLSQP with scipy's default tolerance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +27,22 @@ class Example:
     kind: str
     student: np.ndarray
     basin: float = np.nan
+
+
+def direction(seed: int, number: int, draw: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a random direction of length 1, uniform on the sphere, keyed by three numbers."""
+    normal = np.random.default_rng([seed, number, draw]).standard_normal(shape)
+    return normal / np.linalg.norm(normal)
+
+
+def perturbed(student: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Return a student [3, m] moved by each of EPSILONS in random directions, [E, draws, 3, m]."""
+    return np.array(
+        [
+            [student + epsilon * direction(seed, draw, row, student.shape) for draw in range(draws)]
+            for row, epsilon in enumerate(EPSILONS)
+        ]
+    )
 
 
 def convex_radius(certificate: dict) -> float:
@@ -58,24 +72,18 @@ def compare(
 
     Returns:
       arrays `transition_epsilon` [E]; `transition_name`, `transition_class` and `transition_basin`
-      [P]; `transition_share` [P, E] of draws that escaped; `transition_loss` [P, E, draws]; and
-      `transition_slides_loss` [P, E, SLIDES_DRAWS], after SLSQP from the first draws instead.
+      [P]; `transition_share` [P, E] of draws that escaped; and `transition_loss` [P, E, draws].
     """
     loss = np.empty((len(examples), len(EPSILONS), draws))
-    slides = np.empty((len(examples), len(EPSILONS), SLIDES_DRAWS))
     start = np.empty(len(examples))
     for width in sorted({example.student.shape[1] for example in examples}):
         chosen = [p for p, example in enumerate(examples) if example.student.shape[1] == width]
         students = np.stack([examples[p].student for p in chosen])
         start[chosen], _, _ = newton.evaluate(students, given)
-        moved = np.stack([_perturbed(examples[p].student, draws, seed + p) for p in chosen])
+        moved = np.stack([perturbed(examples[p].student, draws, seed + p) for p in chosen])
         rows = moved.reshape(-1, 3, width)
         end = _descend(rows, np.repeat(start[chosen], len(rows) // len(chosen)), given)
         loss[chosen] = newton.evaluate(end, given)[0].reshape(moved.shape[:3])
-        slides[chosen] = [
-            [[slsqp(student, given, SLIDES_FTOL).loss for student in some[:SLIDES_DRAWS]]
-             for some in of_point] for of_point in moved
-        ]  # fmt: skip
     escaped = ~_same(loss, start[:, None, None])
     return {
         "transition_epsilon": EPSILONS,
@@ -84,7 +92,6 @@ def compare(
         "transition_basin": np.array([example.basin for example in examples]),
         "transition_share": escaped.mean(axis=2),
         "transition_loss": loss,
-        "transition_slides_loss": slides,
     }
 
 
@@ -99,11 +106,3 @@ def _descend(theta: np.ndarray, level: np.ndarray, given: Problem) -> np.ndarray
     if near.any():
         theta[near] = newton.leave(theta[near], given, level[near])
     return newton.descend(theta, np.full(len(theta), newton.DAMPING_START), given, ITERATIONS)[0]
-
-
-def _perturbed(student: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """Return `draws` students for each of EPSILONS, [E, draws, 3, m]."""
-    return np.array([
-        [student + epsilon * direction(seed, draw, row, student.shape) for draw in range(draws)]
-        for row, epsilon in enumerate(EPSILONS)
-    ])  # fmt: skip

@@ -13,10 +13,10 @@ import numpy as np
 from repro.critical import adam, certificates, counting, newton, proofs
 from repro.critical.balls import NotCertified
 from repro.critical.classify import Verdict, classify
+from repro.critical.escapes import direction
 from repro.critical.intervals import ExactProblem
 from repro.critical.loss import Problem
 from repro.critical.neurons import match_distance
-from repro.critical.perturb import direction
 from repro.critical.points import LOSS_TOLERANCE, Point, record
 from repro.critical.splitting import split
 
@@ -83,15 +83,19 @@ def descents(
     counts: dict[tuple[str, str], int] = {}
     for width, points in minima.items():
         saddles = [
-            child for child in children
+            child
+            for child in children
             if child.node["index"] and child.node["level"] == 1 and child.node["width"] == width
-        ]  # fmt: skip
+        ]
         if not saddles:
             continue
-        pushed = np.stack([
-            saddle.student + PUSH * direction(seed, number, draw, saddle.student.shape)
-            for number, saddle in enumerate(saddles) for draw in range(DRAWS)
-        ])  # fmt: skip
+        pushed = np.stack(
+            [
+                saddle.student + PUSH * direction(seed, number, draw, saddle.student.shape)
+                for number, saddle in enumerate(saddles)
+                for draw in range(DRAWS)
+            ]
+        )
         damping = np.full(len(pushed), newton.DAMPING_START)
         ends, _ = newton.descend(pushed, damping, given, ITERATIONS)
         loss, _, _ = newton.evaluate(ends, given)
@@ -125,10 +129,16 @@ def subspaces(minima: Mapping[int, Sequence[Point]], children: Sequence[Child]) 
                 for each in known
             )
             every = counting.critical_subspaces(narrow, wide) * len(known)
-            rows.append({
-                "width": wide, "level": wide - narrow, "minima": len(known),
-                "subspaces": every, "of_minima": plateaus, "of_saddles": every - plateaus,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "width": wide,
+                    "level": wide - narrow,
+                    "minima": len(known),
+                    "subspaces": every,
+                    "of_minima": plateaus,
+                    "of_saddles": every - plateaus,
+                }
+            )
     return rows
 
 
@@ -167,11 +177,18 @@ def _children(parent: str, point: Point, level: int, exact: ExactProblem) -> lis
                 continue
             kind = "saddle" if proof["index"] else "plateau"
             node = {
-                "id": f"m{proof['width']}/{kind}/{parent}/{neuron}-{side}", "class": kind,
-                "width": proof["width"], "level": level, "loss": point.loss,
-                "index": proof["index"], "parent": parent, "neuron": neuron, "side": side,
-                "certified": True, "inertia": _inertia(point.certificate, splits, exact),
-            }  # fmt: skip
+                "id": f"m{proof['width']}/{kind}/{parent}/{neuron}-{side}",
+                "class": kind,
+                "width": proof["width"],
+                "level": level,
+                "loss": point.loss,
+                "index": proof["index"],
+                "parent": parent,
+                "neuron": neuron,
+                "side": side,
+                "certified": True,
+                "inertia": _inertia(point.certificate, splits, exact),
+            }
             wide = split(student, neuron, [*shares, 1 - sum(shares)])
             children.append(Child(node, proof, wide))
     return children

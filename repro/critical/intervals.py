@@ -54,8 +54,9 @@ def derivatives(theta: Student, given: ExactProblem) -> tuple[arb, list[arb], ar
     slopes = [[arb(1) / 4 - h * h for h in row] for row in halves]
     incoming = [
         [a * s * x for s, x in zip(row, axis)]
-        for axis in points for a, row in zip(outgoing, slopes)
-    ]  # fmt: skip
+        for axis in points
+        for a, row in zip(outgoing, slopes)
+    ]
     jacobian = arb_mat(incoming + halves)
     gradient = (jacobian * arb_mat([[r] for r in residual])).entries()
     gradient = [scale * g for g in gradient]

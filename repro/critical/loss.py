@@ -76,9 +76,14 @@ def loss_gradient_hessian(
     pulled = residual * slope
     sums = [
         tf.reduce_sum(values, -1)
-        for values in (bent * first ** 2, bent * first * second, bent * second ** 2,
-                       pulled * first, pulled * second)
-    ]  # fmt: skip
+        for values in (
+            bent * first**2,
+            bent * first * second,
+            bent * second**2,
+            pulled * first,
+            pulled * second,
+        )
+    ]
     xx, xy, yy, x, y = sums
     rows = [[xx, xy, x], [xy, yy, y], [x, y, tf.zeros_like(x)]]
     blocks = 4 / given.count * tf.linalg.diag(tf.stack([tf.stack(row, 1) for row in rows], 1))

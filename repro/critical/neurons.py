@@ -122,8 +122,9 @@ def decompose(
         total = float(signs @ student[2, group])
         near = {
             (sign, t): np.linalg.norm(sign * centre - w)
-            for t, w in enumerate(incoming) for sign in (1, -1)
-        }  # fmt: skip
+            for t, w in enumerate(incoming)
+            for sign in (1, -1)
+        }
         (sign, t), gap = min(near.items(), key=lambda item: item[1])
         if gap < tolerance:
             members = sign * signs * student[:2, group]

@@ -1,6 +1,7 @@
 """Newton's method for many students at once: damped descent to minima, plain steps to saddles."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -51,6 +52,7 @@ def descend(
     given: Problem,
     iterations: int,
     tolerance: float = GRADIENT_TOLERANCE,
+    between: Callable[[], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take damped Newton steps in |eigenvalues| until converged or `iterations` are over.
 
@@ -64,6 +66,7 @@ def descend(
       given: the problem.
       iterations: at most so many steps each.
       tolerance: of the gradient's infinity norm.
+      between: called before every step; what it raises ends the descent.
 
     Returns:
       students and damping; going on from them equals not having stopped.
@@ -74,6 +77,8 @@ def descend(
         active = np.flatnonzero(~converged(loss, np.abs(gradient).max(axis=1), tolerance))
         if not len(active):
             break
+        if between is not None:
+            between()
         eigenvalues, vectors = map(np.asarray, tf.linalg.eigh(hessian[active]))
         size = np.abs(eigenvalues)
         mu = damping[active] * size.max(axis=1)

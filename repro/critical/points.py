@@ -68,19 +68,28 @@ def certify_points(
             group, certificate, reason = found
             head = group[0]
             points.append(
-                Point(f"{name}-{number:02}", float(loss[head]), verdicts[head].index,
-                      group, certificate, reason)
-            )  # fmt: skip
+                Point(
+                    f"{name}-{number:02}",
+                    float(loss[head]),
+                    verdicts[head].index,
+                    group,
+                    certificate,
+                    reason,
+                )
+            )
     return points, verdicts
 
 
 def record(point: Point) -> dict:
     """Return what result.json says about a point."""
     return {
-        "name": point.name, "loss": point.loss, "index": point.index,
-        "students": len(point.students), "certified": point.certificate is not None,
+        "name": point.name,
+        "loss": point.loss,
+        "index": point.index,
+        "students": len(point.students),
+        "certified": point.certificate is not None,
         "reason": point.reason,
-    }  # fmt: skip
+    }
 
 
 def _distinct(
@@ -117,9 +126,9 @@ def _groups(chosen, theta, loss, verdicts) -> list[list[int]]:
         buckets.setdefault(_split_width(verdicts[s]), []).append(s)
     groups = []
     for width, members in buckets.items():
-        places = np.stack([
-            np.array(verdicts[s].evidence["parent"]) if width else theta[s] for s in members
-        ])  # fmt: skip
+        places = np.stack(
+            [np.array(verdicts[s].evidence["parent"]) if width else theta[s] for s in members]
+        )
         numbers = distinct(places, loss[members], LOSS_TOLERANCE, PLACE_TOLERANCE)
         for number in range(numbers.max() + 1):
             same = np.flatnonzero(numbers == number)
@@ -141,10 +150,12 @@ def _split_key(verdict: Verdict, parent: np.ndarray, head: np.ndarray) -> tuple:
     if "parent" not in verdict.evidence:
         return ()
     table, _ = distances(parent, head)
-    return tuple(sorted(
-        (int(table[neuron].argmin()), sum(share < 0 for share in shares), len(shares))
-        for neuron, shares in zip(verdict.evidence["neurons"], verdict.evidence["shares"])
-    ))  # fmt: skip
+    return tuple(
+        sorted(
+            (int(table[neuron].argmin()), sum(share < 0 for share in shares), len(shares))
+            for neuron, shares in zip(verdict.evidence["neurons"], verdict.evidence["shares"])
+        )
+    )
 
 
 def _certify(student, verdict, teacher, given) -> tuple[dict | None, str]:

@@ -64,10 +64,12 @@ def isolated(claim: Mapping, given: ExactProblem) -> dict:
         if not third * radius < smallest:
             raise NotCertified("eigenvalues may change sign within the ball")
         bounds = {
-            "lambda": claim["lambda"], "loss": [below(loss), above(loss)],
-            "gradient_norm": above(slope), "third_derivative": above(third),
+            "lambda": claim["lambda"],
+            "loss": [below(loss), above(loss)],
+            "gradient_norm": above(slope),
+            "third_derivative": above(third),
             "radius": above(radius),
-        }  # fmt: skip
+        }
         if claim["kind"] == "minimum":
             bounds["loss_floor"] = below(_lemma_2(loss, slope, hessian, third, radius))
             if not bounds["loss_floor"] > 0:

@@ -1,13 +1,15 @@
 """Extreme eigenvalues of a symmetric operator: Lanczos, and power iteration as papers ran it."""
 
 import dataclasses
-from collections.abc import Iterator
+import math
 
 import numpy as np
 
-from repro.curvature.hvp import Operator
+from repro.curvature.hvp import Operator, check
+from repro.curvature.krylov import lanczos_steps, rows_that_fit
 
 ENDS = ("largest", "smallest")
+MISSED = 1e-6  # chance up to which a copy of an eigenvalue may be missed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,62 +20,28 @@ class Eigenpairs:
     the operator's own products.
     """
 
-    values: np.ndarray  # [k], from the end that was asked for
-    vectors: np.ndarray  # [size, k], of norm 1
-    residuals: np.ndarray  # [k], |A v - value v|
+    values: np.ndarray  # [k], from the end that was asked for, each as often as it occurs
+    vectors: np.ndarray = dataclasses.field(repr=False)  # [size, k], of norm 1
+    residuals: np.ndarray  # [k], |A v - value v| at most
     iterations: int  # products taken
-    converged: bool  # whether all residuals met the tolerance
+    converged: bool  # whether residuals met the tolerance, and no copy of a value is missing
+    # [k], how many values within the tolerance of this one were found, itself included. Of the last
+    # value there may be more, and of the only one (k = 1) no other was looked for.
+    multiplicities: np.ndarray
+    restarts: int = 0  # of Lanczos, where the memory limit had no room for all vectors
 
 
 @dataclasses.dataclass(frozen=True)
-class Krylov:
-    """What m steps of Lanczos know: A basis^T = basis^T T + the next vector times betas[-1]."""
+class _Search:
+    """What one run of Lanczos found; values as if the largest were wanted."""
 
-    alphas: np.ndarray  # [m], diagonal of T
-    betas: np.ndarray  # [m], beneath the diagonal; the last one leads out of the basis
-    basis: np.ndarray  # [m, size], orthonormal rows
-
-    def ritz(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return eigenvalues [m], ascending, and eigenvectors [m, m] of T."""
-        beside = self.betas[:-1]
-        return np.linalg.eigh(np.diag(self.alphas) + np.diag(beside, 1) + np.diag(beside, -1))
-
-
-def lanczos_steps(
-    operator: Operator, start: np.ndarray, rng: np.random.Generator
-) -> Iterator[Krylov]:
-    """Yield the Krylov space of a start vector after each step, until it is all of space.
-
-    Scalars and vectors are float64 and every new vector is orthogonalised against all others,
-    twice: without that, rounding lets copies of converged eigenvalues appear. Where the space is
-    invariant (next vector zero) a random orthogonal vector goes on from there, with beta 0.
-    """
-    alphas, betas = [], []
-    basis = np.empty((min(16, operator.size), operator.size))
-    vector = start / np.linalg.norm(start)
-    for step in range(operator.size):
-        if step == len(basis):
-            more = np.empty((min(step, operator.size - step), operator.size))
-            basis = np.concatenate([basis, more])
-        basis[step] = vector
-        product = operator.product(vector)
-        alphas.append(vector @ product)
-        scale = np.linalg.norm(product)
-        vector = _orthogonal(product, basis[: step + 1])
-        beta = np.linalg.norm(vector)
-        if beta <= 1e-13 * scale or step + 1 == operator.size:
-            beta = 0.0
-        betas.append(beta)
-        yield Krylov(np.array(alphas), np.array(betas), basis[: step + 1])
-        if beta == 0.0:
-            vector = _orthogonal(rng.standard_normal(operator.size), basis[: step + 1])
-        vector = vector / np.linalg.norm(vector)
-
-
-def _orthogonal(vector: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    for _ in range(2):
-        vector = vector - basis.T @ (basis @ vector)
-    return vector
+    values: np.ndarray  # [k], descending
+    vectors: np.ndarray  # [size, k]
+    residuals: np.ndarray  # [k]
+    iterations: int
+    converged: bool
+    restarts: int
+    extent: tuple[float, float]  # the smallest and the largest Ritz value seen
 
 
 def lanczos(
@@ -85,48 +53,134 @@ def lanczos(
     max_iterations: int = 300,
     start: np.ndarray | None = None,
     seed: int = 0,
+    memory_limit: float | None = None,
 ) -> Eigenpairs:
     """Return the k algebraically largest or smallest eigenvalues, by Lanczos.
 
     Stops once all k residuals |beta_m s_mi| are at most `tolerance` times the largest eigenvalue in
-    magnitude. Of a multiple eigenvalue one copy is found, unless the Krylov space closes before.
-    Memory: iterations x size float64.
+    magnitude. One Krylov space has one vector of each multiple eigenvalue. So for k > 1 more
+    searches follow, each orthogonal to all vectors found, until one ends beneath the k-th value: by
+    convergence, or once a copy above it would have shown itself but for a chance of 1e-6
+    (Kuczynski, Wozniakowski 1992).
 
     Args:
       operator: symmetric.
       k: how many, 1..size.
       which: `largest` or `smallest`, both by sign: -3 is smaller than 1.
       tolerance: on the residuals, relative to the spectral radius.
-      max_iterations: products at most, however far it got.
+      max_iterations: products of one search at most, however far it got.
       start: [size], such as the eigenvector at an earlier checkpoint; None: Gaussian.
       seed: of the random vectors.
+      memory_limit: bytes for the vectors of a search, iterations x size float64; where they do not
+        fit Lanczos restarts, which takes more products. None: a quarter of the machine's.
 
     Raises:
-      ValueError: k, which, max_iterations or start make no sense.
+      ValueError: k, which, max_iterations, memory_limit or start make no sense.
     """
-    if which not in ENDS:
-        raise ValueError(f"unknown end {which!r} of the spectrum; choose from {', '.join(ENDS)}")
+    check("end", which, ENDS)
     if not 1 <= k <= operator.size:
         raise ValueError(f"k={k} must lie between 1 and the number of weights, {operator.size}")
-    if max_iterations < min(k, operator.size):
+    if max_iterations < k:
         raise ValueError(f"max_iterations={max_iterations} are too few for k={k} eigenvalues")
     rng = np.random.default_rng(seed)
     start = _start(start, operator.size, rng)
-    for krylov in lanczos_steps(operator, start, rng):
-        done = len(krylov.alphas)
-        if done < k:
+    wanted = min(max_iterations, operator.size)
+    rows = min(wanted, rows_that_fit(operator.size, memory_limit, min(wanted, 2 * k + 4)))
+    sign = 1.0 if which == "largest" else -1.0
+    turned = Operator(operator.size, lambda vector: sign * operator.product(vector))
+    limits = {"tolerance": tolerance, "max_iterations": max_iterations, "rows": rows, "rng": rng}
+    found = _search(turned, k, start, **limits)
+    if k > 1 and found.converged:
+        found = _with_copies(turned, k, found, **limits)
+    scale = max(map(abs, found.extent))
+    order = np.argsort(-found.values, kind="stable")
+    values = found.values[order]
+    near = np.abs(values[:, None] - values[None]) <= max(2 * tolerance, 1e-12) * scale
+    return Eigenpairs(
+        sign * values[:k], found.vectors[:, order[:k]], found.residuals[order[:k]],
+        found.iterations, found.converged, near.sum(axis=1)[:k], found.restarts,
+    )  # fmt: skip
+
+
+def _search(
+    operator: Operator,
+    k: int,
+    start: np.ndarray,
+    *,
+    tolerance: float,
+    max_iterations: int,
+    rows: int,
+    rng: np.random.Generator,
+    before: _Search | None = None,
+) -> _Search:
+    """Find the k largest eigenvalues, or the largest besides those found `before`.
+
+    In the second case it also ends once no eigenvalue as large as the smallest of those before can
+    have been missed.
+    """
+    outside = None if before is None else before.vectors.T
+    free = operator.size - (0 if outside is None else len(outside))
+    low, high = (math.inf, -math.inf) if before is None else before.extent
+    steps = lanczos_steps(operator, start, rng, rows=rows, outside=outside)
+    for done, krylov in enumerate(steps, 1):
+        if len(krylov.projected) < k:
             continue
         values, vectors = krylov.ritz()
-        chosen = slice(-1, -k - 1, -1) if which == "largest" else slice(0, k)
-        residuals = np.abs(krylov.betas[-1] * vectors[-1, chosen])
-        converged = bool((residuals <= tolerance * np.abs(values).max()).all())
-        if done == operator.size:
+        low, high = min(low, values[0]), max(high, values[-1])
+        residuals = np.abs(krylov.beta * vectors[-1, : -k - 1 : -1])
+        scale = max(abs(low), abs(high))
+        converged = bool((residuals <= tolerance * scale).all())
+        if len(krylov.projected) == free:
             converged = True  # all of space: the residuals are rounding
+        if before is not None and not krylov.restarts:
+            converged |= _none_missed(values[-1], before.values.min(), low, done, operator.size)
         if converged or done >= max_iterations:
             break
-    return Eigenpairs(
-        values[chosen], krylov.basis.T @ vectors[:, chosen], residuals, done, converged
-    )
+    return _Search(
+        values[: -k - 1 : -1], krylov.basis.T @ vectors[:, : -k - 1 : -1], residuals, done,
+        converged, krylov.restarts, (low, high),
+    )  # fmt: skip
+
+
+def _none_missed(value: float, least: float, low: float, steps: int, size: int) -> bool:
+    """Return whether m steps from a random start would have come above `value`.
+
+    Were there an eigenvalue `least`, the largest Ritz value would be a share e of the spectrum
+    beneath it with a chance of at most 1.648 sqrt(size) exp(-sqrt(e) (2 m - 1)).
+    """
+    if value >= least or least <= low:
+        return False
+    share = (least - value) / (least - low)
+    return math.log(1.648 / MISSED) + math.log(size) / 2 <= math.sqrt(share) * (2 * steps - 1)
+
+
+def _with_copies(operator: Operator, k: int, found: _Search, **limits) -> _Search:
+    """Return what was found, with the copies of eigenvalues that one Krylov space leaves out."""
+    tolerance, rng = limits["tolerance"], limits["rng"]
+    while len(found.values) < operator.size:
+        # Of more than k values only those above the k-th one are sought.
+        least = np.sort(found.values)[-k]
+        top = dataclasses.replace(found, values=np.maximum(found.values, least))
+        more = _search(operator, 1, rng.standard_normal(operator.size), before=top, **limits)
+        found = dataclasses.replace(
+            found,
+            iterations=found.iterations + more.iterations, converged=more.converged,
+            restarts=found.restarts + more.restarts, extent=more.extent,
+        )  # fmt: skip
+        slack = tolerance * max(map(abs, found.extent))
+        if not more.converged or more.values[0] < least - 2 * slack:
+            return found
+        # Orthogonal to vectors that are eigenvectors only up to their own residuals.
+        residual = math.sqrt(more.residuals[0] ** 2 + np.sum(found.residuals**2))
+        found = dataclasses.replace(
+            found,
+            values=np.append(found.values, more.values),
+            vectors=np.column_stack([found.vectors, more.vectors]),
+            residuals=np.append(found.residuals, residual),
+        )
+        if more.values[0] <= least + slack:
+            return found
+    return found
 
 
 def power_iteration(
@@ -158,8 +212,9 @@ def power_iteration(
             break
         vector = product / norm
     return Eigenpairs(
-        np.array([value]), vector[:, None], np.array([residual]), iteration, converged
-    )
+        np.array([value]), vector[:, None], np.array([residual]), iteration, converged,
+        np.array([1]),
+    )  # fmt: skip
 
 
 def _start(start: np.ndarray | None, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,24 +1,26 @@
 """Products with the Hessian and the Gauss-Newton matrix of a mean loss, streamed over data.
 
 Hessians are differentiated in reverse over reverse mode, which also works through the all-reduce
-of synchronised batch norm, and never compiled by XLA: through max-pooling its float32 products are
-2 % off and its float64 ones do not compile.
+of synchronised batch norm and through the loops of recurrent layers, and never compiled by XLA:
+through max-pooling its float32 products are 2 % off and its float64 ones do not compile.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from repro.curvature import data
+from repro.curvature.checks import look
+from repro.curvature.data import Data
+from repro.curvature.streaming import mean_over_examples
 from repro.curvature.weights import Point, join, point, split
 
 # (targets [b, ...], outputs [b, ...]) -> losses [b]
 ExampleLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-# (inputs, targets) with examples along the first axis, or batches of such pairs. A dataset must
-# return the same examples whenever it is iterated.
-Data = tuple | tf.data.Dataset
 
 ARRAY_BATCH = 1000  # examples of arrays that are differentiated at once, unless told otherwise
 
@@ -28,7 +30,7 @@ class Operator:
     """A symmetric matrix known by its products with vectors, float64 [size] -> float64 [size]."""
 
     size: int
-    product: Callable[[np.ndarray], np.ndarray]
+    product: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
 
 
 def hessian(
@@ -36,44 +38,40 @@ def hessian(
     loss: ExampleLoss,
     dataset: Data,
     *,
-    batch_size: int = ARRAY_BATCH,
+    at: Sequence[np.ndarray] | None = None,
+    variables: str | Sequence[str] | None = None,
+    training: bool = False,
+    batch_size: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
-    **where,
 ) -> Operator:
     """Return the Hessian of the mean of the examples' losses.
 
-    Every example weighs the same, however the data is cut into batches: sums over batches are
-    added up in float64 and divided by the number of examples.
+    Every example weighs the same, or as much as its weight in the dataset says, however the data is
+    cut into batches: sums over batches are added up in float64 and divided by the sum of weights.
+    Regularisers of the model's layers are no part of it. The first product is taken twice, to see
+    that data and model do not differ between passes.
 
     Args:
       model: any built Keras model.
-      loss: targets, outputs -> losses [b] of the examples, without a mean.
-      dataset: arrays (inputs, targets), or a batched tf.data.Dataset of such pairs.
-      batch_size: examples of arrays differentiated at once; with `training=True` also those that
-        batch norm takes its statistics over.
+      loss: targets, outputs -> losses [b] of the examples, without a mean. With several outputs
+        both are nested as the model and the dataset have them.
+      dataset: arrays (inputs, targets) or (inputs, targets, weights), or a batched tf.data.Dataset
+        of such tuples.
+      at, variables: as for `weights.point`.
+      training: False: batch norm uses its moving statistics; True: those of each batch.
+      batch_size: examples of arrays differentiated at once, 1000 unless told otherwise; with
+        `training=True` also those that batch norm takes its statistics over.
       strategy: under which the products are computed; None: the current one.
-      **where: `at`, `variables`, `training`; see `weights.point`.
 
-    Returns:
-      products raise ValueError if something in them is not finite, or the data is empty.
+    Raises:
+      ValueError: the data, the loss or the model are not of these kinds; the message names the
+        argument and the way out. Products raise it too if something in them is not finite, or two
+        passes differ.
     """
-    here = point(model, **where)
-
-    def batch_sum(vector, inputs, targets):
-        weights = list(here.weights)
-        with tf.GradientTape() as outer:
-            outer.watch(weights)
-            with tf.GradientTape() as inner:
-                inner.watch(weights)
-                losses = loss(targets, here.outputs(weights, inputs))
-            gradients = inner.gradient(losses, weights, unconnected_gradients="zero")
-            pairs = zip(gradients, split(vector, weights))
-            slope = tf.add_n([tf.reduce_sum(g * v) for g, v in pairs])
-        products = outer.gradient(slope, weights, unconnected_gradients="zero")
-        return join(products)[None], tf.size(losses)
-
-    mean = mean_over_examples(batch_sum, here, batches(dataset, batch_size), strategy)
-    return Operator(here.size, lambda vector: mean(vector)[0])
+    return operators(
+        "hessian", model, loss, dataset,
+        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
+    )[0]  # fmt: skip
 
 
 def gauss_newton(
@@ -81,36 +79,111 @@ def gauss_newton(
     loss: ExampleLoss,
     dataset: Data,
     *,
-    batch_size: int = ARRAY_BATCH,
+    at: Sequence[np.ndarray] | None = None,
+    variables: str | Sequence[str] | None = None,
+    training: bool = False,
+    batch_size: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
-    **where,
 ) -> Operator:
     """Return the generalised Gauss-Newton matrix, mean of J_i^T (d2 loss / d outputs2) J_i.
 
     It is the Hessian without the outputs' own curvature, to which it is equal where the loss of
-    every example is at its minimum (interpolation). Arguments as those of `hessian`.
+    every example is at its minimum (interpolation). Arguments and errors as those of `hessian`.
     """
-    here = point(model, **where)
+    return operators(
+        "gauss_newton", model, loss, dataset,
+        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
+    )[0]  # fmt: skip
 
-    def batch_sum(vector, inputs, targets):
-        weights = list(here.weights)
-        with tf.autodiff.ForwardAccumulator(weights, split(vector, weights)) as forward:
-            with tf.GradientTape() as tape:
-                tape.watch(weights)
-                outputs = here.outputs(weights, inputs)
-            change = forward.jvp(outputs, unconnected_gradients="zero")
-        with tf.GradientTape() as outer:
-            outer.watch(outputs)
-            with tf.GradientTape() as inner:
-                inner.watch(outputs)
-                losses = loss(targets, outputs)
-            slope = tf.reduce_sum(inner.gradient(losses, outputs) * change)
-        curved = outer.gradient(slope, outputs, unconnected_gradients="zero")
-        products = tape.gradient(outputs, weights, curved, unconnected_gradients="zero")
-        return join(products)[None], tf.size(losses)
 
-    mean = mean_over_examples(batch_sum, here, batches(dataset, batch_size), strategy)
-    return Operator(here.size, lambda vector: mean(vector)[0])
+def operators(
+    matrix: str,
+    model: keras.Model,
+    loss: ExampleLoss,
+    dataset: Data,
+    *,
+    at: Sequence[np.ndarray] | None = None,
+    variables: str | Sequence[str] | None = None,
+    training: bool = False,
+    batch_size: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+) -> tuple[Operator, Callable[[Sequence], Operator]]:
+    """Return a matrix at a point, and a function `at -> matrix` for other points.
+
+    Arguments as those of `hessian`, but `matrix`: a name in MATRICES. Other points are not traced
+    again, nor checked.
+    """
+    check("matrix", matrix, MATRICES)
+    here = point(model, at=at, variables=variables, training=training)
+    stream = data.batches(dataset, ARRAY_BATCH if batch_size is None else batch_size)
+    seen = look(model, here, loss, data.first(stream))
+    mean = mean_over_examples(
+        functools.partial(MATRICES[matrix], loss), stream, strategy,
+        training=training, agreement=seen.agreement,
+    )  # fmt: skip
+
+    def at_point(there: Point) -> Operator:
+        return Operator(there.size, lambda vector: mean(there, vector)[0])
+
+    return at_point(here), lambda values: at_point(here.moved(values))
+
+
+def hessian_sum(loss, here: Point, vector, inputs, targets, weights) -> tf.Tensor:
+    """Return the sum of the examples' Hessians, times their weights and a vector, [1, size]."""
+    direction = split(vector, here.weights)
+    return join(hessian_product(loss, here, direction, inputs, targets, weights))[None]
+
+
+def hessian_product(loss, here: Point, direction, inputs, targets, weights) -> list[tf.Tensor]:
+    """Return the same for a direction shaped as the point's weights, and shaped as it."""
+    values = [tf.identity(w) for w in here.weights]
+    with tf.GradientTape() as outer:
+        outer.watch(values)
+        with tf.GradientTape() as inner:
+            inner.watch(values)
+            losses = loss(targets, here.outputs(values, inputs))
+            losses *= tf.cast(weights, losses.dtype)
+        gradients = dense_gradients(inner, losses, values)
+        slope = tf.add_n([tf.reduce_sum(g * v) for g, v in zip(gradients, direction)])
+    return dense_gradients(outer, slope, values)
+
+
+def gauss_newton_sum(loss, here: Point, vector, inputs, targets, weights) -> tf.Tensor:
+    """Return the sum of the examples' Gauss-Newton matrices, times weights and a vector.
+
+    The change of the outputs along the vector is the derivative of J^T u with respect to u. That
+    is reverse mode only, which forward mode is not a match for in loops; the value of J^T u itself
+    is never computed.
+    """
+    values = [tf.identity(w) for w in here.weights]
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(values)
+        outputs = tf.nest.map_structure(tf.identity, here.outputs(values, inputs))
+    flat = tf.nest.flatten(outputs)
+    dummies = [tf.zeros_like(o) for o in flat]
+    with tf.GradientTape() as forward:
+        forward.watch(dummies)
+        pulled = dense_gradients(tape, flat, values, dummies)
+    changes = dense_gradients(forward, pulled, dummies, split(vector, here.weights))
+    with tf.GradientTape() as outer:
+        outer.watch(flat)
+        with tf.GradientTape() as inner:
+            inner.watch(flat)
+            losses = loss(targets, tf.nest.pack_sequence_as(outputs, flat))
+            losses *= tf.cast(weights, losses.dtype)
+        slopes = dense_gradients(inner, losses, flat)
+        slope = tf.add_n([tf.reduce_sum(s * c) for s, c in zip(slopes, changes)])
+    curved = dense_gradients(outer, slope, flat)
+    return join(dense_gradients(tape, flat, values, curved))[None]
+
+
+MATRICES = {"hessian": hessian_sum, "gauss_newton": gauss_newton_sum}
+
+
+def dense_gradients(tape, target, sources, output_gradients=None) -> list[tf.Tensor]:
+    """Return gradients as tensors: zeros where there are none, embeddings' rows put in place."""
+    found = tape.gradient(target, sources, output_gradients, unconnected_gradients="zero")
+    return [tf.convert_to_tensor(g) for g in found]
 
 
 def dense(operator: Operator, limit: int = 20_000) -> np.ndarray:
@@ -125,51 +198,7 @@ def dense(operator: Operator, limit: int = 20_000) -> np.ndarray:
     return (matrix + matrix.T) / 2
 
 
-def batches(dataset: Data, batch_size: int) -> tf.data.Dataset:
-    """Return arrays cut into batches of at most `batch_size`, and a batched dataset as it is."""
-    if isinstance(dataset, tf.data.Dataset):
-        return dataset
-    with tf.device("CPU"):
-        arrays = tf.nest.map_structure(tf.convert_to_tensor, tuple(dataset))
-        return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size)
-
-
-def mean_over_examples(
-    batch_sum: Callable,
-    here: Point,
-    stream: Iterable,
-    strategy: tf.distribute.Strategy | None = None,
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Return `mean(vector)`: what `batch_sum` adds up over a stream, divided by its examples.
-
-    Args:
-      batch_sum: vector, inputs, targets -> float64 [r, size], number of examples; it is compiled,
-        and runs in every replica on its share of a batch.
-      here: whose `size` vectors have.
-      stream: a tf.data.Dataset of pairs (inputs, targets).
-      strategy: None: the current one.
-    """
-    strategy = strategy or tf.distribute.get_strategy()
-    if strategy.num_replicas_in_sync > 1:
-        stream = strategy.experimental_distribute_dataset(stream)
-
-    @tf.function(reduce_retracing=True)
-    def step(vector, batch):
-        total, count = strategy.run(batch_sum, args=(vector, *batch))
-        return strategy.reduce("sum", total, axis=None), strategy.reduce("sum", count, axis=None)
-
-    def mean(vector: np.ndarray) -> np.ndarray:
-        if np.shape(vector) != (here.size,):
-            raise ValueError(f"the vector must have shape ({here.size},), not {np.shape(vector)}")
-        vector = tf.constant(vector, tf.float64)
-        total, count = 0.0, 0
-        for batch in stream:
-            share, examples = step(vector, batch)
-            total, count = total + share.numpy(), count + int(examples)
-        if not count:
-            raise ValueError("there are no examples to take the mean over")
-        if not np.isfinite(total).all():
-            raise ValueError("a Hessian-vector product is not finite: have the weights diverged?")
-        return total / count
-
-    return mean
+def check(what: str, name: str, choices) -> None:
+    """Raise ValueError unless a name is one of the choices."""
+    if name not in choices:
+        raise ValueError(f"unknown {what} {name!r}; choose from {', '.join(choices)}")

@@ -17,10 +17,13 @@ class LayerVectors:
     gradients: tf.Tensor  # D, [b, p, fan out]
     gradients_change: tf.Tensor  # D'
 
-    def sums(self, bias: bool) -> list[tf.Tensor]:
-        """Return the sums over examples: of the kernel, [fan in, fan out], and of the bias."""
-        kernel = tf.add_n([_flat(x, d) for x, d in self._pairs()])
-        return [kernel, tf.reduce_sum(self.gradients_change, axis=[0, 1])] if bias else [kernel]
+    def sums(self, bias: bool, weights: tf.Tensor) -> list[tf.Tensor]:
+        """Return the sums over examples times weights [b]: of the kernel, and of the bias."""
+        weights = tf.cast(weights, self.gradients.dtype)[:, None, None]
+        kernel = tf.add_n([_flat(x, d * weights) for x, d in self._pairs()])
+        if not bias:
+            return [kernel]
+        return [kernel, tf.reduce_sum(self.gradients_change * weights, axis=[0, 1])]
 
     def forward(self, rows: tf.Tensor, bias: bool) -> tf.Tensor:
         """Return R_i (H_i V)_l for rows R [b, p, fan in], plus the bias's part if there is one."""

@@ -21,70 +21,97 @@ from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
+from keras import layers
 
 from repro.curvature.layer_vectors import LayerVectors, SharedDirection, times
 from repro.curvature.weights import Point, join, split
 
+# The layers whose products are known here, exactly: a subclass may compute something else.
+WEIGHTED = (layers.Dense, layers.Conv2D)
+BETWEEN = (
+    layers.Activation, layers.AveragePooling2D, layers.Cropping2D, layers.ELU, layers.Flatten,
+    layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.LeakyReLU,
+    layers.MaxPooling2D, layers.ReLU, layers.Reshape, layers.Softmax, layers.ZeroPadding2D,
+)  # fmt: skip
 
-def chain(model: keras.Model, here: Point) -> list[keras.layers.Layer] | None:
+
+def chain(model: keras.Layer, here: Point) -> list[keras.layers.Layer] | None:
     """Return a model's layers if they are a chain this module can handle, else None.
 
     A chain's layers each take the output of the one before. Those with weights, all of them part of
-    the point, are dense layers on vectors and 2-D convolutions; the others act on each example
-    alone.
+    the point, are dense layers on vectors and 2-D convolutions; the others are among BETWEEN. A
+    subclass of any of them, and what computes in another precision than its weights', is no part of
+    a chain.
     """
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    if not type(model).__module__.startswith("keras."):  # a subclass may have a call of its own
         return None
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    tensor, paths = model.inputs[0], []
-    for layer in layers:
+    if not isinstance(model, keras.Model) or len(model.inputs) != 1 or len(model.outputs) != 1:
+        return None
+    found = [layer for layer in model.layers if type(layer) is not keras.layers.InputLayer]
+    tensor, variables = model.inputs[0], []
+    for layer in found:
         used_once = len(layer._inbound_nodes) == 1
         if not used_once or layer.input is not tensor or not _supported(layer):
             return None
         tensor = layer.output
-        paths += [v.path for v in layer.weights]
-    return layers if tensor is model.outputs[0] and paths == list(here.names) else None
+        variables += layer.weights
+    trainable = model.trainable_variables
+    chosen = [trainable[number] for number in here.chosen]
+    same = len(chosen) == len(variables) and all(a is b for a, b in zip(chosen, variables))
+    return found if tensor is model.outputs[0] and same and variables else None
 
 
 def _supported(layer: keras.layers.Layer) -> bool:
-    if isinstance(layer, keras.layers.Dense):
+    if layer.compute_dtype != layer.variable_dtype:
+        return False
+    if type(layer) not in WEIGHTED:
+        return type(layer) in BETWEEN
+    if len(layer.weights) != 1 + layer.use_bias:
+        return False  # quantised, or with low-rank adapters
+    if type(layer) is layers.Dense:
         return len(layer.input.shape) == 2
-    if type(layer) is keras.layers.Conv2D:
-        plain = layer.groups == 1 and layer.dilation_rate == (1, 1)
-        return plain and layer.data_format == "channels_last"
-    return not layer.weights
+    plain = layer.groups == 1 and layer.dilation_rate == (1, 1)
+    return plain and layer.data_format == "channels_last"
 
 
-def layerwise(here: Point, loss: Callable, layers: Sequence[keras.layers.Layer]) -> Callable:
-    """Return `batch_sum(vector, inputs, targets)`: sum H_i v, sum H_i H_i v, float64 [2, size].
+def layerwise(
+    chained: Sequence[keras.layers.Layer],
+    loss: Callable,
+    here: Point,
+    vector: tf.Tensor,
+    inputs,
+    targets,
+    weights: tf.Tensor,
+) -> tf.Tensor:
+    """Return sums over examples of H_i v and H_i H_i v times weights, float64 [2, size].
 
     Args:
-      here: the point.
+      chained: of `chain`.
       loss: targets, outputs -> losses [b].
-      layers: of `chain`.
+      here, vector, inputs, targets, weights: as for `streaming.mean_over_examples`.
     """
-    weighted = [layer for layer in layers if layer.weights]
-    biased = [layer.bias is not None for layer in weighted]
-    between = _between(layers)
+    weighted = [layer for layer in chained if layer.weights]
+    biased = [layer.use_bias for layer in weighted]
+    between = _between(chained)
 
     def per_layer(tensors):
         remaining = iter(tensors)
         return [(next(remaining), next(remaining) if bias else None) for bias in biased]
 
-    def batch_sum(vector, inputs, targets):
-        weights = per_layer(here.weights)
-        inputs = tf.cast(tf.cast(inputs, layers[0].input.dtype), here.weights[0].dtype)
-        steps = [*between[:-1], lambda z: loss(targets, between[-1](z))]
-        shared = [SharedDirection(*pair) for pair in per_layer(split(vector, here.weights))]
-        once = _layer_vectors(weights, steps, inputs, shared)
-        again = _layer_vectors(weights, steps, inputs, once)
-        sums = [
-            join([part for layer, bias in zip(vectors, biased) for part in layer.sums(bias)])
-            for vectors in (once, again)
-        ]
-        return tf.stack(sums), tf.shape(targets)[0]
-
-    return batch_sum
+    (inputs,) = tf.nest.flatten(inputs)
+    inputs = tf.cast(tf.cast(inputs, chained[0].input.dtype), here.weights[0].dtype)
+    if inputs.shape.rank == len(chained[0].input.shape) - 1:
+        inputs = inputs[..., None]  # grey images, to which Keras adds their channel
+    steps = [*between[:-1], lambda z: loss(targets, between[-1](z))]
+    shared = [SharedDirection(*pair) for pair in per_layer(split(vector, here.weights))]
+    pairs = per_layer(here.weights)
+    once = _layer_vectors(pairs, steps, inputs, shared)
+    again = _layer_vectors(pairs, steps, inputs, once)
+    sums = [
+        join([part for layer, bias in zip(found, biased) for part in layer.sums(bias, weights)])
+        for found in (once, again)
+    ]
+    return tf.stack(sums)
 
 
 def _layer_vectors(
@@ -135,7 +162,7 @@ def _backward(step: Callable, x, x_change, g, g_change) -> tuple[tf.Tensor, tf.T
     return back, forward.jvp(back, unconnected_gradients="zero")
 
 
-def _between(layers: Sequence[keras.layers.Layer]) -> list[Callable]:
+def _between(chained: Sequence[keras.layers.Layer]) -> list[Callable]:
     """Return the functions to the first layer with weights, between two, and from the last."""
 
     def function(before, others, after):
@@ -149,7 +176,7 @@ def _between(layers: Sequence[keras.layers.Layer]) -> list[Callable]:
         return step
 
     functions, before, others = [], None, []
-    for layer in layers:
+    for layer in chained:
         if layer.weights:
             functions.append(function(before, others, layer))
             before, others = layer, []

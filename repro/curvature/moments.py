@@ -1,16 +1,22 @@
 """The first two moments of the examples' Hessians, as products: H, mean H_i^2, Sigma."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from repro.curvature import layerwise, per_example
-from repro.curvature.hvp import Data, ExampleLoss, Operator, batches, hessian, mean_over_examples
-from repro.curvature.weights import point
+from repro.curvature import data, layerwise, per_example
+from repro.curvature.checks import look
+from repro.curvature.data import Data
+from repro.curvature.hvp import ARRAY_BATCH, ExampleLoss, Operator, check, hessian_sum
+from repro.curvature.streaming import check_equal, mean_over_examples
+from repro.curvature.weights import Point, point
 
 METHODS = ("auto", "layerwise", "per_example")
+ARRAY_BATCH_MOMENTS = 250  # examples of arrays at once, unless told otherwise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,9 +24,11 @@ class Moments:
     """Products with mean H_i^2 and mean H_i of `examples` examples."""
 
     size: int
-    examples: int
+    examples: int  # whose weight is not 0
+    uniform: bool  # whether their weights are all the same
     first: Operator  # H
-    both: Callable[[np.ndarray], np.ndarray]  # v -> H v, mean H_i (H_i v), float64 [2, size]
+    # v -> H v, mean H_i (H_i v), float64 [2, size]
+    both: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
 
     def covariance(self) -> Operator:
         """Return Sigma = mean H_i^2 - H^2."""
@@ -49,44 +57,112 @@ def moments(
     dataset: Data,
     *,
     method: str = "auto",
-    batch_size: int = 250,
-    strategy=None,
+    at: Sequence[np.ndarray] | None = None,
+    variables: str | Sequence[str] | None = None,
     training: bool = False,
-    **where,
+    batch_size: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Moments:
     """Return products with the first two moments of the examples' Hessians.
 
+    The way that is taken has computed two examples as the general one does, example by example,
+    before it is; and its first mean H_i v is compared with the H v of whole batches, in which an
+    example of which others' losses depend would differ.
+
     Args:
-      model, loss, dataset, strategy, **where: as for `hvp.hessian`.
-      method: `layerwise`: exact and fast, for chains of dense and convolutional layers.
+      model, loss, dataset, at, variables, strategy: as for `hvp.hessian`.
+      method: `layerwise`: exact and fast, for chains of Keras's own dense and convolutional layers.
         `per_example`: for any model, a vector of weights per example. `auto`: layerwise where it
         can be.
-      batch_size: examples of arrays at once; `per_example` takes fewer if memory wants it.
       training: must be False, as an example has no Hessian of its own under batch statistics.
+      batch_size: examples of arrays at once, 250 unless told otherwise; `per_example` takes fewer,
+        also of a dataset, if memory wants it.
 
     Raises:
-      ValueError: unknown or impossible method, training, fewer than two examples.
+      ValueError: as for `hvp.hessian`; unknown or impossible method, fewer than two examples.
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
+    check("method", method, METHODS)
     if training:
         raise ValueError("the Hessian of one example needs frozen batch norm: training=False")
-    here = point(model, **where)
-    layers = layerwise.chain(model, here) if method != "per_example" else None
-    if method == "layerwise" and layers is None:
-        raise ValueError(f"{model.name} is no chain of dense and convolutional layers")
-    if layers is None:
-        batch_sum = per_example.per_example(here, loss)
-        batch_size = min(batch_size, per_example.examples_at_once(here))
-    else:
-        batch_sum = layerwise.layerwise(here, loss, layers)
-    stream = batches(dataset, batch_size)
-    examples = sum(int(np.shape(targets)[0]) for _, targets in stream)
+    here = point(model, at=at, variables=variables)
+    whole = data.batches(dataset, ARRAY_BATCH if batch_size is None else batch_size)
+    stream = data.batches(dataset, ARRAY_BATCH_MOMENTS if batch_size is None else batch_size)
+    batch = data.first(stream)
+    agreement = look(model, here, loss, batch).agreement
+    examples, uniform = _count(stream)
     if examples < 2:
         raise ValueError(f"non-uniformity needs at least 2 examples, not {examples}")
+    batch_sum, layered = _way(method, model, loss, here, batch, agreement)
+    if not layered:
+        # A dataset's own batches may be too large for a vector of weights per example.
+        stream = stream.rebatch(min(len(batch[2]), per_example.examples_at_once(here)))
+    mean = mean_over_examples(batch_sum, stream, strategy)
+    first = mean_over_examples(functools.partial(hessian_sum, loss), whole, strategy)
+    compared = False
+
+    def both(vector: np.ndarray) -> np.ndarray:
+        nonlocal compared
+        found = mean(here, vector)
+        if not compared:
+            check_equal(found[0], first(here, vector)[0], agreement)
+            compared = True
+        return found
+
     return Moments(
-        here.size,
-        examples,
-        hessian(model, loss, dataset, strategy=strategy, **where),
-        mean_over_examples(batch_sum, here, stream, strategy),
-    )
+        here.size, examples, uniform,
+        Operator(here.size, lambda vector: first(here, vector)[0]), both,
+    )  # fmt: skip
+
+
+def _count(stream: tf.data.Dataset) -> tuple[int, bool]:
+    """Return how many examples weigh something, and whether all those weigh the same."""
+    weights = np.concatenate([w.numpy() for w in stream.map(lambda x, y, weights: weights)])
+    weights = weights[weights > 0]
+    return len(weights), bool(len(weights) == 0 or np.ptp(weights) == 0)
+
+
+def _way(
+    method: str, model: keras.Layer, loss: ExampleLoss, here: Point, batch: tuple, agreement: float
+) -> tuple[Callable, bool]:
+    """Return the fastest way that is right on two examples, and whether it goes by layers.
+
+    Raises:
+      ValueError: the method asked for is not possible, or not right.
+    """
+    chained = layerwise.chain(model, here) if method != "per_example" else None
+    if method == "layerwise" and chained is None:
+        raise ValueError(
+            f"{model.name} is no chain of Keras's own dense and convolutional layers: use auto"
+        )
+    slow = functools.partial(per_example.one_by_one, loss)
+    ways = [(functools.partial(per_example.per_example, loss), False)]
+    if chained is not None:
+        ways.insert(0, (functools.partial(layerwise.layerwise, chained, loss), True))
+    two = tf.nest.map_structure(lambda x: x[:2], batch[:2])
+    two = *two, tf.ones([len(batch[2][:2])], tf.float64)
+    vector = tf.constant(np.random.default_rng(0).standard_normal(here.size))
+    expected = _computed(slow, here, vector, two)
+    if not np.isfinite(expected).all():
+        raise ValueError("a Hessian-vector product is not finite: have the weights diverged?")
+    for way, layered in ways:
+        try:
+            found = _computed(way, here, vector, two)
+        except Exception as error:  # of TensorFlow, for what cannot be vectorised
+            if method == "layerwise":
+                raise ValueError(f"layerwise fails on {model.name}: use auto") from error
+            continue
+        scale = np.linalg.norm(expected, axis=1)
+        if (np.linalg.norm(found - expected, axis=1) <= agreement * scale).all():
+            return way, layered
+        if method == "layerwise":
+            raise ValueError(
+                f"layerwise is not right on {model.name}: two examples' products are not those of "
+                "the model itself; use auto"
+            )
+    return slow, False
+
+
+def _computed(way: Callable, here: Point, vector: tf.Tensor, examples: tuple) -> np.ndarray:
+    return tf.function(lambda vector, *examples: way(here, vector, *examples))(
+        vector, *examples
+    ).numpy()

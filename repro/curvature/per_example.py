@@ -1,13 +1,13 @@
 """Products with sums of H_i and H_i^2, the Hessians of single examples, for any model.
 
 One example's products are differentiated as in hvp.py, and those of a batch at once by
-`tf.vectorized_map`. That holds a weight vector per example; layerwise.py does without.
+`tf.vectorized_map`. That holds a weight vector per example; layerwise.py does without. What cannot
+be vectorised, such as the loops of recurrent layers, goes example by example.
 """
-
-from collections.abc import Callable
 
 import tensorflow as tf
 
+from repro.curvature.hvp import hessian_product
 from repro.curvature.weights import Point, join, split
 
 BYTES_PER_BATCH = 2**28  # what the examples' vectors of one batch may take; about ten of them live
@@ -19,37 +19,42 @@ def examples_at_once(here: Point) -> int:
     return max(1, BYTES_PER_BATCH // (10 * bytes_each))
 
 
-def per_example(here: Point, loss: Callable) -> Callable:
-    """Return `batch_sum(vector, inputs, targets)`: sum H_i v, sum H_i H_i v, float64 [2, size].
+def per_example(loss, here: Point, vector, inputs, targets, weights) -> tf.Tensor:
+    """Return sums over examples of H_i v and H_i H_i v times weights, float64 [2, size].
 
     Args:
+      loss: targets, outputs -> losses [b].
       here: the model at a point; its batch norm must use moving statistics, or else the loss of an
         example depends on the others.
-      loss: targets, outputs -> losses [b].
+      vector, inputs, targets, weights: as for `streaming.mean_over_examples`.
     """
+    direction = split(vector, here.weights)
+    once, again = tf.vectorized_map(
+        lambda example: _twice(loss, here, direction, *example), (inputs, targets)
+    )
+    return tf.stack([
+        join([tf.tensordot(tf.cast(weights, t.dtype), t, 1) for t in tensors])
+        for tensors in (once, again)
+    ])  # fmt: skip
 
-    def product(direction, inputs, targets):
-        """Return H_i times a direction, for one example without its batch axis."""
-        inputs, targets = tf.nest.map_structure(lambda x: x[None], (inputs, targets))
-        weights = [tf.identity(w) for w in here.weights]
-        with tf.GradientTape() as outer:
-            outer.watch(weights)
-            with tf.GradientTape() as inner:
-                inner.watch(weights)
-                losses = loss(targets, here.outputs(weights, inputs))
-            gradients = inner.gradient(losses, weights, unconnected_gradients="zero")
-            slope = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(gradients, direction)])
-        return outer.gradient(slope, weights, unconnected_gradients="zero")
 
-    def batch_sum(vector, inputs, targets):
-        direction = split(vector, here.weights)
+def one_by_one(loss, here: Point, vector, inputs, targets, weights) -> tf.Tensor:
+    """Return the same in a loop over examples: slower, and without a way of its own to be wrong."""
+    direction = split(vector, here.weights)
 
-        def twice(example):
-            once = product(direction, *example)
-            return once, product(once, *example)
+    def add(number, sums):
+        example = tf.nest.map_structure(lambda x: x[number], (inputs, targets))
+        both = tf.stack([join(tensors) for tensors in _twice(loss, here, direction, *example)])
+        return number + 1, sums + weights[number] * both
 
-        once, again = tf.vectorized_map(twice, (inputs, targets))
-        sums = [join([tf.reduce_sum(t, axis=0) for t in tensors]) for tensors in (once, again)]
-        return tf.stack(sums), tf.shape(tf.nest.flatten(targets)[0])[0]
+    count = tf.shape(weights)[0]
+    start = (tf.constant(0), tf.zeros([2, here.size], tf.float64))
+    return tf.while_loop(lambda number, _: number < count, add, start, parallel_iterations=1)[1]
 
-    return batch_sum
+
+def _twice(loss, here: Point, direction, inputs, targets) -> tuple[list, list]:
+    """Return H_i times a direction and H_i^2 times it, for one example without its batch axis."""
+    inputs, targets = tf.nest.map_structure(lambda x: x[None], (inputs, targets))
+    one = tf.ones([1], tf.float64)
+    once = hessian_product(loss, here, direction, inputs, targets, one)
+    return once, hessian_product(loss, here, once, inputs, targets, one)

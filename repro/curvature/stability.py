@@ -13,12 +13,15 @@ passed: half of a loss has half of both. The paper's is the squared error, avera
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from repro.curvature.data import Data
 from repro.curvature.eigen import Eigenpairs, lanczos
-from repro.curvature.hvp import Data, ExampleLoss, hessian
+from repro.curvature.hvp import ExampleLoss, hessian
 from repro.curvature.moments import moments
 
 
@@ -30,7 +33,9 @@ class Measure:
     residual: float  # the distance to a true one is at most this, up to rounding
     iterations: int  # of Lanczos
     converged: bool
-    vector: np.ndarray  # [size], where it is attained; a warm start for the next checkpoint
+    # [size], where it is attained; a warm start for the next checkpoint
+    vector: np.ndarray = dataclasses.field(repr=False)
+    restarts: int = 0  # of Lanczos, where the memory limit had no room for all vectors
 
     def without_vector(self) -> dict:
         """Return all but the vector, for a result in JSON."""
@@ -46,18 +51,30 @@ def sharpness(
     max_iterations: int = 200,
     start: np.ndarray | None = None,
     seed: int = 0,
-    **options,
+    memory_limit: float | None = None,
+    at: Sequence[np.ndarray] | None = None,
+    variables: str | Sequence[str] | None = None,
+    training: bool = False,
+    batch_size: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Measure:
     """Return a = lambda_max(H), with sign: zero or above at a minimum.
 
     Args:
-      model, loss, dataset, **options: as for `hvp.hessian`.
-      tolerance, max_iterations, start, seed: as for `eigen.lanczos`.
+      model, loss, dataset, at, variables, training, batch_size, strategy: as for `hvp.hessian`.
+      tolerance, max_iterations, start, seed, memory_limit: as for `eigen.lanczos`.
+
+    Raises:
+      ValueError: as for both.
     """
-    operator = hessian(model, loss, dataset, **options)
+    operator = hessian(
+        model, loss, dataset,
+        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
+    )  # fmt: skip
     return _measure(lanczos(
-        operator, tolerance=tolerance, max_iterations=max_iterations, start=start, seed=seed
-    ))
+        operator, tolerance=tolerance, max_iterations=max_iterations, start=start, seed=seed,
+        memory_limit=memory_limit,
+    ))  # fmt: skip
 
 
 def nonuniformity(
@@ -70,16 +87,26 @@ def nonuniformity(
     max_iterations: int = 200,
     start: np.ndarray | None = None,
     seed: int = 0,
-    **options,
+    memory_limit: float | None = None,
+    at: Sequence[np.ndarray] | None = None,
+    variables: str | Sequence[str] | None = None,
+    training: bool = False,
+    batch_size: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Measure:
     """Return s = lambda_max(Sigma)^(1/2), from all examples.
 
-    Arguments as those of `sharpness` and `moments`; the tolerance is that of lambda_max(Sigma).
+    Arguments and errors as those of `sharpness` and `moments`; the tolerance is that of
+    lambda_max(Sigma).
     """
-    both = moments(model, loss, dataset, method=method, **options)
+    both = moments(
+        model, loss, dataset, method=method,
+        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
+    )  # fmt: skip
     found = _measure(lanczos(
         both.covariance(),
         tolerance=tolerance, max_iterations=max_iterations, start=start, seed=seed,
+        memory_limit=memory_limit,
     ))  # fmt: skip
     # Rounding alone can make lambda_max(Sigma) negative, where all examples have the same Hessian.
     value = math.sqrt(max(found.value, 0.0))
@@ -95,22 +122,36 @@ def theorem_1(
     *,
     learning_rate: float,
     sgd_batch_size: int,
+    method: str = "auto",
     tolerance: float = 1e-4,
     max_iterations: int = 200,
     start: np.ndarray | None = None,
     seed: int = 0,
-    **options,
+    memory_limit: float | None = None,
+    at: Sequence[np.ndarray] | None = None,
+    variables: str | Sequence[str] | None = None,
+    training: bool = False,
+    batch_size: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Measure:
     """Return lambda_max{(I - eta H)^2 + eta^2 (n - B) / (B (n - 1)) Sigma} (Theorem 1).
 
     SGD is stable if it is at most 1. A network with more weights than examples times outputs has
-    directions of no curvature at its minima, so there the value cannot be less than 1.
+    directions of no curvature at its minima, so there the value cannot be less than 1. Arguments
+    and errors as those of `nonuniformity`, but `learning_rate` (eta) and `sgd_batch_size` (B), of
+    the SGD in question; weights other than 0 must be equal, as SGD draws all examples alike.
     """
-    both = moments(model, loss, dataset, **options)
+    both = moments(
+        model, loss, dataset, method=method,
+        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
+    )  # fmt: skip
+    if not both.uniform:
+        raise ValueError("Theorem 1 is about examples drawn alike: weights of `dataset` differ")
     noise = (learning_rate / noise_reduction(sgd_batch_size, both.examples)) ** 2
     return _measure(lanczos(
         both.stability(learning_rate, noise),
         tolerance=tolerance, max_iterations=max_iterations, start=start, seed=seed,
+        memory_limit=memory_limit,
     ))  # fmt: skip
 
 
@@ -140,5 +181,5 @@ def nonuniformity_margin(s: float, learning_rate: float, batch_size: int, exampl
 def _measure(found: Eigenpairs) -> Measure:
     return Measure(
         float(found.values[0]), float(found.residuals[0]), found.iterations, found.converged,
-        found.vectors[:, 0],
+        found.vectors[:, 0], found.restarts,
     )  # fmt: skip

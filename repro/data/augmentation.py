@@ -13,15 +13,16 @@ E, but few ranges):
   1.1. That rerun left hue out; +-0.1 of the circle is ours.
 
 What whitening leaves of this. Per-image whitening subtracts an image's mean and divides by its
-deviation, so it undoes both brightnesses exactly (up to rounding): what is added, as what all
-entries are multiplied by, unless the deviation is below whitening's floor. Contrast acts in each
-channel about that channel's mean, and whitening is over all channels at once: what survives is that
-the channels' means lie closer together or farther apart, compared with the spread within them. In
-grey images nothing survives. The tutorial's code says of its brightness and contrast that they
-"likely" have "no effect" (tensorflow#1458). Nothing is clipped in between, which would have an
-effect, since TensorFlow has never clipped float images in these operations (its ImageNet training
-clips to [0, 1] at the end, which is not done here). Between brightness and whitening, saturation
-and hue see the changed image, and there brightness does have an effect.
+deviation, so up to rounding it undoes both brightnesses exactly: what is added, and what all
+entries are multiplied by. Contrast acts in each channel about that channel's mean, while whitening
+takes all channels at once: what survives is that the channels' means lie closer together or farther
+apart, compared with the spread within channels. In grey images nothing survives. (Factors are not
+quite undone where the deviation ends up below whitening's floor.) The tutorial's own code says that
+its brightness and contrast likely have no effect (tensorflow#1458). Clipping would give brightness
+an effect, but TensorFlow does not clip float images in these operations, in the first releases as
+today; its ImageNet training, without whitening, clips to [0, 1] at the end, which is not done here.
+Where saturation or hue comes between brightness and whitening, they see the changed image, and
+brightness does have an effect.
 """
 
 from collections.abc import Sequence

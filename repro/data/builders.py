@@ -15,15 +15,31 @@ from etils import epath
 from tensorflow_datasets.datasets.imagenet2012 import imagenet2012_dataset_builder as imagenet
 
 CINIC10_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 CINIC10_FOLDERS = {"train": "train", "validation": "valid", "test": "test"}
 # Groups of ImageNet's classes, numbered in the order of their synsets, first and last: Restricted
 # ImageNet of Tsipras et al. 2019. That Liu et al. used this one is likely, but not known.
 RESTRICTED_CLASSES = {
-    "dog": (151, 268), "cat": (281, 285), "frog": (30, 32), "turtle": (33, 37), "bird": (80, 100),
-    "primate": (365, 382), "fish": (389, 397), "crab": (118, 121), "insect": (300, 319),
-}  # fmt: skip
+    "dog": (151, 268),
+    "cat": (281, 285),
+    "frog": (30, 32),
+    "turtle": (33, 37),
+    "bird": (80, 100),
+    "primate": (365, 382),
+    "fish": (389, 397),
+    "crab": (118, 121),
+    "insect": (300, 319),
+}
 RESTRICTED_SIZE = 32  # of our images; the paper's is not known, its networks are for 32x32
 
 
@@ -123,10 +139,12 @@ def _synsets() -> list[str]:
 
 
 def _info(builder, encoding: str, names, size: int = 32) -> tfds.core.DatasetInfo:
-    features = tfds.features.FeaturesDict({
-        "image": tfds.features.Image(shape=(size, size, 3), encoding_format=encoding),
-        "label": tfds.features.ClassLabel(names=list(names)),
-    })  # fmt: skip
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(size, size, 3), encoding_format=encoding),
+            "label": tfds.features.ClassLabel(names=list(names)),
+        }
+    )
     return tfds.core.DatasetInfo(builder=builder, features=features)
 
 

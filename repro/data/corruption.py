@@ -20,9 +20,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from repro.data import CORRUPTIONS as CORRUPTIONS  # for callers that have TensorFlow anyway
-from repro.data import GAUSSIAN_MOMENTS as GAUSSIAN_MOMENTS
-from repro.data import PERMUTES as PERMUTES
 from repro.data import corruption_checks as checks
 from repro.data.corruption_checks import LABEL_KINDS, LARGEST_SEED, PIXEL_KINDS
 from repro.data.datasets import channel_moments
@@ -132,6 +129,7 @@ def corrupt(
     Raises:
       ValueError: an argument is unknown, out of range, or of another shape or type.
     """
+    checks.check_options(kind, seed, num_classes, prob, permute, gaussian_moments)
     ids = np.arange(len(labels)) if ids is None else np.asarray(ids)
     checks.check_arrays(kind, images, labels, ids, num_classes)
     if kind == "gaussian" and gaussian_moments == "dataset" and moments is None:

@@ -250,6 +250,11 @@ def replica_share(batches: np.ndarray, context: tf.distribute.InputContext | Non
     steps, batch_size = batches.shape
     replicas, workers = context.num_replicas_in_sync, context.num_input_pipelines
     if batch_size % replicas:
-        raise ValueError(f"batch_size={batch_size} cannot be divided among {replicas} replicas")
+        below = batch_size // replicas * replicas
+        nearest = " and ".join(str(size) for size in (below, below + replicas) if size)
+        raise ValueError(
+            f"batch_size={batch_size} cannot be divided among {replicas} replicas: the nearest "
+            f"that can are {nearest}"
+        )
     parts = batches.reshape(steps, workers, replicas // workers, batch_size // replicas)
     return parts[:, context.input_pipeline_id].reshape(-1, batch_size // replicas)

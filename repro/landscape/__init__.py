@@ -15,4 +15,11 @@ special. Paths, planes and slices give points, and `measure(point)`, yours, give
     planes.project(plane, points.get(fourth)).coordinates
 
 Batch norm wants its statistics re-estimated at every point: `batch_norm.make_reestimate`.
+
+To bring one network's neurons into the order of another's, weights being `model.weights`:
+
+    symmetry = permutations.find(model)  # proved on random weights and examples
+    mine, theirs = (alignment.get_weights(model) for model in (one, other))
+    found = alignment.match_weights(symmetry, mine, theirs)
+    alignment.put_weights(other, permutations.permute(symmetry, found, theirs))
 """

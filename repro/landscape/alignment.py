@@ -4,52 +4,68 @@ Weight matching follows Ainsworth et al. 2022 (Git Re-Basin), activation matchin
 Tatro et al. 2020: each is a linear assignment per group of neurons (see permutations.py).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
+from repro.landscape import batches as batches_
 from repro.landscape import permutations
+from repro.landscape.neurons import FIXED
+from repro.models import graph as graphs
 
 SWEEPS = 100
 
 
-def weights_by_path(model: keras.Model) -> dict[str, np.ndarray]:
-    """Return every variable of a network but its random states, by path."""
-    return {v.path: np.array(v.value) for v in model.variables if "seed_generator" not in v.path}
+def get_weights(model: keras.Model) -> list[np.ndarray]:
+    """Return a copy of `model.weights`: trained or not, moving statistics too, no random states."""
+    return [np.array(v.value) for v in model.weights]
 
 
-def put_weights(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
-    """Write variables by path into a network."""
-    for variable in model.variables:
-        if variable.path in weights:
-            variable.assign(weights[variable.path])
+def put_weights(model: keras.Model, weights: Sequence[np.ndarray]) -> None:
+    """Write what `get_weights` returned into a network of the same structure.
+
+    Raises:
+      ValueError: the weights are another network's.
+    """
+    shapes = [tuple(v.shape) for v in model.weights]
+    if [np.shape(w) for w in weights] != shapes:
+        raise ValueError(f"weights must be {len(shapes)} arrays shaped as those of {model.name}")
+    for variable, value in zip(model.weights, weights):
+        variable.assign(value)
 
 
 def match_weights(
     symmetry: permutations.Symmetry,
-    weights: Mapping[str, np.ndarray],
-    others: Mapping[str, np.ndarray],
+    weights: Sequence[np.ndarray],
+    others: Sequence[np.ndarray],
     seed: int = 0,
 ) -> dict[int, np.ndarray]:
     """Return permutations of `others` that maximise its inner product with `weights`.
 
     Coordinate ascent: group by group in random order, each the linear assignment that is best while
     all other groups stay as they are, until none gains. The product never falls, so it ends, at a
-    local maximum.
+    local maximum. (Where a group lies along two axes of one kernel, as behind a layer that is used
+    twice, no linear assignment is best: then one is taken only where the product grows.)
 
     Args:
       symmetry: of the network both belong to.
-      weights, others: trainable variables by path; moving statistics do not count.
+      weights, others: as of `get_weights`; moving statistics do not count.
       seed: of the order of groups.
 
     Returns:
       group -> permutation for `permutations.permute`.
+
+    Raises:
+      ValueError: weights of another network.
     """
+    for values in (weights, others):
+        permutations.check_weights(symmetry, values)
     found = {group: np.arange(size) for group, size in symmetry.sizes.items()}
     rng, groups = np.random.default_rng(seed), list(symmetry.sizes)
+    twice = _on_two_axes(symmetry)
     for _ in range(SWEEPS):
         gained = False
         for group in rng.permutation(groups):
@@ -57,6 +73,10 @@ def match_weights(
             _, best = linear_sum_assignment(products, maximize=True)
             places = np.arange(len(best))
             gain = products[places, best].sum() - products[places, found[group]].sum()
+            if group in twice:
+                gain = _product(symmetry, weights, others, {**found, group: best}) - _product(
+                    symmetry, weights, others, found
+                )
             if gain > 1e-9 * np.abs(products).max():
                 found[group], gained = best, True
         if not gained:
@@ -64,19 +84,40 @@ def match_weights(
     return found
 
 
+def _on_two_axes(symmetry: permutations.Symmetry) -> set[int]:
+    """Return the groups that lie along more than one axis of a variable."""
+    found = set()
+    for axes in symmetry.axes.values():
+        along = [{group for group, _ in segments or ()} for segments in axes]
+        found |= {
+            group for k, one in enumerate(along) for other in along[:k] for group in one & other
+        }
+    return found - {FIXED}
+
+
+def _product(symmetry, weights, others, found) -> float:
+    """Return the inner product of all weights with the permuted others."""
+    moved = permutations.permute(symmetry, found, others)
+    return sum(
+        np.vdot(np.asarray(weights[k], np.float64), np.asarray(moved[k], np.float64))
+        for k in symmetry.axes
+        if k not in symmetry.statistics
+    )
+
+
 def _products(symmetry, weights, others, found, group: int) -> np.ndarray:
     """Return [n, n]: the gain of putting neuron j of the other network into place i of a group."""
     size = symmetry.sizes[group]
     total = np.zeros((size, size))
-    for path, axes in symmetry.axes.items():
-        if path not in weights or path.rsplit("/", 1)[-1].startswith("moving_"):
+    for position, axes in symmetry.axes.items():
+        if position in symmetry.statistics:
             continue
         for axis, segments in enumerate(axes):
             offset = 0
             for part, length in segments or ():
                 if part == group:
-                    mine = np.take(weights[path], np.arange(offset, offset + length), axis)
-                    theirs = others[path]
+                    mine = np.take(weights[position], np.arange(offset, offset + length), axis)
+                    theirs = others[position]
                     for place, along in enumerate(axes):  # the other axes as they stand now
                         if along is not None and place != axis:
                             theirs = np.take(theirs, permutations.order(along, found), place)
@@ -93,9 +134,9 @@ def _products(symmetry, weights, others, found, group: int) -> np.ndarray:
 def match_activations(
     model: keras.Model,
     symmetry: permutations.Symmetry,
-    weights: Mapping[str, np.ndarray],
-    others: Mapping[str, np.ndarray],
-    batches: Iterable[tf.Tensor],
+    weights: Sequence[np.ndarray],
+    others: Sequence[np.ndarray],
+    dataset: Iterable,
 ) -> dict[int, np.ndarray]:
     """Return permutations of `others` that maximise the correlation of activations, group by group.
 
@@ -105,28 +146,35 @@ def match_activations(
     Args:
       model: the network; its own weights are put back.
       symmetry: of it.
-      weights, others: all variables by path, moving statistics too.
-      batches: images [b, ...].
+      weights, others: as of `get_weights`, moving statistics too.
+      dataset: batches of images [b, ...], or of pairs (images, labels), or what else is fed to it.
+
+    Raises:
+      ValueError: weights of another network, or no batches.
     """
-    makers = {
-        layer.name: symmetry.tensors[layer.name][0][0]
-        for layer in model.layers
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
-        and symmetry.tensors[layer.name][0][0] != permutations.FIXED
-    }
-    watched = keras.Model(model.input, [model.get_layer(name).output for name in makers])
-    read = tf.function(lambda images: watched(images, training=False), reduce_retracing=True)
-    batches, before = list(batches), weights_by_path(model)
-    seen = []
     for values in (weights, others):
-        put_weights(model, values)
-        outputs = [read(images) for images in batches]
-        outputs = [out if isinstance(out, list | tuple) else [out] for out in outputs]
-        seen.append([_rows(same) for same in zip(*outputs)])
-    put_weights(model, before)
+        permutations.check_weights(symmetry, values)
+    graph = graphs.trace(model)
+    # Tensors are numbered alike each time a graph is read.
+    makers = [(t, parts) for t, parts in symmetry.makers if any(g != FIXED for g, _ in parts)]
+    wanted = [tensor for tensor, _ in makers]
+    read = tf.function(lambda images: graphs.run(graph, images, wanted), reduce_retracing=True)
+    examples, before = list(batches_.inputs_of(model, dataset)), get_weights(model)
+    seen = []
+    try:
+        for values in (weights, others):
+            put_weights(model, values)
+            seen.append([_rows(same) for same in zip(*map(read, examples))])
+    finally:
+        put_weights(model, before)
     totals = {group: np.zeros((size, size)) for group, size in symmetry.sizes.items()}
-    for group, mine, theirs in zip(makers.values(), *seen):
-        totals[group] += _standardized(mine).T @ _standardized(theirs) / len(mine)
+    for (_, parts), mine, theirs in zip(makers, *seen):
+        together = _standardized(mine).T @ _standardized(theirs) / len(mine)
+        offset = 0
+        for group, size in parts:
+            if group != FIXED:
+                totals[group] += together[offset : offset + size, offset : offset + size]
+            offset += size
     return {
         group: linear_sum_assignment(total, maximize=True)[1] for group, total in totals.items()
     }
@@ -134,9 +182,7 @@ def match_activations(
 
 def _rows(batches) -> np.ndarray:
     """Return activations of all batches as [images * pixels, neurons]."""
-    return np.concatenate(
-        [np.asarray(x, np.float64).reshape(-1, x.shape[-1]) for x in batches]
-    )
+    return np.concatenate([np.asarray(x, np.float64).reshape(-1, x.shape[-1]) for x in batches])
 
 
 def _standardized(rows: np.ndarray) -> np.ndarray:

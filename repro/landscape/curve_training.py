@@ -75,7 +75,7 @@ def make_curve_step(
     model: keras.Model,
     variables: CurveVariables,
     optimizer: keras.optimizers.Optimizer,
-    example_loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     *,
     kind: str,
     decayed: Sequence[bool],
@@ -87,7 +87,7 @@ def make_curve_step(
 ) -> Callable:
     """Return `step(images, labels) -> loss` for one replica; it updates the nodes.
 
-    The loss is mean example_loss at phi(t) over the global batch, in training mode, without the L2
+    The loss is the mean of `loss` at phi(t) over the global batch, in training mode, without the L2
     term weight_decay / 2 * ||phi(t)||^2, whose gradient is added. The model's own variables are not
     touched: dropout's state is keyed by the step, and batch norm's moving statistics, which have no
     meaning while t jumps, are left alone (see batch_norm.py).
@@ -96,13 +96,16 @@ def make_curve_step(
       model: gives the architecture.
       variables: the nodes.
       optimizer: built on `variables.trainable`.
-      example_loss: labels [b], logits [b, k] -> losses [b].
+      loss: labels [b], logits [b, k] -> losses [b].
       kind: a key of curves.COEFFICIENTS.
       decayed: for each trainable variable of the model, whether L2 acts on it.
       weight_decay: coefficient of the L2 term at the sampled point.
       seed, sampling: of t, see sample_t.
       replicas: that share a global batch; all draw the same t.
       xla: compile forward and backward pass.
+
+    Raises:
+      ValueError: when the step is traced, for a loss that is not one number an example.
     """
     coefficients_at, nodes = curves.COEFFICIENTS[kind], variables.nodes
 
@@ -110,10 +113,10 @@ def make_curve_step(
         with tf.GradientTape() as tape:
             tape.watch(point)
             outputs, _ = model.stateless_call(point, fixed, images, training=True)
-            losses = example_loss(labels, outputs)
-            loss = tf.reduce_sum(losses) / tf.cast(tf.size(losses) * replicas, losses.dtype)
-            scaled = optimizer.scale_loss(loss)
-        return loss, tape.gradient(scaled, point)
+            losses = _one_an_example(loss(labels, outputs), images)
+            mean = tf.reduce_sum(losses) / tf.cast(tf.size(losses) * replicas, losses.dtype)
+            scaled = optimizer.scale_loss(mean)
+        return mean, tape.gradient(scaled, point)
 
     if xla:
         gradients = tf.function(gradients, jit_compile=True)
@@ -122,11 +125,9 @@ def make_curve_step(
         count, dtype = optimizer.iterations, nodes[0][0].dtype
         t = tf.cast(sample_t(count, seed, sampling), dtype)
         c = tf.unstack(coefficients_at(t, len(nodes)), len(nodes))
-        point = [
-            tf.add_n([ck * v.value for ck, v in zip(c, same)]) for same in zip(*nodes)
-        ]
-        fixed = [_keyed(v, count) for v in model.non_trainable_variables]
-        loss, slope = gradients(point, fixed, images, labels)
+        point = [tf.add_n([ck * v.value for ck, v in zip(c, same)]) for same in zip(*nodes)]
+        fixed = _keyed(model, count)
+        mean, slope = gradients(point, fixed, images, labels)
         if weight_decay:
             # Replicas' gradients are added up; the optimiser divides what is scaled (float16).
             factor = optimizer.scale_loss(tf.constant(weight_decay / replicas, dtype))
@@ -135,18 +136,34 @@ def make_curve_step(
         optimizer.apply(
             [ck * g for ck, _ in trained for g in slope], [v for _, node in trained for v in node]
         )
-        return loss
+        return mean
 
     return step
 
 
-def _keyed(variable: keras.Variable, step: tf.Tensor) -> tf.Tensor:
-    """Return a non-trainable variable's value; that of dropout's state, moved on by `step`.
+def _one_an_example(losses: tf.Tensor, images) -> tf.Tensor:
+    """Return losses, or raise ValueError where they are not [b]."""
+    batch = tf.nest.flatten(images)[0].shape[:1]
+    if losses.shape.rank != 1 or not losses.shape.is_compatible_with(batch):
+        raise ValueError(
+            f"loss must return one number an example, {batch.as_list()}, but returns "
+            f"{losses.shape}: take reduction='none' of a Keras loss, give labels the shape of the "
+            "outputs, and sum losses of several tokens over them"
+        )
+    return losses
+
+
+def _keyed(model: keras.Model, step: tf.Tensor) -> list[tf.Tensor]:
+    """Return the values of all non-trainable variables, dropout's states moved on by `step`.
 
     A state is (seed, counter); replicas differ in their seeds.
     """
-    if "seed_generator" not in variable.path:
-        return variable.value
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    dtype = variable.value.dtype
-    return variable.value + tf.stack([tf.cast(replica, dtype), tf.cast(step, dtype)])
+    weights, values = {id(v) for v in model.weights}, []
+    for variable in model.non_trainable_variables:
+        value = variable.value
+        if id(variable) not in weights:  # a random state
+            moved = [tf.cast(replica, value.dtype), tf.cast(step, value.dtype)]
+            value = value + tf.stack(moved)  # a new tensor: the variable stays
+        values.append(value)
+    return values

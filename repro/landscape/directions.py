@@ -7,21 +7,28 @@ the weights so that slices of different networks can be compared.
 import dataclasses
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from repro.landscape import points
+from repro.landscape.kernels import neuron_axes
 
 NORMALISATIONS = ("filter", "layer", "weight")
 SMALLEST = 1e-10  # added to a norm that is divided by
 
 
 def random(
-    weights: points.Point, seed: int, normalisation: str = "filter", *, vectors: str = "zero"
+    weights: points.Point,
+    seed: int,
+    normalisation: str = "filter",
+    *,
+    vectors: str = "zero",
+    model: keras.Model | None = None,
 ) -> list[np.ndarray]:
     """Return a normalised random direction at some weights.
 
-    filter: each neuron's part d_f of a kernel (its last axis counts neurons) becomes
-    d_f ||w_f|| / ||d_f||. layer: each kernel's as a whole. weight: every entry times its weight.
+    filter: each neuron's part d_f of a kernel becomes d_f ||w_f|| / ||d_f||. layer: each kernel's
+    as a whole. weight: every entry times its weight.
 
     Args:
       weights: the point the slice goes through.
@@ -30,30 +37,41 @@ def random(
       vectors: what biases and batch norm's parameters get: `zero`, as Li et al.'s `biasbn` does, or
         `random`, their own norm as a layer. (Their code without that option takes the weights
         themselves for the direction.)
+      model: the network whose weights these are, to know what their axes mean, see `neuron_axes`.
+        Without it the last axis counts neurons and arrays of one axis are biases, which holds for
+        dense layers and convolutions, normalised or not, and for nothing else.
 
     Raises:
-      ValueError: unknown normalisation or treatment of vectors.
+      ValueError: unknown normalisation or treatment of vectors; weights of another network.
     """
     if normalisation not in NORMALISATIONS:
         choices = ", ".join(NORMALISATIONS)
         raise ValueError(f"unknown normalisation {normalisation!r}; choose from {choices}")
     if vectors not in ("zero", "random"):
         raise ValueError(f"unknown vectors {vectors!r}; choose from zero, random")
+    kinds = [(w.ndim - 1,) if w.ndim > 1 else None for w in weights]
+    if model is not None:
+        shapes = [tuple(v.shape) for v in model.trainable_variables]
+        points.check_shapes([w.shape for w in weights], shapes)
+        kinds = neuron_axes(model)
     rng, found = np.random.default_rng(seed), []
-    for w in weights:
+    for w, neurons in zip(weights, kinds, strict=True):
         d = rng.standard_normal(w.shape)
-        if w.ndim < 2:
+        if neurons is None:
             found.append(_scaled(d, w, None) if vectors == "random" else np.zeros(w.shape))
         elif normalisation == "weight":
             found.append(d * w)
         else:
-            axes = tuple(range(w.ndim - 1)) if normalisation == "filter" else None
-            found.append(_scaled(d, w, axes))
+            axes = tuple(k for k in range(w.ndim) if k not in neurons)
+            found.append(_scaled(d, w, axes if normalisation == "filter" else None))
     return found
 
 
 def _scaled(d: np.ndarray, w: np.ndarray, axes) -> np.ndarray:
-    norms = [np.sqrt(np.sum(np.square(x, dtype=np.float64), axis=axes)) for x in (w, d)]
+    """Return d with the norm of w over some axes, those that are left counting neurons."""
+    norms = [
+        np.sqrt(np.sum(np.square(x, dtype=np.float64), axis=axes, keepdims=True)) for x in (w, d)
+    ]
     return d * (norms[0] / (norms[1] + SMALLEST))
 
 
@@ -113,15 +131,19 @@ def principal_components(trajectory: Sequence[points.Point], count: int = 2) -> 
     if not values[count - 1] > 1e-12 * max(values[0], 0.0):
         raise ValueError(f"the trajectory has fewer than {count} dimensions")
     components = [
-        [sum(c * way[place] for c, way in zip(vectors[:, k], ways)) / np.sqrt(values[k])
-         for place in range(len(ways[0]))]
+        [
+            sum(c * way[place] for c, way in zip(vectors[:, k], ways)) / np.sqrt(values[k])
+            for place in range(len(ways[0]))
+        ]
         for k in range(count)
-    ]  # fmt: skip
+    ]
     coordinates = vectors[:, :count] * np.sqrt(values[:count])
     whole = np.pad(gram, (0, 1))  # the last point too, at the origin
     centred = whole - whole.mean(0) - whole.mean(1)[:, None] + whole.mean()
     variances = np.linalg.eigvalsh(centred)[::-1]
     return PrincipalComponents(
-        components, values[:count] / values.sum(), variances[:count] / variances.sum(),
+        components,
+        values[:count] / values.sum(),
+        variances[:count] / variances.sum(),
         np.vstack([coordinates, np.zeros(count)]),
-    )  # fmt: skip
+    )

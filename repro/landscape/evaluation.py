@@ -97,10 +97,14 @@ def summarize(values: np.ndarray, lengths: np.ndarray) -> Summary:
     total = float(lengths[-1] - lengths[0])
     between = np.sum((values[1:] + values[:-1]) / 2 * np.diff(lengths))
     return Summary(
-        start=float(values[0]), end=float(values[-1]), minimum=float(values.min()),
-        maximum=float(values.max()), average=float(values.mean()),
-        integral=float(between / total) if total else float(values[0]), length=total,
-    )  # fmt: skip
+        start=float(values[0]),
+        end=float(values[-1]),
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+        average=float(values.mean()),
+        integral=float(between / total) if total else float(values[0]),
+        length=total,
+    )
 
 
 def barrier_over_maximum(losses: np.ndarray) -> float:

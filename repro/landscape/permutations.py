@@ -1,9 +1,12 @@
-"""Which neurons of a network can change places, and what a change does to all its variables.
+"""Which neurons of a network can change places, and what a change does to all its weights.
 
 Neurons of a layer may be permuted if whatever reads them is permuted alike (Entezari et al. 2021,
 Ainsworth et al. 2022). Groups of neurons that must move together are found by following the Keras
-graph, so nothing has to be written down per network: through concatenations, residual sums, and the
-flattening between convolutions and dense layers. Batch norm's moving statistics move along.
+graph, so nothing has to be written down per network: through models inside the model, shared
+layers, concatenations, residual sums, and the flattening between convolutions and dense layers.
+Batch norm's moving statistics move along; neurons that are outputs of the network stay put.
+
+Weights are lists of arrays in the order of `model.weights`, see alignment.get_weights.
 """
 
 import dataclasses
@@ -12,13 +15,13 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-# The neurons of a tensor's last axis: (group, how many) one after the other. Group 0 stays put.
-Segments = tuple[tuple[int, int], ...]
-FIXED = 0
-PASSING = (
-    keras.layers.Activation, keras.layers.ReLU, keras.layers.Dropout, keras.layers.MaxPooling2D,
-    keras.layers.AveragePooling2D, keras.layers.GlobalAveragePooling2D, keras.layers.ZeroPadding2D,
-)  # fmt: skip
+from repro.landscape.neurons import FIXED, Groups, Segments, through, unmoved
+from repro.models import graph as graphs
+
+UNKNOWN = ("refuse", "pin")
+# Of the largest output: roundoff of sums in another order, in float32 and in half precision. Wrong
+# permutations change outputs by a large share of them.
+TOLERANCE, HALF_TOLERANCE = 1e-3, 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,96 +30,92 @@ class Symmetry:
 
     Attributes:
       sizes: group -> number of its neurons.
-      axes: path of a variable -> for each of its axes, the Segments along it; None: no neurons.
-      tensors: name of a layer -> Segments of its output.
+      axes: position of a variable among `model.weights` -> for each of its axes, the Segments along
+        it; None: no neurons.
+      makers: the tensors that layers of the network make of neurons of their own, with Segments.
+      statistics: positions of moving means and variances, which move along but are no weights.
+      shapes: of `model.weights`.
+      pinned: layers whose neurons, in and out, stay put as nothing is known about them.
     """
 
     sizes: dict[int, int]
-    axes: dict[str, tuple[Segments | None, ...]]
-    tensors: dict[str, Segments]
+    axes: dict[int, tuple[Segments | None, ...]]
+    makers: tuple[tuple[graphs.Tensor, Segments], ...]
+    statistics: frozenset[int]
+    shapes: tuple[tuple[int, ...], ...]
+    pinned: tuple[str, ...] = ()
 
 
-def find(model: keras.Model) -> Symmetry:
-    """Return the permutations of a functional model's hidden neurons.
+def find(model: keras.Model, *, unknown: str = "refuse", inputs=None) -> Symmetry:
+    """Return the permutations of a functional or Sequential model's hidden neurons.
+
+    They are proved: with random weights, neurons permuted at random must leave the outputs on
+    random examples unchanged.
+
+    Args:
+      model: its own weights are not touched.
+      unknown: what to do about layers whose effect on neurons is not known, such as recurrent ones
+        or layers with a call of their own: `refuse` them, or `pin` the neurons before and behind
+        them, which is always right.
+      inputs: a batch of examples for the proof, in the structure that the model takes; None:
+        random ones.
 
     Raises:
-      ValueError: a layer whose effect on neurons is not known.
+      ValueError: the model has no graph, a layer's effect on neurons is not known, or a permutation
+        changes the outputs; the message names the layer.
     """
-    parent, tensors, axes = {FIXED: FIXED}, {}, {}
-
-    def root(group: int) -> int:
-        while parent[group] != group:
-            group = parent[group]
-        return group
-
-    def tie(one: Segments, other: Segments) -> None:
-        """Let two lists of neurons move alike; lists cut differently stay put."""
-        if [size for _, size in one] != [size for _, size in other]:
-            one = one + other
-            other = _fixed(one)
-        for (a, _), (b, _) in zip(one, other):
-            low, high = sorted((root(a), root(b)))  # FIXED is lowest: it wins
-            parent[high] = low
-
-    def new(size: int) -> Segments:
-        parent[len(parent)] = len(parent)
-        return ((len(parent) - 1, size),)
-
-    for layer in model.layers:  # in the order of the graph
-        inputs = [tensors[source] for source in _sources(layer)]
-        tensors[layer.name], own = _through(layer, inputs, new, tie)
-        axes |= own
-    logits = tensors[model.layers[-1].name]
-    tie(logits, _fixed(logits))
+    if unknown not in UNKNOWN:
+        raise ValueError(f"unknown={unknown!r}; choose from {', '.join(UNKNOWN)}")
+    graph, groups = graphs.trace(model), Groups()
+    tensors = {t.number: unmoved(t) for t in keras.tree.flatten(graph.inputs)}
+    axes, makers, pinned = {}, [], []
+    for call in graph.calls:
+        given = [tensors[t.number] for t in call.inputs]
+        found = through(call, given, groups)
+        if found is None:
+            if unknown == "refuse":
+                raise ValueError(
+                    f"how {type(call.operation).__name__} ({call.name}) moves neurons is not "
+                    "known; find(model, unknown='pin') leaves those before and behind it in place"
+                )
+            pinned.append(call.name)
+            for segments in given:
+                groups.pin(segments)
+            tensors.update((t.number, unmoved(t)) for t in call.outputs)
+            continue
+        out, own = found
+        tensors[call.outputs[0].number] = out
+        if own and out not in given:
+            makers.append((call.outputs[0], out))
+        for variable, along in own.items():  # a shared layer's neurons must suit all its calls
+            for one, other in zip(axes.setdefault(variable, along), along):
+                if one is not None:
+                    groups.tie(one, other)
+    for tensor in keras.tree.flatten(graph.outputs):
+        groups.pin(tensors[tensor.number])
 
     def settled(segments: Segments | None) -> Segments | None:
-        return segments and tuple((root(group), size) for group, size in segments)
+        return segments and tuple((groups.root(group), size) for group, size in segments)
 
-    tensors = {name: settled(segments) for name, segments in tensors.items()}
-    axes = {path: tuple(map(settled, found)) for path, found in axes.items()}
-    named = [part for found in tensors.values() for part in found if part[0] != FIXED]
-    return Symmetry(dict(named), axes, tensors)
-
-
-def _fixed(segments: Segments) -> Segments:
-    return tuple((FIXED, size) for _, size in segments)
-
-
-def _sources(layer: keras.layers.Layer) -> list[str]:
-    """Return the names of the layers whose outputs a layer reads."""
-    if isinstance(layer, keras.layers.InputLayer):
-        return []
-    tensors = layer.input if isinstance(layer.input, list) else [layer.input]
-    return [tensor._keras_history.operation.name for tensor in tensors]
-
-
-def _through(layer, inputs: Sequence[Segments], new, tie) -> tuple[Segments, dict]:
-    """Return the neurons of a layer's output, and those along its variables' axes by path."""
-    kinds = keras.layers
-    if isinstance(layer, kinds.InputLayer):
-        return ((FIXED, layer.output.shape[-1]),), {}
-    first = inputs[0]
-    if isinstance(layer, kinds.Conv2D | kinds.Dense):
-        out = new(layer.output.shape[-1])
-        found = {layer.kernel.path: (*[None] * (len(layer.kernel.shape) - 2), first, out)}
-        return out, found | ({layer.bias.path: (out,)} if layer.use_bias else {})
-    if isinstance(layer, kinds.BatchNormalization):
-        return first, {v.path: (first,) for v in layer.variables}
-    if isinstance(layer, kinds.Flatten):  # channels run fastest: their list repeats per pixel
-        pixels = int(np.prod(layer.input.shape[1:-1]))
-        return first * pixels, {}
-    if isinstance(layer, kinds.Concatenate):
-        return sum(inputs, ()), {}
-    if isinstance(layer, kinds.Add):
-        for other in inputs[1:]:
-            tie(first, other)
-        return first, {}
-    if isinstance(layer, PASSING):
-        return first, {}
-    if type(layer).__name__ == "LocalResponseNorm":  # looks at neighbours: their order counts
-        tie(first, _fixed(first))
-        return first, {}
-    raise ValueError(f"how {type(layer).__name__} ({layer.name}) moves neurons is not known")
+    tensors = {number: settled(segments) for number, segments in tensors.items()}
+    places = {id(v): place for place, v in enumerate(model.weights)}
+    moving = (
+        layer
+        for layer in graphs.all_layers(model)
+        if isinstance(layer, keras.layers.BatchNormalization)
+    )
+    symmetry = Symmetry(
+        sizes=dict(part for found in tensors.values() for part in found if part[0] != FIXED),
+        axes={places[v]: tuple(map(settled, along)) for v, along in axes.items()},
+        makers=tuple((tensor, settled(segments)) for tensor, segments in makers),
+        statistics=frozenset(
+            places[id(v)] for layer in moving for v in (layer.moving_mean, layer.moving_variance)
+        ),
+        shapes=tuple(tuple(v.shape) for v in model.weights),
+        pinned=tuple(pinned),
+    )
+    _prove(model, graph, symmetry, tensors, inputs)
+    return symmetry
 
 
 def order(segments: Segments, permutations: Mapping[int, np.ndarray]) -> np.ndarray:
@@ -129,24 +128,89 @@ def order(segments: Segments, permutations: Mapping[int, np.ndarray]) -> np.ndar
 
 
 def permute(
-    symmetry: Symmetry, permutations: Mapping[int, np.ndarray], weights: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Return all variables of a network with its neurons permuted; it computes the same function.
+    symmetry: Symmetry, permutations: Mapping[int, np.ndarray], weights: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """Return all weights of a network with its neurons permuted; it computes the same function.
 
     Args:
       symmetry: of the network.
       permutations: group -> for each place, the neuron that comes there; others stay.
-      weights: every variable's value by its path, moving statistics included.
+      weights: the values of `model.weights`, moving statistics included.
+
+    Raises:
+      ValueError: the weights are another network's.
     """
-    moved = {}
-    for path, value in weights.items():
-        for axis, segments in enumerate(symmetry.axes.get(path, ())):
+    check_weights(symmetry, weights)
+    moved = list(weights)
+    for place, axes in symmetry.axes.items():
+        for axis, segments in enumerate(axes):
             if segments is not None:
-                value = np.take(value, order(segments, permutations), axis=axis)
-        moved[path] = value
+                moved[place] = np.take(moved[place], order(segments, permutations), axis=axis)
     return moved
+
+
+def check_weights(symmetry: Symmetry, weights: Sequence[np.ndarray]) -> None:
+    """Raise ValueError where arrays are not the weights of the symmetry's network."""
+    if tuple(np.shape(w) for w in weights) != symmetry.shapes:
+        raise ValueError(
+            f"weights must be the {len(symmetry.shapes)} arrays of model.weights of the network "
+            "whose symmetry this is"
+        )
 
 
 def random_permutations(symmetry: Symmetry, rng: np.random.Generator) -> dict[int, np.ndarray]:
     """Return a random permutation of every group."""
     return {group: rng.permutation(size) for group, size in symmetry.sizes.items()}
+
+
+def _prove(model, graph: graphs.Graph, symmetry: Symmetry, tensors: dict, inputs) -> None:
+    """Raise ValueError unless a random permutation of random weights leaves the outputs alone."""
+    if not symmetry.sizes:
+        return
+    rng = np.random.default_rng(0)
+    weights = [_random_values(v, rng) for v in model.weights]
+    found = random_permutations(symmetry, rng)
+    moved = permute(symmetry, found, weights)
+    if inputs is None:
+        inputs = graphs.random_inputs(graph, 4)
+    outputs = keras.tree.flatten(graph.outputs)
+
+    def values(weights: Sequence[np.ndarray], wanted: list[graphs.Tensor]) -> list[np.ndarray]:
+        with keras.StatelessScope(list(zip(model.weights, weights))):
+            found = graphs.run(graph, inputs, wanted)
+        return [keras.ops.convert_to_numpy(x).astype(np.float64) for x in found]
+
+    half = any(layer.compute_dtype in ("float16", "bfloat16") for layer in graph.layers().values())
+    tolerance = HALF_TOLERANCE if half else TOLERANCE
+
+    def differ(before: np.ndarray, after: np.ndarray) -> bool:
+        scale = np.abs(before[np.isfinite(before)]).max(initial=0.0)
+        return not np.allclose(before, after, rtol=0, atol=tolerance * scale, equal_nan=True)
+
+    if not any(map(differ, values(weights, outputs), values(moved, outputs))):
+        return
+    # The first layer whose inputs moved as they should and whose output did not.
+    every = [t for call in graph.calls for t in call.outputs]
+    for tensor, before, after in zip(every, values(weights, every), values(moved, every)):
+        if tensors[tensor.number]:
+            before = np.take(before, order(tensors[tensor.number], found), axis=-1)
+        if differ(before, after):
+            name, kind = next(
+                (call.name, type(call.operation).__name__)
+                for call in graph.calls
+                if tensor in call.outputs
+            )
+            raise ValueError(
+                f"permuting neurons changes what {model.name} computes: {name} ({kind}) does not "
+                "treat all its neurons alike"
+            )
+
+
+def _random_values(variable: keras.Variable, rng: np.random.Generator) -> np.ndarray:
+    """Return values for a variable at which no permutation of it can go unnoticed."""
+    shape = tuple(variable.shape)
+    if "float" not in variable.dtype:
+        return keras.ops.convert_to_numpy(variable.value)
+    if len(shape) < 2:
+        return rng.uniform(0.5, 1.5, shape)
+    return rng.standard_normal(shape) * np.sqrt(2 * shape[-1] / np.prod(shape))

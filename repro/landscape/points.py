@@ -9,8 +9,15 @@ Point = Sequence[np.ndarray]
 
 
 def get(model: keras.Model) -> list[np.ndarray]:
-    """Return a copy of a network's trainable weights."""
-    return [np.array(v.value) for v in model.trainable_variables]
+    """Return a copy of a network's trainable weights.
+
+    Raises:
+      ValueError: the network has none: it is not built, or `model.trainable` is False.
+    """
+    found = [np.array(v.value) for v in model.trainable_variables]
+    if not found:
+        raise ValueError(f"model {model.name} has no trainable weights")
+    return found
 
 
 def put(model: keras.Model, point: Point) -> None:

@@ -1,4 +1,4 @@
-from repro.mode_connectivity.settings import STAGES
 from repro.launch import launch
+from repro.mode_connectivity.settings import STAGES
 
 launch(STAGES)

@@ -1,6 +1,7 @@
 """A dataset without corruption, at 32x32: what mode connectivity trains and measures on."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,22 +27,23 @@ class PlainData:
 
 def prepare(
     *,
-    dataset,
-    data_dir,
-    download,
-    train_split,
-    test_split,
-    train_examples,
-    eval_examples,
-    batch_size,
-    augment,
-    seed,
+    dataset: str,
+    data_dir: str | None,
+    download: bool,
+    train_split: str,
+    test_split: str,
+    train_examples: int | None,
+    eval_examples: int | None,
+    batch_size: int,
+    augment: Sequence[str],
+    seed: int,
 ) -> PlainData:
     """Read a dataset for training and measurement.
 
     Args:
-      dataset, data_dir, download, train_split, test_split, train_examples: as flags of
-        repro.common_flags.
+      dataset, train_split, test_split, train_examples: as the flags of these names.
+      data_dir, download: where tensorflow-datasets keeps data, and whether it may fetch what is
+        missing.
       eval_examples: measure training loss and error, and take batch norm's statistics, on so many
         training images, a class-balanced draw; None: on all.
       batch_size, augment, seed: of training.

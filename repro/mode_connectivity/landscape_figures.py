@@ -1,21 +1,14 @@
 """Beyond Gotmare et al. 2018: slices (Li et al. 2018) and alignment (Ainsworth et al. 2022)."""
 
-import itertools
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
-import numpy as np
 
-from repro.reporting.claims import Claim, Finding, verdict
-from repro.mode_connectivity.figures import QUANTITIES, VARIANTS
+from repro.mode_connectivity.curve_figures import QUANTITIES, VARIANTS
 from repro.mode_connectivity.plane_figures import OUTLINE, contours
 from repro.reporting.results import Run, only, select
 
 ALIGNED = {"none": "as trained", "weights": "weights matched", "activations": "activations matched"}
-LI = 0.4  # the least share of a descent path that two directions held
-
-
-# --- figures --------------------------------------------------------------------------------------
 
 
 def slices(runs: Sequence[Run]) -> plt.Figure:
@@ -27,8 +20,9 @@ def slices(runs: Sequence[Run]) -> plt.Figure:
         if mode == "A":
             label = f"A (batch {run.settings['large_batch_size']})"
         lines.plot(arrays["alpha"], arrays["train_nll"], color=f"C{number}", label=label)
-    lines.set(xlabel="step along a filter-normalised direction", ylabel="training loss",
-              yscale="log")  # fmt: skip
+    lines.set(
+        xlabel="step along a filter-normalised direction", ylabel="training loss", yscale="log"
+    )
     lines.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     for run in select(runs, directions="pca", dimensions=2)[:1]:
         _principal(figure, plane, run)
@@ -42,16 +36,24 @@ def _principal(figure, axes, run: Run) -> None:
     iterates = arrays["iterates"]
     axes.plot(*iterates.T, "o-", color="C3", ms=2.8, lw=0.9, mfc="white", mew=0.6)
     for epoch, place in list(zip(arrays["iterate_epochs"], iterates))[::4]:
-        axes.annotate(str(epoch), place, fontsize=5.5, color="white", xytext=(2, 2),
-                      textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
-    last = _epoch(run.settings["from"])
-    labels = [f"main direction {k + 1} ({share:.0%})"
-              for k, share in enumerate(arrays["explained"])]  # fmt: skip
+        axes.annotate(
+            str(epoch),
+            place,
+            fontsize=5.5,
+            color="white",
+            xytext=(2, 2),
+            textcoords="offset points",
+            path_effects=OUTLINE,
+        )
+    last = iterate_name(run.settings["from"])
+    labels = [
+        f"main direction {k + 1} ({share:.0%})" for k, share in enumerate(arrays["explained"])
+    ]
     title = f"training loss, iterates up to {last}\n(%: of squared distances to it)"
     axes.set(xlabel=labels[0], ylabel=labels[1], title=title)
 
 
-def _epoch(name: str) -> str:
+def iterate_name(name: str) -> str:
     """Return what the paper calls an iterate such as `sgdr@150`: w150."""
     return f"w{name.split('@')[-1]}"
 
@@ -80,40 +82,4 @@ def alignment(runs: Sequence[Run]) -> plt.Figure:
     return figure
 
 
-FIGURES = {"gotmare_slices": slices, "gotmare_alignment": alignment}
-
-
-# --- claims ---------------------------------------------------------------------------------------
-
-
-def m15(runs):
-    chosen = select(runs, stage="slice", directions="pca", dimensions=2)
-    if not chosen:
-        return None
-    shares = [float(np.sum(run.result["explained_centred"])) for run in chosen]
-    measured = ", ".join(
-        f"{share:.0%} of the variance about their mean of the iterates up to "
-        f"{_epoch(run.settings['from'])}"
-        for share, run in zip(shares, chosen)
-    )
-    return Finding(measured, verdict([share >= LI for share in shares]), chosen)
-
-
-def m16(runs):
-    found = {kind: only(runs, stage="evaluate", align=kind) for kind in ALIGNED}
-    if None in found.values():
-        return None
-    barriers = {kind: run.result["segment_barrier"]["over_chord"] for kind, run in found.items()}
-    measured = "barrier over the chord " + ", ".join(
-        f"{barriers[kind]:.3g} {words}" for kind, words in ALIGNED.items()
-    )
-    lower = [barriers[kind] < barriers["none"] for kind in ("weights", "activations")]
-    return Finding(measured, verdict(lower), list(found.values()))
-
-
-CLAIMS = tuple(itertools.starmap(Claim, (
-    ("M15", "Two directions hold at least 40 % of a descent path.", "Li et al. 2018, section 7",
-     "40 to 90 %", m15),
-    ("M16", "Permuting neurons to match lowers the barrier of a segment.", "Ainsworth et al. 2022",
-     "to zero for wide networks", m16),
-)))  # fmt: skip
+FIGURES = {"slices": slices, "alignment": alignment}

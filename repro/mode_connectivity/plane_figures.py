@@ -73,9 +73,15 @@ def contours(figure, axes, x, y, values: np.ndarray, highest: float = np.inf) ->
     finite = np.where(np.isfinite(values), values, np.nanmax(values[np.isfinite(values)]))
     bounds = levels(finite, min(highest, float(finite.max())))
     shown = axes.contourf(
-        x, y, finite, bounds, cmap="viridis_r", norm=BoundaryNorm(bounds, 256), extend="max",
+        x,
+        y,
+        finite,
+        bounds,
+        cmap="viridis_r",
+        norm=BoundaryNorm(bounds, 256),
+        extend="max",
         alpha=0.75,
-    )  # fmt: skip
+    )
     axes.contour(x, y, finite, bounds[1:], colors="white", linewidths=0.5)
     figure.colorbar(shown, ax=axes, format="%.3g", ticks=bounds)
     axes.grid(False)
@@ -94,18 +100,39 @@ def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:
         span[column] = np.ptp(edges)
         inside &= (iterates[:, column] >= edges[0]) & (iterates[:, column] <= edges[1])
     if len(iterates):
-        axes.plot(*iterates[inside].T, "o-", color="C3", ms=2.8, lw=0.9, mfc="white", mew=0.6,
-                  label="iterates, projected")  # fmt: skip
+        axes.plot(
+            *iterates[inside].T,
+            "o-",
+            color="C3",
+            ms=2.8,
+            lw=0.9,
+            mfc="white",
+            mew=0.6,
+            label="iterates, projected",
+        )
         for epoch, place in _apart(
             arrays["iterate_epochs"][inside], iterates[inside], np.array([start, end]), span
         ):
-            axes.annotate(str(epoch), place, fontsize=5.5, color="white", xytext=(2, 2),
-                          textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
+            axes.annotate(
+                str(epoch),
+                place,
+                fontsize=5.5,
+                color="white",
+                xytext=(2, 2),
+                textcoords="offset points",
+                path_effects=OUTLINE,
+            )
     axes.scatter(*third, marker="D", s=22, color="black", zorder=4)
     for place, text in ((start, run.settings["from"]), (end, run.settings["to"])):
         axes.scatter(*place, s=26, color="black", zorder=4)
-        axes.annotate(f"$w_{{{text.split('@')[-1]}}}$", place, xytext=(5, -9), color="white",
-                      textcoords="offset points", path_effects=OUTLINE)  # fmt: skip
+        axes.annotate(
+            f"$w_{{{text.split('@')[-1]}}}$",
+            place,
+            xytext=(5, -9),
+            color="white",
+            textcoords="offset points",
+            path_effects=OUTLINE,
+        )
 
 
 def _apart(
@@ -121,5 +148,7 @@ def _apart(
 
 
 FIGURES = {
-    "gotmare_plane": plane, "gotmare_plane_train": plane_train, "gotmare_plane_test": plane_test,
-}  # fmt: skip
+    "plane": plane,
+    "plane_train": plane_train,
+    "plane_test": plane_test,
+}

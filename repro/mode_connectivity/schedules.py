@@ -86,9 +86,7 @@ def cyclic(position: np.ndarray, highest: float, lowest: float, cycle: float) ->
     return lowest + (highest - lowest) * np.abs(1 - 2 * fraction)
 
 
-def then(
-    position: np.ndarray, start: float, before: Callable, after: Callable
-) -> np.ndarray:
+def then(position: np.ndarray, start: float, before: Callable, after: Callable) -> np.ndarray:
     """Return before(position) up to `start`, and after(position - start) from there."""
     position = np.asarray(position)
     return np.where(position < start, before(position), after(np.maximum(position - start, 0)))

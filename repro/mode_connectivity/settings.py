@@ -1,143 +1,22 @@
-"""What a run of mode connectivity depends on: how modes are trained, and what a stage does.
+"""What a run of mode connectivity depends on, by stage; mode_settings.py has what all share.
 
 A point of weight space is a mode (`G`), an epoch of it (`sgdr@70`; what SGDR returns is
 `sgdr@150`), a mode trained from the next seed (`G+1`), or the directory of an endpoint; `swa` is
-its average.
+the average of its iterates.
 """
 
 import dataclasses
-from typing import ClassVar, Self
+from pathlib import Path
+from typing import ClassVar
 
-from repro.data import AUGMENTATIONS
-from repro.data.datasets import DATASETS
 from repro.mode_connectivity import checks, names
-from repro.models import MODELS
-from repro.settings import Training, fields, flag
+from repro.mode_connectivity.mode_settings import Modes
+from repro.settings import Settings, flag
 
 POINTS = (
     f"a mode, one of {', '.join(names.MODES)}, with +1 for the next seed and @epoch for an epoch "
     "that it keeps, or the directory of an endpoint."
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Modes(Training):
-    """What all stages share: how modes are trained, and on what."""
-
-    paper: ClassVar[str] = "mode_connectivity"
-
-    model: str = flag("vgg16", "Network to train.", choices=MODELS)
-    dataset: str = flag("cifar10", "Images to train and validate on.", choices=DATASETS)
-    train_split: str | None = flag(
-        None, "What to train on, a tensorflow-datasets split string; by default train[:90%], and "
-        "all training images of digits."
-    )
-    test_split: str | None = flag(
-        None, "What to validate on; by default train[90%:], and the test images of digits."
-    )
-    train_examples: int | None = flag(
-        None, "Train on a class-balanced subset of this size.", unit="images", low=1
-    )
-    eval_examples: int | None = flag(
-        None, "Measure training loss, and batch norm's statistics, on so many training images; by "
-        "default on all.", unit="images", low=1,
-    )
-    augment: tuple[str, ...] = flag(
-        ("crop",), "Random changes of training images; mode F has none.", choices=AUGMENTATIONS
-    )
-    epoch_scale: float = flag(
-        1.0, "Factor on all epochs: schedules keep their shapes, and epochs their names.", above=0
-    )
-    batch_size: int = flag(100, "Images of a step, over all replicas.", low=1)
-    large_batch_size: int | None = flag(4000, "Images of a step of mode A.", low=1)
-    learning_rate: float = flag(0.05, "Of SGD, before it decays.", low=0)
-    adam_learning_rate: float | None = flag(
-        1e-3, "Of mode B, before it decays; the paper does not say it.", low=0
-    )
-    swa_learning_rate: float | None = flag(
-        0.01, "Of mode swa while it gathers the networks that it averages.", low=0
-    )
-    sgdr_update: str | None = flag(
-        "epoch", "How often the rate of mode sgdr moves; the paper does not say it.",
-        choices=("epoch", "step"),
-    )
-    cycle_epochs: int | None = flag(4, "Length of a cycle of mode fge.", unit="epochs", low=2)
-    schedule: str | None = flag(
-        None, "Learning rates of modes, instead of the step decay of G.",
-        choices=("constant", "garipov"),
-    )
-    momentum: float = flag(0.9, "Of SGD.", low=0, high=1)
-    weight_decay: float = flag(
-        5e-4, "Coefficient of half the squared norm of what --decayed says, in the loss.", low=0
-    )
-    decayed: str = flag("all", "Which weights decay.", choices=("all", "kernels"))
-    dropout_rate: float = flag(
-        0.5, "Share of activations of the dense layers that dropout zeroes.", low=0, high=0.99
-    )
-    mode_seeds: str = flag(
-        "own", "Whether modes differ in their initial weights and the order of the data (own), or "
-        "only in what names them (shared).", choices=("own", "shared"),
-    )
-    init_scale: float = flag(1.0, "Factor on sqrt(2 / n); mode E has 3 times it.", low=0)
-    init_spread: str = flag(
-        "std", "Whether sqrt(2 / n) is the standard deviation or the variance of initial weights.",
-        choices=("std", "variance"),
-    )
-    init_fan: str = flag(
-        "in", "Whether n counts the inputs or the outputs of a neuron.", choices=("in", "out")
-    )
-    init_dense: str | None = flag(
-        None, "Let dense layers start as PyTorch's do, as in Garipov et al.'s code.",
-        choices=("torch",),
-    )
-    eval_every: int = flag(1, "Measure modes so often while they train.", unit="epochs", low=1)
-
-    def points(self) -> dict[str, str]:
-        """Return the points of weight space that are named, by their flags."""
-        named = {name: getattr(self, field, None) for field, name in POINT_FLAGS.items()}
-        return {name: point for name, point in named.items() if point is not None}
-
-    def modes(self) -> set[str]:
-        """Return the modes that this run trains or needs."""
-        return names.modes_of(self.points().values())
-
-    def about(self) -> list[str]:
-        """Return what a run's name says of it beside network and data."""
-        return []
-
-    def settled(self) -> Self:
-        modes, whole = self.modes(), self.dataset == "digits"  # which has no parts of splits
-        return super().settled().replace(
-            train_split=self.train_split or ("train" if whole else "train[:90%]"),
-            test_split=self.test_split or ("test" if whole else "train[90%:]"),
-            large_batch_size=self.large_batch_size if "A" in modes else None,
-            adam_learning_rate=self.adam_learning_rate if "B" in modes else None,
-            swa_learning_rate=self.swa_learning_rate if "swa" in modes else None,
-            sgdr_update=self.sgdr_update if "sgdr" in modes else None,
-            cycle_epochs=self.cycle_epochs if "fge" in modes else None,
-        )
-
-    def check(self) -> None:
-        super().check()
-        checks.check_epochs(self.modes(), self.epoch_scale, self.cycle_epochs)
-        checks.check_points(self.points(), self)
-        if self.init_dense and not self.model.startswith("vgg16"):
-            raise ValueError(f"--init_dense is for vgg16 and its kin, not --model={self.model}")
-
-    def label(self) -> str:
-        parts = [self.stage, *self.about(), self.model, self.dataset]
-        if self.train_examples:
-            parts.append(f"n{self.train_examples}")
-        return "-".join([*parts, f"seed{self.seed}"])
-
-    def of_stage(self, kind: type["Modes"], **changes) -> "Modes":
-        """Return settings of another stage: as here what both have, and by default all else."""
-        own = {field.name for field, _ in fields(type(self))}
-        both = [field.name for field, _ in fields(kind) if field.name in own]
-        return kind(**{name: getattr(self, name) for name in both} | changes)
-
-
-POINT_FLAGS = {"from_": "from", "to": "to", "third": "third"}  # field -> flag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -147,7 +26,8 @@ class Endpoint(Modes):
     stage: ClassVar[str] = "endpoint"
 
     mode: str = flag(
-        "G", "What to train: G, or what differs from it in batch (A), optimiser (B), schedule (C), "
+        "G",
+        "What to train: G, or what differs from it in batch (A), optimiser (B), schedule (C), "
         "weight decay (D), initial weights (E) or augmentation (F); sgdr and step, whose "
         "trajectories the paper studies; swa and fge, of the works that came of it.",
         choices=names.MODES,
@@ -165,7 +45,8 @@ class Curves(Modes):
     """What stages with a curve share: which kind it is, and how it is trained."""
 
     curve: str = flag(
-        "polychain", "Kind of curve: a polygonal chain, or a Bezier curve.",
+        "polychain",
+        "Kind of curve: a polygonal chain, or a Bezier curve.",
         choices=("polychain", "bezier"),
     )
     bends: int = flag(1, "Inner nodes of the curve.", low=1)
@@ -174,17 +55,22 @@ class Curves(Modes):
     )
     curve_learning_rate: float = flag(0.015, "Of the curve, before it decays.", low=0)
     curve_schedule: str = flag(
-        "garipov", "How the curve's rate falls: as in Garipov et al.'s code, or not at all.",
+        "garipov",
+        "How the curve's rate falls: as in Garipov et al.'s code, or not at all.",
         choices=("garipov", "constant"),
     )
     curve_t: str = flag(
-        "uniform", "How places on the curve are drawn: each by itself, or so that any 16 steps in "
-        "a row spread over the curve (stratified).", choices=("uniform", "stratified"),
+        "uniform",
+        "How places on the curve are drawn: each by itself, or so that any 16 steps in "
+        "a row spread over the curve (stratified).",
+        choices=("uniform", "stratified"),
     )
     free_ends: bool = flag(False, "Train the curve's ends too.")
     align: str = flag(
-        "none", "Permute the neurons of --to to match those of --from before connecting them, by "
-        "their weights or their activations.", choices=("none", "weights", "activations"),
+        "none",
+        "Permute the neurons of --to to match those of --from before connecting them, by "
+        "their weights or their activations.",
+        choices=("none", "weights", "activations"),
     )
 
     def check(self) -> None:
@@ -204,11 +90,152 @@ class Curve(Curves):
     def about(self) -> list[str]:
         return [f"{_short(self.from_)}to{_short(self.to)}", self.curve]
 
+    def needs(self) -> list[Settings]:
+        return _endpoints(self, self.from_, self.to)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate(Curve):
+class Measured(Modes):
+    """What stages that measure points of weight space share."""
+
+    batch_norm: str = flag(
+        "pooled",
+        "How batch norm's statistics are estimated at each point: over all images "
+        "(pooled), or with the mean of the batches' variances, as Garipov et al. do (reference).",
+        choices=("pooled", "reference"),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Paths(Curves, Measured):
+    """What stages that measure along curves share."""
+
+    points: int = flag(61, "Measure so many points of each path, an odd number.", low=3)
+    snapshots: bool = flag(True, "Measure earlier epochs of the curve's training too.")
+
+    def check(self) -> None:
+        super().check()
+        checks.check_odd(self.points)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate(Curve, Paths):
     """Measure along a curve and along the segment of its ends; train what is missing."""
 
     stage: ClassVar[str] = "evaluate"
 
-    points_: int = flag(61, "Measure at so many places of a path, an odd number.", low=3)
+    repair: bool = flag(
+        False,
+        "Measure the segment once more with each neuron's statistics reset to lie between "
+        "those of the ends (REPAIR), in networks without batch norm.",
+    )
+
+    def check(self) -> None:
+        super().check()
+        if self.repair:
+            checks.check_repair(self.model)
+
+    def needs(self) -> list[Settings]:
+        return [*super().needs(), self.of_stage(Curve)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plane(Curve, Measured):
+    """Measure on the plane of both ends and the curve's bend, and project the trajectory."""
+
+    stage: ClassVar[str] = "plane"
+
+    third: str | None = flag(
+        None, "Third point of the plane, like --from; by default the curve's bend."
+    )
+    grid: int = flag(21, "Measure so many points along each side.", low=2)
+    margin: float = flag(0.2, "Go on so far around the points, in lengths of the sides.", low=0)
+    projection: str = flag(
+        "affine",
+        "Project iterates onto the plane, or, as in the paper's formula, onto the linear "
+        "span of its points.",
+        choices=("affine", "linear"),
+    )
+    hessian_examples: int | None = flag(
+        None,
+        "Measure the extreme eigenvalues of the loss of so many images too; by default not.",
+        unit="images",
+        low=1,
+    )
+
+    def needs(self) -> list[Settings]:
+        if self.third is not None:
+            return _endpoints(self, self.from_, self.to, self.third)
+        return [*super().needs(), self.of_stage(Curve)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Slice(Measured):
+    """Measure along random or principal directions through one point (Li et al. 2018)."""
+
+    stage: ClassVar[str] = "slice"
+
+    from_: str = flag("G", f"The point in the middle: {POINTS}")
+    directions: str = flag(
+        "filter",
+        "Random directions, and what of them is scaled to the weights' norm; or the main "
+        "directions of the mode's iterates up to the point (pca).",
+        choices=("filter", "layer", "weight", "pca"),
+    )
+    dimensions: int = flag(1, "Number of directions.", choices=(1, 2))
+    points: int = flag(61, "Measure so many points along each direction, an odd number.", low=3)
+    reach: float = flag(1.0, "Go so far each way along random directions.", low=0)
+    margin: float = flag(0.2, "Go on so far around the iterates, of what they span (pca).", low=0)
+
+    def check(self) -> None:
+        super().check()
+        checks.check_odd(self.points)
+        if self.directions == "pca":
+            checks.check_principal(self.from_, self.dimensions, self.cycle_epochs)
+
+    def about(self) -> list[str]:
+        return [_short(self.from_), self.directions, f"{self.dimensions}d"]
+
+    def needs(self) -> list[Settings]:
+        return _endpoints(self, self.from_)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study(Paths):
+    """Lay out the modes and bends of the six curves from G, and join all pairs through G."""
+
+    stage: ClassVar[str] = "study"
+
+    perplexity: float = flag(4.0, "Of t-SNE; below the number of points, 13.", low=1)
+
+    def modes(self) -> set[str]:
+        return {"G", *names.VARIANTS}
+
+    def check(self) -> None:
+        super().check()
+        if self.perplexity >= 13:
+            raise ValueError(f"--perplexity={self.perplexity:g} must lie below the 13 points")
+        if self.free_ends:
+            raise ValueError("--stage=study joins curves in mode G: --free_ends would move it")
+
+    def needs(self) -> list[Settings]:
+        measured = [self.of_stage(Evaluate, from_="G", to=mode) for mode in names.VARIANTS]
+        return [*measured, *(curve.of_stage(Curve) for curve in measured)]
+
+
+STAGES = {kind.stage: kind for kind in (Evaluate, Endpoint, Curve, Plane, Slice, Study)}
+
+
+def _endpoints(settings: Modes, *points: str) -> list[Settings]:
+    """Return the settings of the runs that train the modes of points, each once."""
+    parsed = filter(None, map(names.parse_point, points))
+    modes = dict.fromkeys((mode, following) for mode, following, _ in parsed)
+    return [
+        settings.of_stage(Endpoint, mode=mode, seed=settings.seed + following)
+        for mode, following in modes
+    ]
+
+
+def _short(point: str) -> str:
+    """Return a point as it stands in the name of a run."""
+    return Path(point).name.replace("+1", "next").replace("@", "")

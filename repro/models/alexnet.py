@@ -22,9 +22,13 @@ def alexnet(
     inputs = x = keras.Input(input_shape, name="images")
     for number in (1, 2):
         x = layers.Conv2D(
-            64, 5, padding="same", activation="relu",
-            kernel_initializer=initializer, name=f"conv_{number}",
-        )(x)  # fmt: skip
+            64,
+            5,
+            padding="same",
+            activation="relu",
+            kernel_initializer=initializer,
+            name=f"conv_{number}",
+        )(x)
         x = layers.MaxPooling2D(3, 2, padding="same", name=f"pool_{number}")(x)
         x = LocalResponseNorm(dtype=accumulation_dtype(), name=f"norm_{number}")(x)
     x = layers.Flatten(name="flatten")(x)

@@ -11,10 +11,17 @@ from repro.models.layers import batch_norm, logits
 
 # (1x1 channels, 3x3 channels) of an inception module; an int is a downsample module's channels.
 MODULES = (
-    (32, 32), (32, 48), 80,
-    (112, 48), (96, 64), (80, 80), (48, 96), 96,
-    (176, 160), (176, 160),
-)  # fmt: skip
+    (32, 32),
+    (32, 48),
+    80,
+    (112, 48),
+    (96, 64),
+    (80, 80),
+    (48, 96),
+    96,
+    (176, 160),
+    (176, 160),
+)
 
 
 def inception(input_shape, num_classes, **options) -> keras.Model:
@@ -28,7 +35,7 @@ def inception_no_bn(input_shape, num_classes, **options) -> keras.Model:
 
 
 def inception_bn_downsample_only(input_shape, num_classes, **options) -> keras.Model:
-    """Batch norm only in the two downsample modules: seed 003's guess at the paper's `w/o BN`."""
+    """Batch norm only in the two downsample modules: the EPFL student rerun's guess at `w/o BN`."""
     name = "inception_bn_downsample_only"
     return _small_inception(name, input_shape, num_classes, "downsample", **options)
 
@@ -56,9 +63,14 @@ def _small_inception(
     def conv_module(x, channels, size, strides, name, in_downsample=False):
         normalised = batch_norm_in == "all" or (batch_norm_in == "downsample" and in_downsample)
         x = layers.Conv2D(
-            channels, size, strides, padding="same", use_bias=not normalised,
-            kernel_initializer=initializer, name=f"{name}_conv",
-        )(x)  # fmt: skip
+            channels,
+            size,
+            strides,
+            padding="same",
+            use_bias=not normalised,
+            kernel_initializer=initializer,
+            name=f"{name}_conv",
+        )(x)
         if normalised:
             x = batch_norm(f"{name}_bn", scale=False)(x)
         return layers.ReLU(name=f"{name}_relu")(x)

@@ -105,9 +105,7 @@ def torch_uniform(fan_in: int, gain: float = 1.0) -> keras.initializers.Initiali
     return keras.initializers.RandomUniform(-bound, bound)
 
 
-def torch_dense(
-    x, units: int, *, gain: float = 1.0, initializer: str | None = None, **options
-):
+def torch_dense(x, units: int, *, gain: float = 1.0, initializer: str | None = None, **options):
     """Apply a dense layer that starts as PyTorch's do.
 
     Args:

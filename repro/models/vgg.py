@@ -37,9 +37,13 @@ def vgg_small(
     for number, width in enumerate(WIDTHS, start=1):
         fan_out_normal = keras.initializers.RandomNormal(0.0, (2 / (9 * width)) ** 0.5)
         x = layers.Conv2D(
-            width, 3, padding="same", activation="relu",
-            kernel_initializer=initializer or fan_out_normal, name=f"conv_{number}",
-        )(x)  # fmt: skip
+            width,
+            3,
+            padding="same",
+            activation="relu",
+            kernel_initializer=initializer or fan_out_normal,
+            name=f"conv_{number}",
+        )(x)
         x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
     x = layers.Flatten(name="flatten")(x)
     x = torch_dense(x, 128, activation="relu", name="dense", **start)

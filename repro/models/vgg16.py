@@ -48,12 +48,7 @@ def _vgg(
     """Build a VGG16; `divisor` divides all widths, `initializer` makes all kernels.
 
     With `torch_dense` those of dense layers start as PyTorch's do, as in Garipov et al.'s code.
-
-    Raises:
-      ValueError: an image is smaller than 32x32.
     """
-    if min(input_shape[:2]) < 2 ** len(BLOCKS):
-        raise ValueError(f"{name} needs images of 32x32 or more, not {input_shape[:2]}")
 
     def dense_kernel(fan_in: int):
         return torch_uniform(fan_in) if torch_dense else initializer
@@ -63,9 +58,12 @@ def _vgg(
         for number in range(1, convolutions + 1):
             place = f"block_{block}_{number}"
             x = layers.Conv2D(
-                channels // divisor, 3, padding="same", kernel_initializer=initializer,
+                channels // divisor,
+                3,
+                padding="same",
+                kernel_initializer=initializer,
                 name=f"{place}_conv",
-            )(x)  # fmt: skip
+            )(x)
             if normalised:
                 x = batch_norm(f"{place}_bn", epsilon=1e-5)(x)
             x = layers.ReLU(name=f"{place}_relu")(x)

@@ -39,10 +39,15 @@ def vgg16_gap(
             name = f"block_{block}_conv_{number}"
             fan_in = 9 * x.shape[-1]
             x = padded_conv(
-                x, max(1, round(width * channels)), 3, 1, name,
+                x,
+                max(1, round(width * channels)),
+                3,
+                1,
+                name,
                 initializer=initializer or torch_uniform(fan_in),
-                use_bias=True, bias_initializer=torch_uniform(fan_in),
-            )  # fmt: skip
+                use_bias=True,
+                bias_initializer=torch_uniform(fan_in),
+            )
             x = batch_norm(f"{name}_bn", epsilon=1e-5)(x)
             x = layers.ReLU(name=f"{name}_relu")(x)
         # "same" differs at odd sizes only, which 32x32 never meets

@@ -9,7 +9,8 @@ def frobenius(model: keras.Model) -> dict[str, float]:
 
     Returns:
       frobenius: root of the sum of squares of all trainable weights, batch norm and biases too.
-      frobenius_squared: that sum, what seed 000 calls "Frobenious norm" (about 1e5).
+      frobenius_squared: that sum, what the JAX rerun calls "Frobenious norm" (about
+        1e5).
       log10_product: log10 of the product over layers of ||W||_F, W the layer's kernel: the
         capacity measure of Neyshabur's code before the division by the margin.
       log10_product_squared: of the product of ||W||_F^2 (the paper's 1e50 may
@@ -18,8 +19,11 @@ def frobenius(model: keras.Model) -> dict[str, float]:
     """
     weights = [float64_values(v) for v in model.trainable_variables]
     total = float(sum(np.sum(w**2) for w in weights))
-    layers = [np.sum(float64_values(v) ** 2) for v in model.trainable_variables
-              if v.path.endswith("kernel")]  # fmt: skip
+    layers = [
+        np.sum(float64_values(v) ** 2)
+        for v in model.trainable_variables
+        if v.path.endswith("kernel")
+    ]
     with np.errstate(divide="ignore"):
         log10_product_squared = float(np.sum(np.log10(layers)))
     return {

@@ -17,8 +17,21 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     Returns:
       mean, lowest, quantile_05 (what Neyshabur's code divides by), median, and `positive`, the
       accuracy with ties counted as errors.
+
+    Raises:
+      ValueError: logits are not [n, k] with two classes or more, or labels not n of those classes.
     """
-    logits, rows = np.array(logits, np.float64), np.arange(len(labels))
+    logits, labels = np.array(logits, np.float64), np.asarray(labels)
+    if logits.ndim != 2 or logits.shape[1] < 2 or not len(logits):
+        raise ValueError(f"logits must be [n, k] with k of 2 or more, not {list(logits.shape)}")
+    if labels.shape != logits.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels must be integers [{len(logits)}], one an example, not {labels.dtype} "
+            f"{list(labels.shape)}"
+        )
+    if labels.min() < 0 or labels.max() >= logits.shape[1]:
+        raise ValueError(f"labels must lie in 0..{logits.shape[1] - 1}, as there are logits")
+    rows = np.arange(len(labels))
     true = logits[rows, labels]
     logits[rows, labels] = -np.inf
     values = true - logits.max(axis=1)
@@ -27,6 +40,12 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def logits_on(model: keras.Model, images) -> np.ndarray:
-    """Return a network's logits in inference mode, [n, k], for images [n, H, W, C]."""
+    """Return a network's logits in inference mode, [n, k], for images [n, H, W, C].
+
+    Raises:
+      ValueError: there are no images.
+    """
+    if not len(images):
+        raise ValueError("there are no images to compute logits of")
     starts = range(0, len(images), BATCH)
     return np.concatenate([model(images[i : i + BATCH], training=False) for i in starts])

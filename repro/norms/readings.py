@@ -1,12 +1,13 @@
 """All norms of a network at once, raw and with batch norm folded: for metrics and for a result."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
 
+from repro.norms.copies import at_dtype
 from repro.norms.distances import distances
-from repro.norms.folding import at_dtype, fold_batch_norm, foldable, refold
+from repro.norms.folding import fold_batch_norm, foldable, refold
 from repro.norms.frobenius import frobenius
 from repro.norms.margins import logits_on, margins
 from repro.norms.paths import log10_around_batch_norm, log10_path_norm
@@ -38,12 +39,12 @@ def readings(model: keras.Model) -> Callable[[], dict[str, float]]:
 def nested(measured: Mapping[str, float]) -> dict:
     """Return readings with those of the folded network in a dictionary `folded` of their own."""
     raw = {name: value for name, value in measured.items() if not name.startswith(FOLDED)}
-    folded = {name[len(FOLDED):]: value for name, value in measured.items() if name not in raw}
+    folded = {name[len(FOLDED) :]: value for name, value in measured.items() if name not in raw}
     return {**raw, "folded": folded}
 
 
 def summary(
-    model: keras.Model, start: dict[str, np.ndarray], images: np.ndarray, labels: np.ndarray
+    model: keras.Model, start: Sequence[np.ndarray], images: np.ndarray, labels: np.ndarray
 ) -> dict:
     """Return what a result says of a trained network's weights.
 
@@ -82,8 +83,8 @@ def rescaling_check(model: keras.Model, images: np.ndarray) -> dict[str, float]:
       folding_error: largest difference of logits between the network and its folded copy, both in
         float64; where a batch norm can be folded also
       log10_path_l2_change: of the folded network's path norm, by the doubling;
-      log10_around_batch_norm_change: of seed 000's quantity, by the doubling; None where that is
-        not positive, which a path norm is.
+      log10_around_batch_norm_change: of the JAX rerun's quantity, by the doubling; None where that
+        is not positive, which a path norm is.
     """
     logits = [
         np.asarray(network(np.asarray(images, network.input.dtype), training=False))

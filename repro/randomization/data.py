@@ -54,8 +54,8 @@ def prepare(s: Train, data_dir: str | None, download: bool) -> RandomizedData:
         pixels, labels = corruptions.corrupt(
             images.images, images.labels, s.corruption, s.corrupt_prob,
             corruptions.redraw_seed(s.seed, access) if s.redraw else s.seed,
-            num_classes, ids=images.ids, permute=s.permute, gaussian_moments=s.gaussian_moments,
-            moments=moments,
+            num_classes, ids=images.ids, permute=s.permute or "entries",
+            gaussian_moments=s.gaussian_moments or "dataset", moments=moments,
         )
         return dataclasses.replace(images, images=pixels, labels=labels)
 
@@ -74,9 +74,12 @@ def prepare(s: Train, data_dir: str | None, download: bool) -> RandomizedData:
         evaluated = pipeline.EvaluationBatches(whitened, measured.labels, EVALUATION_BATCH)
         return EpochData(batches, {"train": evaluated, "test": test_clean})
 
-    first = access(1)
+    fixed = None if s.redraw else access(1)
+    wrong_labels = 0.0  # as far as pixels are corrupted, which would be drawn here once more
+    if s.corruption in corruptions.LABEL_KINDS:
+        wrong_labels = float((corrupted(train, 1).labels != train.labels).mean())
     return RandomizedData(
-        epoch=access if s.redraw else lambda epoch: first,
+        epoch=access if s.redraw else lambda epoch: fixed,
         test_with_corrupted_labels=pipeline.EvaluationBatches(
             test_whitened, test_corrupted.labels, EVALUATION_BATCH
         ),
@@ -85,7 +88,7 @@ def prepare(s: Train, data_dir: str | None, download: bool) -> RandomizedData:
         facts={
             "train_examples": len(train),
             "test_examples": len(test),
-            "wrong_labels": float((corrupted(train, 1).labels != train.labels).mean()),
+            "wrong_labels": wrong_labels,
             "whitening": pipeline.whitening_errors(train.images),
         },
     )
@@ -101,7 +104,8 @@ def _streamed(s: Train, data_dir: str | None) -> RandomizedData:
         moments = imagenet.sampled_moments(builder, s.train_split)
     corrupt = corruptions.make(
         s.corruption, seed=s.seed, num_classes=imagenet.CLASSES, prob=s.corrupt_prob,
-        permute=s.permute, gaussian_moments=s.gaussian_moments, moments=moments,
+        permute=s.permute or "entries", gaussian_moments=s.gaussian_moments or "dataset",
+        moments=moments,
     )
     pixels = s.corruption in corruptions.PIXEL_KINDS
     test_split = "validation" if s.test_split == "test" else s.test_split

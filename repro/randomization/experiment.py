@@ -12,16 +12,28 @@ Where this departs from the paper, or fills what it does not say:
   at a learning rate of 0.1 batch norm's moving statistics lag behind the weights.
 """
 
+import itertools
+import os
+
 import keras
+import numpy as np
+from etils import epath
 
 from repro import models
 from repro.randomization import data as randomized
-from repro.randomization.settings import Train
-from repro.training import loop, optimizers, step
+from repro.randomization import interpolation, theorem1
+from repro.randomization.settings import STAGES, Kernel, Theorem1, Train
+from repro.settings import read
+from repro.training import loop, optimizers, step, trained
 from repro.training.runs import Job
 
 
-def run(settings: Train, job: Job) -> dict:
+def run(settings: Train | Kernel | Theorem1, job: Job) -> dict:
+    """Do what the stage of the settings says and return the result of the run."""
+    return RUNS[settings.stage](settings, job)
+
+
+def train(settings: Train, job: Job) -> dict:
     """Train one network on one corruption of a dataset and return the result of the run."""
     s = settings
     keras.utils.set_random_seed(s.seed)
@@ -46,7 +58,8 @@ def run(settings: Train, job: Job) -> dict:
         job, network, optimizer,
         data=epoch_data,
         train_steps=step.make_train_steps(
-            network, optimizer, job.strategy, weight_decay=s.weight_decay, xla=s.xla
+            network, optimizer, job.strategy, weight_decay=s.weight_decay,
+            decayed=network.trainable_variables if s.decayed == "all" else None, xla=s.xla,
         ),
         evaluate=evaluate,
         stop=loop.Stop(s.epochs, s.stop_train_loss, s.stop_train_accuracy),
@@ -63,9 +76,44 @@ def run(settings: Train, job: Job) -> dict:
     }
 
 
+RUNS = {"train": train, "kernel": interpolation.run, "theorem1": theorem1.run}
+
+
 def build(settings: Train, data: randomized.RandomizedData) -> keras.Model:
     """Return the network of a run, as it is before training."""
     options = {"dropout_rate": settings.dropout_rate}
     if settings.initializer is not None:
         options["initializer"] = settings.initializer
     return models.build(settings.model, data.image_shape, data.num_classes, **options)
+
+
+def open_run(
+    path: str | os.PathLike,
+    data_dir: str | None = None,
+    download: bool = True,
+    examples: int | None = None,
+) -> trained.Trained:
+    """Return what a complete run has trained, its loss, and the data it trained on.
+
+    Args:
+      path: the run's directory.
+      data_dir, download: where its data is now, as for datasets.load.
+      examples: no more than so many training examples, the first ones; None: all.
+
+    Returns:
+      images float32 [n, 28, 28, 3], whitened and corrupted as in training, labels int64 [n].
+
+    Raises:
+      ValueError: the run is not complete, or left no network.
+    """
+    settings = read(STAGES, epath.Path(path))
+    if settings.stage != "train":
+        raise ValueError(f"{path} left no network behind: --stage={settings.stage} trains none")
+    data = randomized.prepare(settings, data_dir, download)
+    network = build(settings, data)
+    trained.restore(network, path)
+    batches = data.epoch(1).evaluations["train"].dataset()
+    rows = batches.unbatch().filter(lambda image, label, weight: weight > 0).as_numpy_iterator()
+    images, labels, _ = zip(*itertools.islice(rows, examples))
+    pair = np.stack(images), np.array(labels)
+    return trained.Trained(network, step.cross_entropy, pair, settings)

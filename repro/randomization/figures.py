@@ -1,4 +1,4 @@
-"""Figures 1a-c, 2a-b of Zhang et al. 2017, ours beside the published ones."""
+"""Figures 1a-c, 2a-b of Zhang et al. 2017, ours beside the published ones; see theory_figures."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,7 @@ from repro.randomization.measures import (
     regularizers,
     test_errors,
 )
+from repro.randomization.theory_figures import kernel_curve, theorem1
 from repro.reporting.results import Run, distinct, select
 
 WITHOUT_DIVERGED = True  # its figures and claims are about trainings that ended
@@ -115,7 +116,8 @@ def fig2b(runs: Sequence[Run]) -> plt.Figure:
 def redraw(runs: Sequence[Run]) -> plt.Figure:
     """Training accuracy under labels drawn afresh, with the ceilings 1 - 0.9 p."""
     figure, axes = plt.subplots(figsize=(4.2, 3))
-    chosen = [run for run in runs if run.settings["corruption"] in ("none", "partial_labels")]
+    kinds = ("none", "partial_labels", "random_labels")
+    chosen = [run for run in runs if run.settings["corruption"] in kinds]
     for number, run in enumerate(sorted(chosen, key=corruption_level)):
         p, colour = corruption_level(run), f"C{number}"
         axes.plot(*run.curve("train/accuracy"), color=colour, label=f"p = {p:.2g}, train")
@@ -145,5 +147,5 @@ def _subset(runs: Sequence[Run]) -> str:
 
 FIGURES = {
     "fig1a": fig1a, "fig1b": fig1b, "fig1c": fig1c, "fig2a": fig2a, "fig2b": fig2b,
-    "redraw": redraw,
+    "redraw": redraw, "kernel_curve": kernel_curve, "theorem1": theorem1,
 }  # fmt: skip

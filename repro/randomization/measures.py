@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from repro.reporting.results import Run, read_columns, select
 
@@ -66,3 +69,39 @@ def regularizers(run: Run) -> str:
 def published(figure: str) -> dict[str, list[float]]:
     """Return the columns of one of the paper's figures, digitised, such as `fig1a`."""
     return read_columns(PUBLISHED / f"{figure}.csv")
+
+
+# --- kernels --------------------------------------------------------------------------------------
+
+
+class Curve(NamedTuple):
+    """What the runs of one curve of test error against the number of images have in common."""
+
+    dataset: str
+    kernel: str
+    features: str
+    gamma: float | None
+    filters: int | None
+
+
+def curves(runs: Sequence[Run]) -> dict[Curve, list[Run]]:
+    """Return the interpolations of true labels by what they have in common, by rising size."""
+    chosen = select(runs, stage="kernel", corruption="none", weight_decay=0.0, gradient_steps=None)
+    found: dict[Curve, list[Run]] = {}
+    for run in sorted(chosen, key=lambda run: run.result["train_examples"]):
+        key = Curve(*(run.settings[name] for name in Curve._fields))
+        found.setdefault(key, []).append(run)
+    return found
+
+
+def power_law(runs: Sequence[Run]) -> tuple[float, float]:
+    """Return c and b of the test error c n^b, fitted to its logarithm by least squares."""
+    sizes = np.log([run.result["train_examples"] for run in runs])
+    errors = np.log([max(run.result["test_error"], 1e-6) for run in runs])
+    slope, constant = np.polyfit(sizes, errors, 1)
+    return float(np.exp(constant)), float(slope)
+
+
+def extrapolated(law: tuple[float, float], examples: float) -> float:
+    """Return the test error at a number of images, as a power law of fewer images has it."""
+    return law[0] * examples ** law[1]

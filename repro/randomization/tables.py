@@ -1,4 +1,4 @@
-"""Tables 1 and 4 of Zhang et al. 2017, the published numbers beside ours."""
+"""Tables 1, 3 and 4 of Zhang et al. 2017, the published numbers beside ours."""
 
 from collections.abc import Sequence
 
@@ -98,4 +98,47 @@ def first_epoch(runs: Sequence[Run]) -> Table:
     return Table(columns, rows, f"Mean over the minibatches of the epoch. {protocol(runs)}.")
 
 
-TABLES = {"table1": table1, "table4": table4, "first_epoch": first_epoch}
+# Table 3, in percent: (dataset, kernel, features, with an l2 term) -> test error.
+TABLE3 = {
+    ("mnist", "gaussian", "pixels", False): "1.2 (60,000 images)",
+    ("mnist", "gaussian", "gabor", False): "0.6 (60,000 images)",
+    ("mnist", "quartic", "normalized", False): "1.18 (60,000 images; Recht)",
+    ("cifar10", "gaussian", "pixels", False): "46 (50,000 images)",
+    ("cifar10", "linear", "filters", False): "17 (50,000 images, 32,000 filters)",
+    ("cifar10", "linear", "filters", True): "15 (50,000 images, 32,000 filters)",
+}
+
+
+def kernels(runs: Sequence[Run]) -> Table:
+    """Table 3: test errors of kernels that interpolate, with norm, margin and conditioning."""
+    rows = []
+    for run in select(runs, stage="kernel"):
+        settings, result = run.settings, run.result
+        features = settings["features"]
+        if settings["filters"]:
+            features = f"{settings['filters']:,} {features} ({settings['filters_from']})"
+        gamma = "" if settings["gamma"] is None else f" (gamma {settings['gamma']:g})"
+        key = settings["dataset"], settings["kernel"], settings["features"], (
+            settings["weight_decay"] > 0
+        )
+        paper = TABLE3.get(key, "–") if settings["corruption"] == "none" else "–"
+        rows.append([
+            settings["dataset"], settings["kernel"] + gamma, features,
+            "random" if settings["corruption"] == "random_labels" else "true",
+            f"{settings['weight_decay']:g}" if settings["weight_decay"] else "no",
+            f"{result['train_examples']:,}", f"{result['train_errors']:,}",
+            f"{result['rkhs_norm']:.3g}", f"{result['normalized_margin']:.2e}",
+            f"{result['test_margin']:.2f}", f"{result['condition_number']:.1e}",
+            percent(result["test_error"], result["test_error_se"]), paper,
+        ])  # fmt: skip
+    columns = ["images", "kernel", "of", "labels", "weight decay", "n", "training errors", "norm",
+               "training margin / norm", "mean test margin", "condition number", "test error %",
+               "published"]  # fmt: skip
+    note = (
+        "± is the standard error of the test set. The norm is the root of the summed squared RKHS "
+        "norms of the outputs; a margin is by how much the right output is the largest"
+    )
+    return Table(columns, rows, f"{note}. {protocol(runs)}.")
+
+
+TABLES = {"kernels": kernels, "table1": table1, "table4": table4, "first_epoch": first_epoch}

@@ -1,1 +1,5 @@
-"""Figures, tables, claims and the report, from run directories: NumPy and matplotlib only."""
+"""Figures, tables, claims, statistics and the report, from run directories: never TensorFlow."""
+
+from repro.reporting.rows import frame
+
+__all__ = ["frame"]

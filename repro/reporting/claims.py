@@ -1,7 +1,7 @@
 """Claims and verdicts: what a paper says, what was measured, and whether the two agree."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from repro.reporting.results import Run, protocol
 
@@ -12,18 +12,27 @@ REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_RUN = VERDICTS = (
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What runs say about a claim."""
+    """What runs say about a claim.
+
+    `error` says how large the error of what was measured is and how it was found, `sensitivity`
+    what the verdict would be with `half` and with `twice` the tolerance, as
+    repro.reporting.statistics.sensitivity returns it. Either is empty where a claim has none, such
+    as an exact count.
+    """
 
     measured: str
     verdict: str
     runs: Sequence[Run]
+    error: str = ""
+    sensitivity: Mapping[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
     """A checkable statement of a paper or of a rerun of it.
 
-    `judge` maps runs to a Finding, or to None where the runs it needs are not there.
+    `judge` maps runs to a Finding, or to None where the runs it needs are not there. `criterion`
+    says in a sentence what must be measured for the claim to count as reproduced.
     """
 
     id: str
@@ -31,6 +40,7 @@ class Claim:
     source: str  # where it is stated: a figure, a table, a rerun
     published: str  # the number there
     judge: Callable[[Sequence[Run]], Finding | None]
+    criterion: str = ""
 
 
 def judge(claims: Sequence[Claim], runs: Sequence[Run], scale: str) -> list[dict]:
@@ -49,6 +59,12 @@ def judge(claims: Sequence[Claim], runs: Sequence[Run], scale: str) -> list[dict
                 "protocol": protocol(finding.runs),
                 "runs": sorted({run.path.name for run in finding.runs}),
             }  # fmt: skip
+            if finding.error:
+                record["error"] = finding.error
+            if finding.sensitivity:
+                record["sensitivity"] = dict(finding.sensitivity)
+        if claim.criterion:
+            record["criterion"] = claim.criterion
         records.append(record)
     return records
 

@@ -11,6 +11,10 @@ from pathlib import Path
 import numpy as np
 
 
+class DamagedError(Exception):
+    """A run directory's files cannot be read."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """A complete run: its `settings` by name, the rows of its metrics.jsonl, its result.json."""
@@ -46,13 +50,19 @@ def load(path: Path, settings: Mapping) -> Run | None:
     Args:
       path: of the directory.
       settings: of the run by name, as repro.settings.as_dict returns them.
+
+    Raises:
+      DamagedError: its files are not what runs write.
     """
     if not (path / "result.json").exists():
         return None
-    result = json.loads((path / "result.json").read_text())
     metrics = path / "metrics.jsonl"
-    lines = metrics.read_text().splitlines() if metrics.exists() else []
-    return Run(path, dict(settings), result, [json.loads(line) for line in lines])
+    try:
+        result = json.loads((path / "result.json").read_text())
+        lines = metrics.read_text().splitlines() if metrics.exists() else []
+        return Run(path, dict(settings), result, [json.loads(line) for line in lines])
+    except ValueError as error:
+        raise DamagedError(f"result.json or metrics.jsonl of {path} is damaged: {error}") from error
 
 
 def select(runs: Iterable[Run], **settings) -> list[Run]:

@@ -3,6 +3,26 @@
 import dataclasses
 from collections.abc import Sequence
 
+LATEX = str.maketrans(
+    {
+        **{sign: "\\" + sign for sign in "%&_#${}"},
+        "\\": r"\textbackslash{}",
+        "^": r"\textasciicircum{}",
+        "~": r"\textasciitilde{}",
+        "<": "$<$",
+        ">": "$>$",
+        "±": r"$\pm$",
+        "–": "--",
+        "→": r"$\to$",
+        "×": r"$\times$",
+        "≤": r"$\le$",
+        "≥": r"$\ge$",
+        "η": r"$\eta$",
+        "ε": r"$\varepsilon$",
+        "λ": r"$\lambda$",
+    }
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -23,9 +43,11 @@ def markdown(table: Table, title: str) -> str:
 def latex(table: Table, title: str) -> str:
     """Return the table as a LaTeX table environment (booktabs)."""
     lines = [
-        r"\begin{table}", rf"\caption{{{_escape(title)}. {_escape(table.note)}}}",
-        rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}", r"\toprule",
-    ]  # fmt: skip
+        r"\begin{table}",
+        rf"\caption{{{_escape(title)}. {_escape(table.note)}}}",
+        rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}",
+        r"\toprule",
+    ]
     lines += [_latex_row(table.columns), r"\midrule", *map(_latex_row, table.rows)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
@@ -46,6 +68,4 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    for sign in "%&_#":
-        text = text.replace(sign, "\\" + sign)
-    return text.replace("±", r"$\pm$").replace("–", "--")
+    return text.translate(LATEX)

@@ -1,4 +1,4 @@
-from repro.stability.settings import STAGES
 from repro.launch import launch
+from repro.stability.settings import STAGES
 
 launch(STAGES)

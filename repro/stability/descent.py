@@ -20,6 +20,14 @@ class Phase:
     iterations: int
     stop_loss: float
 
+    def fitted(self, running: float) -> bool:
+        """Whether a moving average of losses is below `stop_loss`, in float32 as steps compare."""
+        return bool(np.float32(running) < np.float32(self.stop_loss))
+
+    def ended(self, step: int, running: float) -> bool:
+        """Whether the phase is over after so many steps with such a moving average."""
+        return step >= self.iterations or self.fitted(running)
+
 
 def make_steps(
     network: keras.Model,
@@ -32,15 +40,19 @@ def make_steps(
 
     `steps(orders, step, until, running)` takes steps number `step` to `until`; row e of `orders`
     [epochs, n] is the order of the e-th epoch from that of `step` on, a batch its next batch_size
-    entries. It ends early when the moving average falls below `stop_loss` or a loss is not finite,
-    and returns step, average, and whether all losses were finite.
+    entries; where a batch is all examples it is not read. It ends early when the moving average
+    falls below `stop_loss` or a loss is not finite, and returns step, average, and whether all
+    losses were finite.
     """
     images, targets = tf.constant(examples.images), tf.constant(examples.targets)
     weights = [v.value for v in network.trainable_variables]
     size = phase.batch_size
     per_epoch = -(-len(examples) // size)
 
-    @tf.function
+    number = tf.TensorSpec([], tf.int64)
+    signature = [tf.TensorSpec([None, None], tf.int64), number, number, tf.TensorSpec([])]
+
+    @tf.function(input_signature=signature)  # traced once, however many orders there are
     def steps(orders, step, until, running):
         first_epoch, finite, fitted = step // per_epoch, True, False
         while step < until and finite and not fitted:
@@ -71,7 +83,7 @@ def epoch_orders(examples: int, epochs: Sequence[int], key: Sequence[int]) -> np
     return np.stack([
         np.random.default_rng([*key, epoch]).permutation(examples) if epoch else np.arange(examples)
         for epoch in epochs
-    ])  # fmt: skip
+    ])
 
 
 def squared_error(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:

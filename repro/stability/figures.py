@@ -1,7 +1,6 @@
 """Figures of Wu, Ma, E 2018, ours beside the published numbers."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib
 
@@ -15,6 +14,7 @@ from repro.reporting.results import Run, distinct, select
 from repro.stability.measures import (
     a,
     bound,
+    curve,
     exponent,
     grouped,
     is_gd,
@@ -26,7 +26,7 @@ from repro.stability.measures import (
     trained,
 )
 
-STYLE = Path(__file__).parent / "paper.mplstyle"
+WITHOUT_DIVERGED = False  # they say themselves what diverged
 
 
 def toy(runs: Sequence[Run]) -> plt.Figure:
@@ -39,9 +39,9 @@ def toy(runs: Sequence[Run]) -> plt.Figure:
     left.set(xlabel="x", ylabel="loss", ylim=(0, 0.4))
     left.legend()
     for run in select(runs, stage="toy"):
-        with np.load(run.path / "arrays.npz") as arrays:
-            right.plot(arrays["sgd"], color="C3", lw=0.5, alpha=0.5)
-            right.plot(arrays["gd"], color="C0")
+        arrays = run.arrays()
+        right.plot(arrays["sgd"], color="C3", lw=0.5, alpha=0.5)
+        right.plot(arrays["gd"], color="C0")
         rate = run.settings["learning_rate"]
     right.plot([], [], color="C3", label=f"SGD, η = {rate:g}")
     right.plot([], [], color="C0", label=f"GD, η = {rate:g}")
@@ -64,7 +64,7 @@ def batch_size(runs: Sequence[Run]) -> plt.Figure:
             axes.errorbar(
                 list(groups), [m for m, _ in means], np.nan_to_num([d for _, d in means]),
                 color=f"C{number}", marker="o", label=f"η = {eta:g}",
-            )  # fmt: skip
+            )
             if value is a:
                 axes.axhline(2 / eta, color=f"C{number}", ls=":", lw=0.8)
         axes.set(xscale="log", xlabel="batch size B", ylabel=label)
@@ -117,13 +117,13 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
     quantities = {
         "curvature/sharpness": "sharpness a", "curvature/nonuniformity": "non-uniformity s",
         "train/loss": "training loss", "test/accuracy": "test accuracy",
-    }  # fmt: skip
+    }
     for axes, (quantity, label) in zip(grid.flat, quantities.items()):
         for number, run in enumerate(select(runs, stage="escape")):
             name = "GD" if is_gd(run) else f"B = {run.settings['batch_size']}"
             name += "" if run.result["sharpness"] else ", diverged"
             eta = run.settings["learning_rate"]
-            axes.plot(*run.curve(quantity), color=f"C{number}", label=f"η = {eta:g}, {name}")
+            axes.plot(*curve(run, quantity), color=f"C{number}", label=f"η = {eta:g}, {name}")
             if quantity == "curvature/sharpness":
                 axes.axhline(2 / eta, color=f"C{number}", ls=":", lw=0.8)
         axes.set(ylabel=label)
@@ -184,30 +184,8 @@ def _label_1_2_5(axis) -> None:
     axis.set_minor_formatter(ticker.NullFormatter())
 
 
-def draw_spectrum(nodes: np.ndarray, weights: np.ndarray, directory: Path) -> list[Path]:
-    """Draw the spectral density of a Hessian from quadratures [probes, steps]; return the files.
-
-    Each eigenvalue is a Gaussian of 1 / steps of the spectrum's width.
-    """
-    low, high = nodes.min(), nodes.max()
-    sigma = max((high - low) / nodes.shape[1], 1e-12)
-    grid = np.linspace(low - 4 * sigma, high + 4 * sigma, 1000)
-    bumps = np.exp(-0.5 * ((grid[:, None, None] - nodes) / sigma) ** 2)
-    density = (weights * bumps).sum(-1).mean(-1) / (sigma * np.sqrt(2 * np.pi))
-    with plt.style.context(STYLE):
-        figure, axes = plt.subplots(figsize=(3.25, 2.4))
-        axes.semilogy(grid, np.maximum(density, 1e-12))
-        axes.set(xlabel="eigenvalue of the Hessian", ylabel="density")
-        axes.set_ylim(bottom=max(density.max() * 1e-8, 1e-10))
-        files = [directory / f"spectrum.{kind}" for kind in ("png", "pdf")]
-        for file in files:
-            figure.savefig(file)
-        plt.close(figure)
-    return files
-
-
 FIGURES = {
-    "wu_toy": toy, "wu_batch_size": batch_size, "wu_diagram": diagram,
-    "wu_proportional": proportional, "wu_escape": escape, "wu_wrong_labels": wrong_labels,
-    "wu_momentum": momentum,
-}  # fmt: skip
+    "toy": toy, "batch_size": batch_size, "diagram": diagram,
+    "proportional": proportional, "escape": escape, "wrong_labels": wrong_labels,
+    "momentum": momentum,
+}

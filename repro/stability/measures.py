@@ -17,9 +17,9 @@ TABLE2 = {
         0.01: (198.9, 0.6, 87.49), 0.05: (39.8, 0.2, 87.97), 0.1: (19.8, 0.1, 88.16),
         0.5: (3.6, 0.4, 86.56),
     },
-}  # fmt: skip
-# Seed 001: dataset -> train and test accuracy in percent, sharpness, non-uniformity.
-SEED_001 = {"fashion_mnist": (99.9, 80.4, 19.9, 40.4), "cifar10": (100.0, 88.9, 19.2, 53.0)}
+}
+# The course project: dataset -> train and test accuracy in percent, sharpness, non-uniformity.
+COURSE_PROJECT = {"fashion_mnist": (99.9, 80.4, 19.9, 40.4), "cifar10": (100.0, 88.9, 19.2, 53.0)}
 
 
 def trained(runs: Iterable[Run], **settings) -> list[Run]:
@@ -47,6 +47,20 @@ def is_solution(run: Run) -> bool:
 def is_gd(run: Run) -> bool:
     """Whether a run took all examples at every step."""
     return run.settings["batch_size"] == run.result["train_examples"]
+
+
+def measured(run: Run, quantity: str) -> list[dict]:
+    """Return the rows of metrics that have a quantity, such as `curvature/sharpness`.
+
+    Those of an escape's way to its start have none of what is measured after the switch.
+    """
+    return [row for row in run.metrics if quantity in row]
+
+
+def curve(run: Run, quantity: str) -> tuple[list[int], list[float]]:
+    """Return the steps at which a quantity was measured, of an escape after the switch; values."""
+    rows = measured(run, quantity)
+    return [row["step"] for row in rows], [row[quantity] for row in rows]
 
 
 def a(run: Run) -> float:

@@ -1,4 +1,4 @@
-from repro.teacher_student.settings import STAGES
 from repro.launch import launch
+from repro.teacher_student.settings import STAGES
 
 launch(STAGES)

@@ -1,40 +1,36 @@
-"""Figures of censuses of teacher-student runs (Simsek et al. 2021, seed 002)."""
+"""Figures of the teacher-student runs: of censuses here, of the graph in graph_figures.py."""
 
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from repro.reporting import shares
 from repro.reporting.results import Run, distinct, select
+from repro.teacher_student import graph_figures
+from repro.teacher_student.measures import COLOURS, FAILED, FLOOR, interval
 
-COLOURS = {
-    "global": "C2", "local": "C0", "plateau": "C4", "saddle": "C3", "channel": "C1",
-    "undecided": "0.5",
-}  # fmt: skip
 TEACHER = ((0.6, 0.5), (-0.5, 0.5), (-0.2, -0.6), (0.1, -0.6))  # rays of the w-plane
-FLOOR = 1e-33  # losses of zero are drawn here
-FAILED = 1e-8  # losses that stay above do not reach zero; the lowest local minima are at 4e-7
+WITHOUT_DIVERGED = False  # no student diverges
 
 
 def widths(runs: Sequence[Run]) -> plt.Figure:
     """Final loss of every student against width, on a log axis, and the share that fails."""
     figure, (losses, failing) = plt.subplots(1, 2, figsize=(6.75, 2.8))
-    teachers, ticks = distinct(runs, "teacher"), sorted(distinct(runs, "width"))
+    teachers, ticks = distinct(runs, "teacher"), sorted(distinct(runs, "hidden"))
     for number, teacher in enumerate(teachers):
-        chosen = sorted(select(runs, teacher=teacher), key=lambda run: run.settings["width"])
+        chosen = sorted(select(runs, teacher=teacher), key=lambda run: run.settings["hidden"])
         places, rows = [], []
         for run in chosen:
             arrays = run.arrays()
             loss = np.maximum(arrays["loss"], FLOOR)
             beside = 0.3 * (number - (len(teachers) - 1) / 2)
-            places.append(ticks.index(run.settings["width"]) + beside)
+            places.append(ticks.index(run.settings["hidden"]) + beside)
             jitter = places[-1] + 0.12 * np.linspace(-1, 1, len(loss))
             colours = [COLOURS[name] for name in arrays["class"]]
             losses.scatter(jitter, loss, s=2, c=colours)
             failed = int((loss > FAILED).sum())
             share = failed / len(loss)
-            rows.append((share, *np.abs(np.array(shares.wilson(failed, len(loss))) - share)))
+            rows.append((share, *np.abs(np.array(interval(failed, len(loss))) - share)))
         share, low, high = np.array(rows).T
         failing.errorbar(places, share, [low, high], marker="o", ls="", capsize=2, label=teacher)
     losses.set(yscale="log", xlabel="width", ylabel="final loss")
@@ -43,8 +39,11 @@ def widths(runs: Sequence[Run]) -> plt.Figure:
         axes.set_xticks(range(len(ticks)), [str(tick) for tick in ticks])
     failing.legend(title="teacher")
     present = {name for run in runs for name in run.arrays()["class"]}
-    dots = [plt.Line2D([], [], ls="", marker="o", color=COLOURS[n], label=n) for n in COLOURS
-            if n in present]  # fmt: skip
+    dots = [
+        plt.Line2D([], [], ls="", marker="o", color=COLOURS[n], label=n)
+        for n in COLOURS
+        if n in present
+    ]
     figure.legend(handles=dots, loc="outside lower left", ncols=len(dots))
     return figure
 
@@ -67,16 +66,40 @@ def trajectories(runs: Sequence[Run]) -> plt.Figure:
         path = paths[:, student]
         axes.plot(path[:, 0], path[:, 1], color="k", lw=0.6)
         end = path[-1]
-        dots = axes.scatter(end[0], end[1], c=np.clip(end[2], -1, 1), cmap="coolwarm", vmin=-1,
-                            vmax=1, s=14, zorder=3)  # fmt: skip
+        dots = axes.scatter(
+            end[0],
+            end[1],
+            c=np.clip(end[2], -1, 1),
+            cmap="coolwarm",
+            vmin=-1,
+            vmax=1,
+            s=14,
+            zorder=3,
+        )
         ended = arrays["incoming"][student].T
         axes.scatter(*ended, s=40, facecolors="none", edgecolors="k", lw=0.6, zorder=4)
-        axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xlabel="$w_1$",
-                 title=f"{names[student]}, loss {arrays['loss'][student]:.1e}")  # fmt: skip
+        axes.set(
+            xlim=(-1.5, 1.5),
+            ylim=(-1.5, 1.5),
+            aspect="equal",
+            xlabel="$w_1$",
+            title=f"{names[student]}, loss {arrays['loss'][student]:.1e}",
+        )
     panels[0][0].set_ylabel("$w_2$")
-    marks = [plt.Line2D([], [], ls="", marker="o", color="0.5", label="where Adam stops"),
-             plt.Line2D([], [], ls="", marker="o", ms=6, mfc="none", color="k", mew=0.6,
-                        label="where Newton's method ends, with that loss")]  # fmt: skip
+    marks = [
+        plt.Line2D([], [], ls="", marker="o", color="0.5", label="where Adam stops"),
+        plt.Line2D(
+            [],
+            [],
+            ls="",
+            marker="o",
+            ms=6,
+            mfc="none",
+            color="k",
+            mew=0.6,
+            label="where Newton's method ends, with that loss",
+        ),
+    ]
     figure.legend(handles=marks, loc="outside lower center", ncols=2)
     figure.colorbar(dots, ax=panels[0], label="outgoing weight", shrink=0.8, ticks=[-1, 0, 1])
     return figure
@@ -91,8 +114,12 @@ def eigenvalues(runs: Sequence[Run]) -> plt.Figure:
     bins = np.logspace(-10, -3, 36)
     histogram.hist(lowest[~negative], bins, color="0.75", label="positive")
     histogram.hist(-lowest[negative], bins, color="C3", histtype="step", label="negative")
-    histogram.set(xscale="log", xlabel="size of the smallest eigenvalue", ylabel="students",
-                  title=f"after Adam: {negative.sum()} of {len(lowest):,} negative")  # fmt: skip
+    histogram.set(
+        xscale="log",
+        xlabel="size of the smallest eigenvalue",
+        ylabel="students",
+        title=f"after Adam: {negative.sum()} of {len(lowest):,} negative",
+    )
     histogram.legend(loc="upper left")
     for name, colour in COLOURS.items():
         chosen = arrays["class"] == name
@@ -101,8 +128,9 @@ def eigenvalues(runs: Sequence[Run]) -> plt.Figure:
             after_adam.scatter(arrays["adam_loss"][chosen], lowest[chosen], **style)
             loss = np.maximum(arrays["loss"][chosen], FLOOR)
             converged.scatter(loss, arrays["lambda_min"][chosen], **style)
-    after_adam.set(xscale="log", xlabel="loss after Adam", ylabel="smallest eigenvalue",
-                   title="after Adam")  # fmt: skip
+    after_adam.set(
+        xscale="log", xlabel="loss after Adam", ylabel="smallest eigenvalue", title="after Adam"
+    )
     after_adam.set_yscale("symlog", linthresh=1e-8)
     after_adam.set_yticks([-1e-4, -1e-6, 0, 1e-6, 1e-4])
     converged.set(xscale="log", xlabel="loss after Newton", title="after Newton")
@@ -121,8 +149,8 @@ def classes(runs: Sequence[Run]) -> plt.Figure:
         1, len(teachers), figsize=(6.75, 2.6), squeeze=False, sharey=True, layout="constrained"
     )
     for axes, teacher in zip(panels[0], teachers):
-        chosen = sorted(select(runs, teacher=teacher), key=lambda run: run.settings["width"])
-        labels, base = [str(run.settings["width"]) for run in chosen], np.zeros(len(chosen))
+        chosen = sorted(select(runs, teacher=teacher), key=lambda run: run.settings["hidden"])
+        labels, base = [str(run.settings["hidden"]) for run in chosen], np.zeros(len(chosen))
         for name, colour in COLOURS.items():
             share = np.array([run.result["counts"][name]["share"] for run in chosen])
             axes.bar(labels, share, bottom=base, color=colour, label=name)
@@ -134,6 +162,9 @@ def classes(runs: Sequence[Run]) -> plt.Figure:
 
 
 FIGURES = {
-    "teacher_widths": widths, "teacher_trajectories": trajectories,
-    "teacher_eigenvalues": eigenvalues, "teacher_classes": classes,
-}  # fmt: skip
+    "widths": widths,
+    "trajectories": trajectories,
+    "eigenvalues": eigenvalues,
+    "classes": classes,
+    **graph_figures.FIGURES,
+}

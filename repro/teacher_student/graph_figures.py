@@ -6,7 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from repro.reporting.results import Run
-from repro.teacher_student.figures import COLOURS, FLOOR
+from repro.teacher_student.measures import (
+    COLOURS,
+    FLOOR,
+    channel_jumps,
+    eigenvalue_exponent,
+    loss_exponent,
+)
 
 STEEP = -3.0  # slope of the largest eigenvalue between those of pairs, -2, and of triples, -4
 
@@ -19,11 +25,12 @@ def channels(runs: Sequence[Run]) -> plt.Figure:
         fall.set_title("no channel was met")
         return figure
     for gap, loss, largest in jumps:
-        colour = "C5" if _slope(gap, largest) < STEEP else "C1"
+        colour = "C5" if eigenvalue_exponent(gap, largest) < STEEP else "C1"
         fall.plot(gap[:-1], -np.diff(loss), color=colour, lw=0.4, alpha=0.4)
         top.plot(gap, largest, color=colour, lw=0.4, alpha=0.4)
     gaps, losses, largest = (np.array(column) for column in zip(*jumps))
-    steep = np.array([_slope(gap, values) < STEEP for gap, values in zip(gaps, largest)])
+    slopes = [eigenvalue_exponent(gap, values) for gap, values in zip(gaps, largest)]
+    steep = np.array(slopes) < STEEP
     _guide(fall, gaps[:, 0], -np.diff(losses)[:, 0], 2, "--")
     _guide(top, gaps[~steep, 0], largest[~steep, 0], -2, "--")
     if steep.any():
@@ -31,49 +38,26 @@ def channels(runs: Sequence[Run]) -> plt.Figure:
     fall.plot([], [], color="C1", label="pairs of neurons")
     if steep.any():
         fall.plot([], [], color="C5", label="triples")
-    fall.set(xscale="log", yscale="log", xlabel=r"distance $\epsilon$",
-             ylabel="fall of the loss by a jump")  # fmt: skip
-    top.set(xscale="log", yscale="log", xlabel=r"distance $\epsilon$",
-            ylabel="largest eigenvalue")  # fmt: skip
+    fall.set(
+        xscale="log",
+        yscale="log",
+        xlabel=r"distance $\epsilon$",
+        ylabel="fall of the loss by a jump",
+    )
+    top.set(xscale="log", yscale="log", xlabel=r"distance $\epsilon$", ylabel="largest eigenvalue")
     bins = np.linspace(-5, 5, 101)
     exponents.hist([loss_exponent(*jump[:2]) for jump in jumps], bins, color="0.5", label="loss")
-    exponents.hist([_slope(jump[0], jump[2]) for jump in jumps], bins, color="C1",
-                   label="eigenvalue")  # fmt: skip
+    exponents.hist(
+        [eigenvalue_exponent(jump[0], jump[2]) for jump in jumps],
+        bins,
+        color="C1",
+        label="eigenvalue",
+    )
     exponents.set(yscale="log", xlabel="exponent", ylabel="channels", xticks=[-4, -2, 0, 2, 4])
     exponents.set_ylim(top=1e2 * exponents.get_ylim()[1])  # room for the legend
     for axes in (fall, top, exponents):
         axes.legend()
     return figure
-
-
-def channel_jumps(run: Run) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return distance, loss and largest eigenvalue along each channel that jumping follows.
-
-    Students whose distance was not halved by every jump, or whose loss did not fall, tell nothing
-    about exponents and are left out.
-    """
-    arrays, jumps = run.arrays(), []
-    if not arrays["channel_gap"].size:  # no student is in a channel
-        return jumps
-    for gap, loss, top in zip(
-        arrays["channel_gap"], arrays["channel_loss"], arrays["channel_lambda_max"]
-    ):
-        ratio = gap[1:] / gap[:-1] if gap.all() else gap[1:]
-        halved = np.isfinite(gap).all() and (np.abs(ratio - 0.5) < 0.05).all()
-        if halved and (np.diff(loss) < 0).all():
-            jumps.append((gap, loss, top))
-    return jumps
-
-
-def loss_exponent(gap: np.ndarray, loss: np.ndarray) -> float:
-    """Return p of L - L0 ~ eps^p from two falls of the loss, which need no L0."""
-    falls = -np.diff(loss)
-    return float(np.log(falls[0] / falls[1]) / np.log(gap[0] / gap[1]))
-
-
-def eigenvalue_exponent(gap: np.ndarray, top: np.ndarray) -> float:
-    """Return the exponent of the largest eigenvalue."""
-    return _slope(gap, top)
 
 
 def transition(runs: Sequence[Run]) -> plt.Figure:
@@ -95,10 +79,15 @@ def transition(runs: Sequence[Run]) -> plt.Figure:
         beside = 10 ** np.linspace(-0.15, 0.15, ends.shape[1])  # draws of one epsilon
         loss.scatter(epsilon[:, None] * beside, ends, s=1, color=COLOURS[kind], alpha=0.5)
         if np.isfinite(arrays["transition_basin"][row]):
-            share.plot(arrays["transition_basin"][row], 1.04, "|", color=COLOURS[kind], ms=8,
-                       clip_on=False)  # fmt: skip
-    share.set(xscale="log", xlabel=r"length $\epsilon$ (ticks: certified radii)",
-              ylim=(-0.03, 1.08), title="share that escapes")  # fmt: skip
+            share.plot(
+                arrays["transition_basin"][row], 1.04, "|", color=COLOURS[kind], ms=8, clip_on=False
+            )
+    share.set(
+        xscale="log",
+        xlabel=r"length $\epsilon$ (ticks: certified radii)",
+        ylim=(-0.03, 1.08),
+        title="share that escapes",
+    )
     for axes, title in ((slides, "loss after SLSQP, ftol 1e-6"), (loss, "loss after Newton")):
         axes.set(xscale="log", yscale="log", xlabel=r"length $\epsilon$", title=title)
     handles = share.get_legend_handles_labels()
@@ -122,22 +111,37 @@ def graph(runs: Sequence[Run]) -> plt.Figure:
         end = nodes[target]["loss"] if target in nodes else zero
         colour = COLOURS["local" if target in nodes else "global"]
         for axes in (high, low):
-            axes.plot([width - 1, width], [parent["loss"], end], color=colour, lw=0.4, alpha=0.5,
-                      zorder=1)  # fmt: skip
+            axes.plot(
+                [width - 1, width], [parent["loss"], end], color=colour, lw=0.4, alpha=0.5, zorder=1
+            )
     styles = {"saddle": ("x", 9, 0.1), "plateau": ("D", 6, -0.1), "local": ("o", 16, 0.0)}
     for name, (marker, size, shift) in styles.items():
         chosen = [node for node in nodes.values() if node["class"] == name]
         place = [node["width"] + shift for node in chosen], [node["loss"] for node in chosen]
         for axes in (high, low):
-            axes.scatter(*place, s=size, marker=marker, lw=0.7, color=COLOURS[name], zorder=2,
-                         label=f"{name} ({len(chosen)})")  # fmt: skip
+            axes.scatter(
+                *place,
+                s=size,
+                marker=marker,
+                lw=0.7,
+                color=COLOURS[name],
+                zorder=2,
+                label=f"{name} ({len(chosen)})",
+            )
     for name, words in (("local", "to a local minimum"), ("global", "to zero loss")):
         low.plot([], [], color=COLOURS[name], lw=0.8, label=f"a split minimum leads {words}")
     widths = sorted({node["width"] for node in nodes.values()})
     wide = [width for width in widths if width >= 4]
     if wide:
-        low.scatter(wide, [zero] * len(wide), marker="v", color=COLOURS["global"], zorder=2,
-                    label="zero loss", clip_on=False)  # fmt: skip
+        low.scatter(
+            wide,
+            [zero] * len(wide),
+            marker="v",
+            color=COLOURS["global"],
+            zorder=2,
+            label="zero loss",
+            clip_on=False,
+        )
     top, above = _break(losses)
     low.set(yscale="log", xlabel="width", ylabel="loss", ylim=(zero, top), xticks=widths)
     high.set(yscale="log", ylim=(above, 2 * losses.max()))
@@ -181,10 +185,6 @@ def ends(edges: Iterable[dict]) -> str:
     return f"{total:,} steps off split saddles end at: {ways}; channels are not drawn"
 
 
-def _slope(gap: np.ndarray, values: np.ndarray) -> float:
-    return float(np.polyfit(np.log(gap), np.log(values), 1)[0])
-
-
 def _guide(axes, x, y, exponent: int, style: str) -> None:
     """Draw a power law a little above points, over their range."""
     ends = np.quantile(x, [0.05, 0.95])
@@ -192,6 +192,4 @@ def _guide(axes, x, y, exponent: int, style: str) -> None:
     axes.plot(ends, law, color="k", ls=style, label=rf"$\epsilon^{{{exponent}}}$")
 
 
-FIGURES = {
-    "teacher_transition": transition, "teacher_graph": graph, "teacher_channels": channels,
-}  # fmt: skip
+FIGURES = {"transition": transition, "graph": graph, "channels": channels}

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from repro.reporting import shares
 from repro.reporting.results import Run, protocol
-from repro.teacher_student.figures import COLOURS
 from repro.reporting.tables import Table
+from repro.teacher_student.measures import COLOURS, share_text
 
 STEPS = (10_000, 30_000, 100_000, 300_000)  # where the sensitivity table looks
 
@@ -15,8 +14,8 @@ STEPS = (10_000, 30_000, 100_000, 300_000)  # where the sensitivity table looks
 def class_table(runs: Sequence[Run]) -> Table:
     """Counts per class with Wilson intervals, by teacher and width."""
     rows = []
-    for run in sorted(runs, key=lambda r: (r.settings["teacher"], r.settings["width"])):
-        cells = [run.settings["teacher"], str(run.settings["width"])]
+    for run in sorted(runs, key=lambda r: (r.settings["teacher"], r.settings["hidden"])):
+        cells = [run.settings["teacher"], str(run.settings["hidden"])]
         for name in COLOURS:
             counted = run.result["counts"][name]
             low, high = counted["wilson"]
@@ -36,14 +35,14 @@ def sensitivity(runs: Sequence[Run]) -> Table:
         for row in run.metrics:
             if row["step"] in STEPS and row["step"] <= s["adam_steps"]:
                 hits = round(row["students/negative_lambda_min"] * s["num_students"])
-                share = shares.text(hits, s["num_students"])
+                share = share_text(hits, s["num_students"])
                 lowest = f"{row['students/lowest_lambda_min']:.0e}"
                 rows.append([f"{row['step']:,}", *start, "–", share, lowest])
         steps = f"{s['adam_steps']:,}"
-        if s["protocol"] == "census":
+        if s["stage"] == "census":
             arrays = run.arrays()
             lowest = arrays["lambda_min"][arrays["gradient_norm"] < 1e-12]  # not those in channels
-            share = shares.text(int((lowest < 0).sum()), len(lowest))
+            share = share_text(int((lowest < 0).sum()), len(lowest))
             after = [share, f"{lowest.min():.0e}" if len(lowest) else "–"]
             rows.append([steps, *start, "Newton to a gradient of 1e-12", *after])
         elif run.result["slsqp_positive"]["of"]:
@@ -57,10 +56,16 @@ def sensitivity(runs: Sequence[Run]) -> Table:
 def levels(runs: Sequence[Run]) -> Table:
     """Critical subspaces that certified minima make in wider nets, by width and level."""
     rows = [
-        [str(row["width"]), str(row["level"]), str(row["minima"]), f"{row['subspaces']:,}",
-         f"{row['of_minima']:,}", f"{row['of_saddles']:,}"]
+        [
+            str(row["width"]),
+            str(row["level"]),
+            str(row["minima"]),
+            f"{row['subspaces']:,}",
+            f"{row['of_minima']:,}",
+            f"{row['of_saddles']:,}",
+        ]
         for row in sorted(runs[0].result["subspaces"], key=lambda r: (r["width"], r["level"]))
-    ]  # fmt: skip
+    ]
     header = ["width", "level", "minima so much narrower", "subspaces", "of minima", "of saddles"]
     note = "Subspaces: G(r, m) per minimum; kinds where all shares lie in (0, 1). "
     return Table(header, rows, note + protocol(runs))
@@ -76,12 +81,9 @@ def _after_slsqp(run: Run, start: list[str]) -> list[list[str]]:
     rows = []
     for key, name in names.items():
         lowest: np.ndarray = arrays[f"{key}_lambda_min"]
-        share = shares.text(int((lowest < 0).sum()), len(lowest))
+        share = share_text(int((lowest < 0).sum()), len(lowest))
         rows.append([*start, name, share, f"{lowest.min():.0e}"])
     return rows
 
 
-TABLES = {
-    "teacher_class_table": class_table, "teacher_sensitivity": sensitivity,
-    "teacher_levels": levels,
-}  # fmt: skip
+TABLES = {"class_table": class_table, "sensitivity": sensitivity, "levels": levels}

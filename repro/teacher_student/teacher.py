@@ -2,7 +2,7 @@
 
 A neuron is a pair (w, a) of incoming and outgoing weights; the net is f(x) = sum_i a_i sigma(w_i.x)
 with the logistic sigma and no biases. The weights w are those of the authors' released code; its
-outgoing weights are all 1, those on seed 002's slides alternate in sign, and both are kept.
+outgoing weights are all 1, those on the EPFL slides alternate in sign, and both are kept.
 
 Decimals such as 0.6 are no binary fractions. Interval arithmetic must start from the decimal, so
 weights are stored as strings here and become float64 only where float64 is meant.

@@ -52,8 +52,10 @@ def main() -> None:
     for name in chosen:
         rows.append(r := ROWS[name](arguments.fast))
         verdict = "holds" if r.holds else "MISSED"
-        print(f"{r.name:42} {r.value:7.3f} {r.unit:5} {r.target:>7} {verdict:6}  {r.detail}",
-              flush=True)  # fmt: skip
+        print(
+            f"{r.name:42} {r.value:7.3f} {r.unit:5} {r.target:>7} {verdict:6}  {r.detail}",
+            flush=True,
+        )
 
     from repro.training import provenance
 

@@ -112,8 +112,8 @@ def _problem(fast: bool):
     import tensorflow as tf
 
     from repro import models
-    from repro.stability.data import Examples
     from repro.stability import descent
+    from repro.stability.data import Examples
 
     keras.utils.set_random_seed(0)
     count = 50 if fast else EXAMPLES

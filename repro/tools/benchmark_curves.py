@@ -35,11 +35,16 @@ def curve_step(fast: bool, model: str) -> Row:
     bend.build(variables.trainable)
     curve_steps = step.repeated(
         curve_training.make_curve_step(
-            network, variables, bend, step.cross_entropy, kind="polychain",
-            decayed=[True] * len(ends[0]), weight_decay=5e-4,
+            network,
+            variables,
+            bend,
+            step.cross_entropy,
+            kind="polychain",
+            decayed=[True] * len(ends[0]),
+            weight_decay=5e-4,
         ),
         strategy,
-    )  # fmt: skip
+    )
     count = tf.constant(2 if fast else 30)
     ((plain_time, plain_cpu), (curve_time, curve_cpu)) = medians(
         [

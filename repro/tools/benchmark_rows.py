@@ -27,9 +27,7 @@ def judged(name: str, value: float, unit: str, target: str, detail: str) -> Row:
     return Row(name, round(value, 4), unit, target, holds, detail)
 
 
-def medians(
-    functions: Sequence[Callable[[], object]], repeats: int
-) -> list[tuple[float, float]]:
+def medians(functions: Sequence[Callable[[], object]], repeats: int) -> list[tuple[float, float]]:
     """Call functions in turns, once to warm up and `repeats` times.
 
     Returns:

@@ -96,14 +96,15 @@ _measured: dict[bool, tuple[float, float]] = {}  # one census serves both rows
 def _census(fast: bool) -> tuple[float, float]:
     """Return minutes and GiB of one census in a process of its own."""
     if fast not in _measured:
-        flags = [f"--width={WIDTH}", f"--num_students={20 if fast else STUDENTS}"]
+        flags = [f"--hidden={WIDTH}", f"--num_students={20 if fast else STUDENTS}"]
         flags += ["--adam_steps=1000", "--newton_iterations=100"] if fast else []
         with tempfile.TemporaryDirectory() as path:
             start = time.perf_counter()
             subprocess.run(
                 [sys.executable, "-m", "repro.teacher_student", *flags, f"--run_dir={path}/run"],
-                check=True, capture_output=True,
-            )  # fmt: skip
+                check=True,
+                capture_output=True,
+            )
             minutes = (time.perf_counter() - start) / 60
         # of the largest child so far: kilobytes on Linux
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20

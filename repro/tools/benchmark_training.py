@@ -80,9 +80,13 @@ def epoch_seconds(fast: bool, model: str) -> Row:
     with tempfile.TemporaryDirectory() as path, contextlib.redirect_stdout(io.StringIO()):
         job = runs.Job(directory=runs.RunDirectory(path, {}), strategy=strategy)
         loop.fit(
-            job, network, optimizer, data=epoch_data,
+            job,
+            network,
+            optimizer,
+            data=epoch_data,
             train_steps=step.make_train_steps(network, optimizer, strategy),
-            evaluate=step.make_evaluate(network, strategy), stop=loop.Stop(3 if fast else 7),
+            evaluate=step.make_evaluate(network, strategy),
+            stop=loop.Stop(3 if fast else 7),
         )
         job.directory.close()
     seconds = [end - start for start, end in itertools.pairwise(starts[1:])]  # the first compiles

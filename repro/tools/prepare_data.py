@@ -51,8 +51,10 @@ def prepare(name: str, data_dir: str | None, manual_dir: str | None) -> str:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             what = f"the disk of {place} is full: free some space or choose another --data_dir"
         elif isinstance(error, AssertionError) and "manual" in str(error).lower():
-            what = ("its files have to be fetched by hand: put them into a folder and name it with "
-                    "--manual_dir")  # fmt: skip
+            what = (
+                "its files have to be fetched by hand: put them into a folder and name it with "
+                "--manual_dir"
+            )
         else:
             what = (
                 "check the network and run this again, or copy a directory prepared elsewhere to "

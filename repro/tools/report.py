@@ -1,29 +1,221 @@
-"""Gather every figure, table and verdict drawn so far into one page.
+"""Write the ledger: one page that shows the whole, and a page a paper.
 
-    tools/report [--output_dir=outputs]
+    tools/report [--output_dir=outputs]            writes <output_dir>/report/index.html and more
+    tools/report --serve [--port=8000]             the same while runs go on, made at every request
 
-Writes report.html, self-contained, and report.md, the verdicts alone: by work, and one by one.
+Pages are files by themselves and ask nothing of the network. Beside them are ledger.json, with
+everything the pages show, runs.csv, and claims.md and claims.tex, the verdicts as tables.
+<output_dir>/report.md has the verdicts of every figure.
 """
 
 import argparse
+import dataclasses
+import functools
+import importlib
+import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from repro.reporting import report
+from repro import papers
+from repro.reporting import claims, evidence, ledger, pages, report, results, rows, tables
+from repro.settings import CONFIGS
+from repro.tools import plans, runs
+
+
+@dataclasses.dataclass(frozen=True)
+class Gathered:
+    """Everything a report is made of."""
+
+    ledger: Mapping
+    found: Mapping[tuple[str, str], evidence.Found]
+    drawn: Sequence[tuple[Path, Mapping]]
+    figures_dir: Path
+
+
+def gather(output_dir: Path, judge: bool = False) -> Gathered:
+    """Read all there is below a folder.
+
+    Args:
+      output_dir: holds <paper>/<run> and figures.
+      judge: judge claims by the runs as they are, where they are newer than the figure.
+
+    Raises:
+      FileNotFoundError: there is neither a figure nor, where claims are judged here, a run.
+    """
+    directories = list(runs.find(output_dir))
+    figures_dir = output_dir / "figures"
+    try:
+        drawn = report.read(figures_dir)
+    except FileNotFoundError:
+        if not (judge and directories):
+            raise
+        drawn = []
+    drawn = [(file, record) for file, record in drawn if record["name"] in names()]
+    if judge:
+        drawn = judged_now(drawn, directories, figures_dir)
+    collected = ledger.collect(works(), figures(), drawn, runs.records(directories))
+    found = {(each.paper, each.path.name): each for each in directories}
+    return Gathered(collected, found, drawn, figures_dir)
+
+
+@functools.cache
+def works() -> list[ledger.Paper]:
+    """Return the papers as the ledger takes them."""
+    found = []
+    for name in papers.PAPERS:
+        title = (importlib.import_module(f"repro.{name}").__doc__ or name).splitlines()[0]
+        main = getattr(papers.module(name, "claims"), "MAIN", None)
+        page = f"repro/{name}/README.md"
+        found.append(ledger.Paper(name, title.rstrip("."), papers.claims(name), main, page))
+    return found
+
+
+@functools.cache
+def figures() -> list[ledger.Figure]:
+    """Return all figures and tables that configs/ has, with the names of their runs by scale."""
+    found = []
+    for paper in papers.PAPERS:
+        for file in sorted((CONFIGS / paper).glob("*.toml")):
+            name = f"{paper}/{file.stem}"
+            config = plans.load_config(name)
+            scales = plans.load_config(config.get("runs_of", name)).get("scale", {})
+            planned = {
+                scale: [run.path.name for run in _plan(paper, config, scale)]
+                for scale in plans.SCALES
+                if scale in scales
+            }
+            found.append(ledger.Figure(name, config["title"], config["claims"], planned))
+    return found
+
+
+def names() -> set[str]:
+    """Return the names of all figures; a record of one that is gone is not shown."""
+    return {figure.name for figure in figures()}
+
+
+def _plan(paper: str, config: dict, scale: str) -> list[plans.Planned]:
+    return plans.plan(paper, plans.expand(config, scale), Path(), {})
+
+
+# --- verdicts on runs as they are -----------------------------------------------------------------
+
+
+def judged_now(
+    drawn: Sequence[tuple[Path, Mapping]], directories: Sequence[evidence.Found], figures_dir: Path
+) -> list[tuple[Path, Mapping]]:
+    """Return the records of figures as they would be if they were drawn now.
+
+    A figure whose record is newer than all of its runs keeps it.
+    """
+    records = {(record["name"], record["scale"]): (file, record) for file, record in drawn}
+    complete = {
+        (each.paper, each.path.name): each for each in directories if each.result is not None
+    }
+    for figure in figures():
+        paper = figure.name.split("/")[0]
+        for scale, planned in figure.runs.items():
+            mine = [complete[paper, name] for name in planned if (paper, name) in complete]
+            file = figures_dir / f"{figure.name.replace('/', '-')}-{scale}.json"
+            if mine and not _newer(file, mine):
+                record = _judge(figure, scale, [each.run for each in mine])
+                if record:
+                    records[figure.name, scale] = file, record
+    return list(records.values())
+
+
+def _judge(figure: ledger.Figure, scale: str, found: Sequence[results.Run]) -> dict | None:
+    paper = figure.name.split("/")[0]
+    if papers.module(paper, "figures").WITHOUT_DIVERGED:
+        found = [run for run in found if run.result.get("status") != "diverged"]
+    if not found:
+        return None
+    known = papers.claims(paper)
+    try:
+        judged = claims.judge([known[id_] for id_ in figure.claims], found, scale)
+        protocol = results.protocol(found)
+    except (KeyError, ValueError, IndexError, OSError) as error:  # only a part is there so far
+        print(f"{figure.name}, {scale}: cannot be judged yet: {error!r}", file=sys.stderr)
+        return None
+    return {
+        "title": figure.title,
+        "name": figure.name,
+        "scale": scale,
+        "runs": len(found),
+        "protocol": protocol,
+        "claims": judged,
+    }
+
+
+def _newer(file: Path, found: Sequence[evidence.Found]) -> bool:
+    if not file.exists():
+        return False
+    return file.stat().st_mtime >= max((e.path / "result.json").stat().st_mtime for e in found)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def contents(name: str, gathered: Gathered, live: bool = False) -> str | None:
+    """Return the text of one of the report's files; None where it has none of this name."""
+    ledger_ = gathered.ledger
+    if name == "index.html":
+        return pages.index(ledger_, live)
+    if name == "ledger.json":
+        return ledger.as_json(ledger_)
+    if name == "runs.csv":
+        return rows.as_csv(ledger_["runs"])
+    if name in ("claims.md", "claims.tex"):
+        write = tables.markdown if name.endswith(".md") else tables.latex
+        return "\n".join(
+            write(report.claims_table(ledger_, work.name), work.title) for work in works()
+        )
+    stem, _, suffix = name.rpartition(".")
+    if suffix == "html" and stem in papers.PAPERS:
+        return pages.paper(ledger_, stem, gathered.figures_dir, gathered.found, live)
+    return None
+
+
+def files() -> list[str]:
+    """Return the names of the report's files."""
+    listed = [f"{paper}.html" for paper in papers.PAPERS]
+    return ["index.html", *listed, "ledger.json", "runs.csv", "claims.md", "claims.tex"]
+
+
+def write(output_dir: Path) -> list[Path]:
+    """Write the report below a folder, each file whole or not at all, and return the files."""
+    gathered = gather(output_dir)
+    verdicts = f"# Verdicts\n\n{report.overview(gathered.drawn)}\n{report.summary(gathered.drawn)}"
+    texts = {output_dir / "report.md": verdicts}
+    texts |= {output_dir / "report" / name: contents(name, gathered) for name in files()}
+    (output_dir / "report").mkdir(exist_ok=True)
+    for file, text in texts.items():
+        partial = file.with_name(f"{file.name}.partial")
+        partial.write_text(text)
+        os.replace(partial, file)
+    return list(texts)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tools/report", description=__doc__.split("\n")[0])
     parser.add_argument("--output_dir", type=Path, default=Path("outputs"))
+    parser.add_argument(
+        "--serve",
+        action="store_true",
+        help="show the report at http://127.0.0.1:PORT instead, made anew at every request",
+    )
+    parser.add_argument("--port", type=int, default=8000, help="of --serve; 0 takes a free one")
     arguments = parser.parse_args()
     try:
-        drawn = report.read(arguments.output_dir / "figures")
-    except FileNotFoundError as error:
+        if arguments.serve:
+            from repro.tools import report_server
+
+            report_server.serve(arguments.output_dir, arguments.port)
+            return
+        for file in write(arguments.output_dir):
+            print(f"wrote {file}")
+    except (FileNotFoundError, ValueError) as error:
         sys.exit(f"error: {error}")
-    verdicts = f"# Verdicts\n\n{report.overview(drawn)}\n{report.summary(drawn)}"
-    for name, text in (("report.html", report.build(drawn)), ("report.md", verdicts)):
-        (arguments.output_dir / name).write_text(text)
-        print(f"wrote {arguments.output_dir / name}")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
     tools/tune randomization --model=inception --tuner=hyperband --epochs=27
 
 Each trial is one run of the binary on true labels, in the directory that its settings name, as if
-the binary had been called by hand. The same command again goes on where a killed sweep was, inside a run too;
-more --trials lengthen a finished sweep. The objective is the accuracy, after the last epoch, on
+the binary had been called by hand. The same command again goes on where a killed sweep was, inside
+a run too; more --trials lengthen a finished sweep. The objective is the accuracy, after the last epoch, on
 training examples that the trial does not train on: never on test data. By default these are the
 last tenth of the training set (--train_split, --test_split); digits has no slices, so there
 --train_examples, by default nine tenths, are drawn class-balanced by --seed and the others held out
@@ -63,13 +63,24 @@ def trial_flags(arguments: argparse.Namespace) -> dict:
     Raises:
       ValueError: the objective would not be measured on held-out training data.
     """
-    names = ("model", "dataset", "train_split", "test_split", "train_examples", "seed",
-             "strategy", "precision")  # fmt: skip
+    names = (
+        "model",
+        "dataset",
+        "train_split",
+        "test_split",
+        "train_examples",
+        "seed",
+        "strategy",
+        "precision",
+    )
     flags = {name: getattr(arguments, name) for name in names}
     flags |= APPLIES_TO[arguments.paper]
     if arguments.dataset == "digits":
-        defaults = {"train_split": "train", "test_split": HELD_OUT,
-                    "train_examples": DIGITS_TRAIN_EXAMPLES}  # fmt: skip
+        defaults = {
+            "train_split": "train",
+            "test_split": HELD_OUT,
+            "train_examples": DIGITS_TRAIN_EXAMPLES,
+        }
     else:
         defaults = SPLITS
     flags |= {name: value for name, value in defaults.items() if flags[name] is None}
@@ -162,8 +173,12 @@ def tune(arguments: argparse.Namespace) -> None:
         return accuracy
 
     trials = tuning.sweep(
-        run, SPACES[paper], tuner=arguments.tuner, trials=arguments.trials,
-        epochs=arguments.epochs, seed=arguments.seed,
+        run,
+        SPACES[paper],
+        tuner=arguments.tuner,
+        trials=arguments.trials,
+        epochs=arguments.epochs,
+        seed=arguments.seed,
         directory=arguments.output_dir / "keras_tuner" / f"{paper}-{arguments.model}-"
         f"{arguments.dataset}",
     )
@@ -182,9 +197,11 @@ def tune(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="tools/tune", description=__doc__, formatter_class=argparse.RawTextHelpFormatter,
+        prog="tools/tune",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
         usage="tools/tune PAPER --model=NAME [options]; --help lists them",
-    )  # fmt: skip
+    )
     add = parser.add_argument
     add("paper", choices=SPACES)
     add("--model", choices=MODELS, required=True)

@@ -48,15 +48,17 @@ class Checkpoints:
         seeds = [v.value for v in model.variables if "seed_generator" in v.path]
         tracked = dict(others or {}) | ({} if optimizer is None else {"optimizer": optimizer})
         self._checkpoint = tf.train.Checkpoint(
-            model=model, seeds=seeds, position=self._position, step=self.step, total=self.total,
+            model=model,
+            seeds=seeds,
+            position=self._position,
+            step=self.step,
+            total=self.total,
             **tracked,
         )
         self._checkpoint.save_counter  # noqa: B018 (made on first look: `initial` must hold it too)
         self._shared = str(directory)
         self._directory = self._shared if chief else tempfile.mkdtemp()
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, self._directory, max_to_keep=2
-        )
+        self._manager = tf.train.CheckpointManager(self._checkpoint, self._directory, max_to_keep=2)
 
     def save(self, position: int) -> None:
         """Save the state after so many whole pieces of work."""

@@ -12,11 +12,7 @@ import tensorflow as tf
 from repro.training.checkpoints import Checkpoints
 from repro.training.resume import resume, stop_if_asked
 from repro.training.runs import Job
-
-SECONDS_PER_CALL = 1.0  # of compiled steps, between two looks at signals and the progress bar
-# Several workers match their all-reduces by iteration of the compiled loop: they wait for each
-# other for ever unless all ask for the same numbers of steps, whatever their clocks say.
-STEPS_PER_CALL_OF_WORKERS = 50
+from repro.training.step import CallLength
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,17 +128,14 @@ def train_epoch(
             lambda context: batches.epoch(epoch, context, start=done)
         )
     )
-    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    chunk = STEPS_PER_CALL_OF_WORKERS if workers else 1
+    calls = CallLength(isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy))
     while int(store.step) < batches.steps:
-        wanted, start = min(chunk, batches.steps - int(store.step)), time.perf_counter()
+        wanted = calls.next(batches.steps - int(store.step))
         loss, steps = train_steps(iterator, tf.constant(wanted))
         store.total.assign_add(loss)
         store.step.assign_add(tf.cast(steps, tf.int64))
         if int(steps) < wanted:
             break
-        if not workers:
-            chunk = max(1, int(wanted * SECONDS_PER_CALL / (time.perf_counter() - start)))
         progress.steps(int(store.step), batches.steps, float(store.total) / int(store.step))
         stop_if_asked()
     return int(store.step)
@@ -170,10 +163,8 @@ class Progress:
         rate = batches.steps * batches.batch_size / per_epoch
         left = per_epoch * (self._epochs - row["epoch"])
         values = (
-            f"{name} {row[name]:.4f}"
-            for name in row
-            if name.endswith(("/loss", "/accuracy"))
-        )  # fmt: skip
+            f"{name} {row[name]:.4f}" for name in row if name.endswith(("/loss", "/accuracy"))
+        )
         self.say(
             f"epoch {row['epoch']}/{self._epochs}  {'  '.join(values)}  "
             f"{rate:,.0f} images/s  at most {_duration(left)} left"

@@ -14,8 +14,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # What says nothing of a run's numbers: flags, whose values are recorded, bookkeeping, drawing.
 ASIDE = {
-    "settings", "launch", "papers", "tuning", "provenance", "runs", "figures", "tables", "claims",
-    "measures", "reporting", "tools",
+    "settings",
+    "launch",
+    "papers",
+    "tuning",
+    "provenance",
+    "runs",
+    "figures",
+    "tables",
+    "claims",
+    "measures",
+    "reporting",
+    "tools",
 }
 
 
@@ -30,9 +40,13 @@ def environment(strategy: str, devices: Sequence[str], paper: str) -> dict:
     return {
         "command": shlex.join(["python", "-m", f"repro.{paper}", *sys.argv[1:]]),
         "python": sys.version.split()[0],
-        "versions": dict(sorted(
-            (found.name, found.version) for found in importlib.metadata.distributions()
-        )),
+        "versions": dict(
+            sorted(
+                (found.name, found.version)
+                for found in importlib.metadata.distributions()
+                if found.name  # a package that was removed by halves has none
+            )
+        ),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "strategy": strategy,
@@ -72,8 +86,12 @@ def code(modules: Iterable[str] | None = None) -> dict[str, str]:
     """
     if modules is None:
         modules = (name for name in sys.modules if name.startswith("repro."))
-        modules = (name for name in modules if not set(name.split(".")) & ASIDE)
+        modules = (name for name in modules if not any(map(_aside, name.split("."))))
     return {name: digits for name in sorted(modules) if (digits := _digits(name))}
+
+
+def _aside(part: str) -> bool:
+    return part in ASIDE or part.endswith("_figures")
 
 
 def _digits(module: str) -> str | None:

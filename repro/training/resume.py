@@ -94,12 +94,27 @@ class Stopped(BaseException):
 
 
 _asked: list[int] = []  # signals that wait
+_at_once: list[bool] = []  # not empty: they need not, as what is done leaves the state as it is
 
 
 def stop_if_asked() -> None:
     """Raise Stopped if a signal waits. For long pieces, at points where the state is whole."""
     if _asked:
         raise Stopped(_asked[0])
+
+
+@contextlib.contextmanager
+def stop_at_once() -> Iterator[None]:
+    """Let a signal end at once what is done inside, which must leave the state as it is.
+
+    For long measurements by instruments that know of no signals.
+    """
+    stop_if_asked()
+    _at_once.append(True)
+    try:
+        yield
+    finally:
+        _at_once.clear()
 
 
 @contextlib.contextmanager
@@ -114,6 +129,8 @@ def _signals_wait() -> Iterator[None]:
             raise SystemExit(128 + number)
         _asked.append(number)
         print("stopping: the state is being saved", flush=True)
+        if _at_once:
+            raise Stopped(number)
 
     before = {number: signal.signal(number, ask) for number in SIGNALS}
     try:

@@ -14,6 +14,7 @@ All paths may be remote (`gs://`); only the chief of several workers writes.
 
 import dataclasses
 import datetime
+import errno
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -22,6 +23,9 @@ from typing import Any
 from etils import epath
 
 from repro.settings import PLACES, flag_lines, read_flag_file
+
+# What file systems without flock answer; older versions of filelock raise NotImplementedError.
+NO_LOCKS = (None, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 class RunDirectoryError(RuntimeError):
@@ -134,10 +138,21 @@ class RunDirectory:
 
         Args:
           position: the last piece of work that is kept; rows name theirs as `epoch`.
+
+        Raises:
+          RunDirectoryError: its row is not there, so that the file must have been damaged.
         """
         kept = [row for row in self.metrics() if row["epoch"] <= position]
+        if position and (not kept or kept[-1]["epoch"] != position):
+            raise RunDirectoryError(
+                f"{self.path / 'metrics.jsonl'} is damaged, as the row of epoch {position} cannot "
+                f"be read: remove {self.path}, and the same command makes it again"
+            )
         if not self.chief:
             return kept
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
         self._write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
         for events in self.path.glob("events.*"):
             events.unlink()
@@ -195,16 +210,19 @@ class RunDirectory:
             return
         import filelock
 
-        timeout = -1 if wait else 0
-        for kind in (filelock.FileLock, filelock.SoftFileLock):  # some file systems have no flock
-            lock = kind(str(self.path / "lock"), timeout=timeout)
+        # The second is for file systems without flock; its mere existence means held, until the
+        # process that it names is gone, so it needs a file of its own.
+        for kind, file in ((filelock.FileLock, "lock"), (filelock.SoftFileLock, "lock.soft")):
+            lock = kind(str(self.path / file), timeout=-1 if wait else 0)
             try:
                 lock.acquire()
             except filelock.Timeout as error:
                 raise HeldError(
                     f"another process is writing to {self.path}; wait for it or use --run_dir"
                 ) from error
-            except NotImplementedError:
+            except (NotImplementedError, OSError) as error:
+                if getattr(error, "errno", None) not in NO_LOCKS:
+                    raise
                 continue
             self._lock = lock
             return

@@ -31,7 +31,11 @@ class Snapshots:
     def save(self, position: int) -> None:
         """Save the state after so many whole pieces of work, and keep the one before."""
         self._write(f"state-{position}.npz", position)
-        for path in self._saved()[2:] if self._chief else ():
+        if not self._chief:
+            return
+        saved = self._saved()  # those after this one are unreadable: restore has passed them over
+        now = next(i for i, path in enumerate(saved) if path.name == f"state-{position}.npz")
+        for path in [*saved[:now], *saved[now + 2 :]]:
             path.unlink()
 
     def keep(self, name: str) -> None:

@@ -1,9 +1,15 @@
 """One optimisation step and one evaluation, under any strategy, compiled as loops over batches."""
 
+import time
 from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
+
+from repro.training.resume import stop_if_asked
+
+SECONDS_PER_CALL = 1.0  # of a compiled loop
+STEPS_PER_CALL_OF_WORKERS = 50
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -127,16 +133,49 @@ def make_evaluate(
         return tf.stack(sums)
 
     @tf.function
-    def sums(iterator, steps):
-        total = tf.zeros(3, tf.float64)
+    def sums(iterator, steps, total):
         for _ in tf.range(steps):
             share = strategy.run(replica_sums, args=next(iterator))
             total += strategy.reduce("sum", share, axis=None)
         return total
 
+    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
     def evaluate(batches) -> dict[str, float]:
         iterator = iter(strategy.distribute_datasets_from_function(batches.dataset))
-        loss, correct, count = sums(iterator, tf.constant(batches.steps)).numpy()
+        total, done, calls = tf.zeros(3, tf.float64), 0, CallLength(workers)
+        while done < batches.steps:
+            steps = calls.next(batches.steps - done)
+            total = sums(iterator, tf.constant(steps), total)  # adds up in the one order there is
+            total.numpy()  # waits for it
+            done += steps
+            stop_if_asked()
+        loss, correct, count = total.numpy()
         return {"loss": float(loss / count), "accuracy": float(correct / count)}
 
     return evaluate
+
+
+class CallLength:
+    """How many steps a call of a compiled loop takes: about a second's, between looks at signals.
+
+    Several workers match their all-reduces by iteration of the loop: they wait for each other for
+    ever unless all ask for the same numbers of steps, whatever their clocks say.
+    """
+
+    def __init__(self, workers: bool):
+        """Begin with one step; several workers always take as many."""
+        self._workers, self._last = workers, 0
+        self._since = time.perf_counter()
+
+    def next(self, left: int) -> int:
+        """Return the steps of the next call, of so many that are left; called just before it."""
+        now = time.perf_counter()
+        if self._workers:
+            wanted = STEPS_PER_CALL_OF_WORKERS
+        elif self._last:
+            wanted = max(1, int(self._last * SECONDS_PER_CALL / max(now - self._since, 1e-9)))
+        else:
+            wanted = 1
+        self._since, self._last = now, min(wanted, left)
+        return self._last

@@ -98,10 +98,14 @@ def test_the_papers_ceiling():
 
 @pytest.mark.parametrize(
     "arguments, problem",
-    [((0, 0.1, "entries"), "replicas=0"), ((1, 1.0, "entries"), r"must lie in \[0, 1\)"),
-     ((1, -0.1, "pixels"), r"must lie in \[0, 1\)"), ((2, 1e-4, "entries"), "is none"),
-     ((1, 0.1, "rows"), "from entries, pixels")],
-)  # fmt: skip
+    [
+        ((0, 0.1, "entries"), "replicas=0"),
+        ((1, 1.0, "entries"), r"must lie in \[0, 1\)"),
+        ((1, -0.1, "pixels"), r"must lie in \[0, 1\)"),
+        ((2, 1e-4, "entries"), "is none"),
+        ((1, 0.1, "rows"), "from entries, pixels"),
+    ],
+)
 def test_out_of_range(images, arguments, problem):
     with pytest.raises(ValueError, match=problem):
         random_label_copies(images[:1], *arguments, 10, 0)

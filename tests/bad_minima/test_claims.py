@@ -7,22 +7,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from repro.reporting import claims, figures
-from repro.bad_minima import figures as liu, measures as liu_measures, tables as liu_tables
+from repro.bad_minima import figures, measures, tables
+from repro.bad_minima.claims import CLAIMS
+from repro.reporting import claims
 from repro.reporting.results import Run
 
-LIU = figures.CLAIMS["liu2020"]
 SETTINGS = {
-    "model": "resnet18", "width": 0.125, "dataset": "cifar10", "init": "random", "augment": False,
-    "l2": 0.0, "momentum": 0.0, "replicas": None, "zero_out": None, "zero_unit": None,
+    "model": "resnet18", "width": 0.125, "dataset": "cifar10", "init": "random", "augment": [],
+    "weight_decay": 0.0, "momentum": 0.0, "replicas": None, "zero_out": None, "zero_unit": None,
     "pretrain_split": None, "pretrain_epochs": 350, "pretrain_accuracy": 0.9999, "shuffle": True,
     "batch_statistics": False, "reset_batch_norm": None,
     "seed": 0, "epochs": 40, "batch_size": 128, "precision": "float32", "train_examples": 2000,
-}  # fmt: skip
+}
 NORMS = {
     "frobenius": 10.0, "frobenius_squared": 100.0, "log10_product": 9.0,
     "log10_product_squared": 18.0,
-}  # fmt: skip
+}
 RESULT = {
     "status": "complete", "epochs": 40, "steps": 640, "train_accuracy": 1.0, "test_accuracy": 0.5,
     "test_accuracy_batch_statistics": 0.5, "pretrain_accuracy": None, "pretraining": None,
@@ -33,12 +33,12 @@ RESULT = {
     "margins": {"mean": 5.0, "lowest": -1.0, "quantile_05": 2.0, "median": 5.0, "positive": 1.0},
     "rescaling": {"folding_error": 1e-6, "log10_path_l2_change": 1e-9,
                   "log10_around_batch_norm_change": 0.3},
-}  # fmt: skip
+}
 ADVERSARIAL = {
     "init": "adversarial", "replicas": 1, "zero_out": 0.1, "zero_unit": "entries",
     "reset_batch_norm": False,
-}  # fmt: skip
-SOTA = {"augment": True, "l2": 5e-4, "momentum": 0.9}
+}
+SOTA = {"augment": ["crop", "flip"], "weight_decay": 5e-4, "momentum": 0.9}
 numbers = itertools.count()
 
 
@@ -50,7 +50,7 @@ def start(accuracy=1.0, ceiling=1.0, **changes):
         "zeroing": {"entries_per_copy": [307, 307], "pixels_touched": 0.271,
                     "pixels_black": 0.001},
         **changes,
-    }  # fmt: skip
+    }
 
 
 def run(test=0.5, *, settings=None, curve=(), **result):
@@ -59,7 +59,7 @@ def run(test=0.5, *, settings=None, curve=(), **result):
         {"epoch": epoch, "train/accuracy": accuracy, "test/accuracy": test,
          "distance/relative": 0.1 * epoch}
         for epoch, accuracy in enumerate(curve)
-    ]  # fmt: skip
+    ]
     if settings.get("init") == "adversarial":
         stage = result.get("pretraining") or start()
         result = {"pretrain_accuracy": stage["train_accuracy"], **result, "pretraining": stage}
@@ -78,17 +78,17 @@ def four(vanilla, sota, seeds=(0, 1, 2), curve=(0.1, 1.0)):
 
 
 def judged(id_, runs):
-    finding = LIU[id_].judge(runs)
+    finding = CLAIMS[id_].judge(runs)
     return finding and finding.verdict
 
 
 def test_every_claim_of_the_issue_is_there():
-    assert set(LIU) == {f"B{number}" for number in range(1, 22)}
+    assert set(CLAIMS) == {f"B{number}" for number in range(1, 22)}
 
 
-@pytest.mark.parametrize("id_", LIU)
+@pytest.mark.parametrize("id_", CLAIMS)
 def test_without_runs_nothing_is_claimed(id_):
-    (record,) = claims.judge([LIU[id_]], [], "cpu")
+    (record,) = claims.judge([CLAIMS[id_]], [], "cpu")
     assert (record["verdict"], record["measured"], record["runs"]) == ("not run", "", [])
 
 
@@ -105,7 +105,7 @@ def test_gap_of_vanilla(adversarial, seeds, verdict):
     "tests, verdict",
     [((0.6, 0.6, 0.602), "reproduced"), ((0.6, 0.58, 0.56), "inconclusive"),
      ((0.5, 0.51, 0.5), "contradicted")],
-)  # fmt: skip
+)
 def test_no_gap_of_sota(tests, verdict):
     """From 0.6: mean gaps of -0.1, 2 (standard error over seeds 1.2) and 9.7 points.
 
@@ -122,10 +122,10 @@ def test_trainings_cut_short_decide_nothing():
             run(test, settings={**SOTA, **init, "seed": seed, "epochs": epochs},
                 train_accuracy=train_accuracy)
             for seed in range(3) for init, test in (({}, 0.6), (ADVERSARIAL, 0.5))
-        ]  # fmt: skip
+        ]
 
     assert judged("B7", sota(0.7, 40)) == "inconclusive"
-    assert "70% to 70% of the training set right" in LIU["B7"].judge(sota(0.7, 40)).measured
+    assert "70% to 70% of the training set right" in CLAIMS["B7"].judge(sota(0.7, 40)).measured
     assert judged("B7", sota(0.7, 350)) == judged("B7", sota(1.0, 40)) == "contradicted"
     equal = [one for one in sota(0.7, 40) if one.settings["init"] == "random"]
     equal += [run(0.6, settings={**one.settings, **ADVERSARIAL}) for one in equal]
@@ -141,21 +141,21 @@ def test_trainings_cut_short_decide_nothing():
     "off, error, verdict",
     [(0.01, 0.004, "reproduced"), (0.01, 0.01, "inconclusive"), (0.03, 0.01, "inconclusive"),
      (0.05, 0.01, "contradicted")],
-)  # fmt: skip
+)
 def test_within_two_points(off, error, verdict):
     assert claims.within(off, 0.02, error) == verdict
 
 
 def test_gaps_of_several_networks_are_judged_one_by_one():
     vgg = [Run(r.path, r.settings | {"model": "vgg16_gap"}, r.result, r.metrics)
-           for r in four((0.5, 0.5), (0.6, 0.6))]  # fmt: skip
+           for r in four((0.5, 0.5), (0.6, 0.6))]
     resnet = four((0.5, 0.4), (0.6, 0.6))
     assert judged("B6", resnet + vgg) == "inconclusive"
-    assert "vgg16_gap on cifar10 +0.0" in LIU["B6"].judge(resnet + vgg).measured
+    assert "vgg16_gap on cifar10 +0.0" in CLAIMS["B6"].judge(resnet + vgg).measured
     assert judged("B7", resnet + vgg) == "reproduced"
     one_seed = [r for r in four((0.5, 0.4), (0.6, 0.6), (0,))]
     one_seed = [Run(r.path, r.settings | {"model": "vgg16_gap"}, r.result, r.metrics)
-                for r in one_seed]  # fmt: skip
+                for r in one_seed]
     assert judged("B6", resnet + one_seed) == "inconclusive"
 
 
@@ -163,24 +163,24 @@ def test_a_diverged_run_is_no_fit():
     runs = four((0.5, 0.4), (0.6, 0.6))
     assert judged("B5", runs) == "reproduced"
     runs[-1].result["status"] = "diverged"
-    finding = LIU["B5"].judge(runs)
+    finding = CLAIMS["B5"].judge(runs)
     assert finding.verdict == "contradicted" and "1 of 12 runs diverged" in finding.measured
-    assert "1 of 12 runs diverged" in liu_tables.models(runs).note
+    assert "1 of 12 runs diverged" in tables.models(runs).note
 
 
 def test_other_ways_to_train_are_kept_out():
-    """Seed 000's departures share settings and starts; no gap counts them."""
+    """The JAX rerun's departures share settings and starts; no gap counts them."""
     runs = four((0.5, 0.4), (0.6, 0.6))
     odd = [run(0.9, settings={**ADVERSARIAL, "shuffle": False}),
            run(0.9, settings={**ADVERSARIAL, "reset_batch_norm": True}),
-           run(0.9, settings={**ADVERSARIAL, "batch_statistics": True})]  # fmt: skip
-    assert LIU["B6"].judge(odd + runs).measured == LIU["B6"].judge(runs).measured
+           run(0.9, settings={**ADVERSARIAL, "batch_statistics": True})]
+    assert CLAIMS["B6"].judge(odd + runs).measured == CLAIMS["B6"].judge(runs).measured
 
 
 def test_starts_count_once():
     stage = start(accuracy=0.9)
     runs = [run(settings=ADVERSARIAL, pretraining=stage) for _ in range(3)]
-    assert LIU["B3"].judge(runs).measured.count("90.00%") == 1
+    assert CLAIMS["B3"].judge(runs).measured.count("90.00%") == 1
     assert judged("B3", runs) == "contradicted"
     assert judged("B4", runs) == "reproduced"
     budget = {**ADVERSARIAL, "pretrain_epochs": 30}  # all of them were needed
@@ -204,15 +204,15 @@ def eight(gaps, seeds=(0,)):
     [((0.2, 0.1, 0.05, 0.0), "reproduced"), ((0.1, 0.2, 0.05, 0.0), "contradicted"),
      ((0.2, 0.2, 0.05, 0.0), "inconclusive"),
      ((-0.1, 0.2, 0.05, 0.0), "contradicted"), ((0.004, 0.003, 0.002, 0.0), "inconclusive")],
-)  # fmt: skip
+)
 def test_gaps_of_combinations(gaps, verdict):
     assert judged("B8", eight(gaps, (0, 1, 2))) == verdict
     assert judged("B8", eight(gaps)) == "inconclusive"  # one seed
-    more = [r for r in eight(gaps, (1, 2)) if liu_measures.setting(r) == "vanilla"]
+    more = [r for r in eight(gaps, (1, 2)) if measures.setting(r) == "vanilla"]
     assert judged("B8", eight(gaps) + more) == "inconclusive"  # one seed of most combinations
     assert judged("B8", eight(gaps)[:-2]) is None
     short = [run(r.result["test_accuracy"], settings=r.settings, train_accuracy=0.6)
-             for r in eight(gaps, (0, 1, 2))]  # fmt: skip
+             for r in eight(gaps, (0, 1, 2))]
     assert judged("B8", short) == "inconclusive"
 
 
@@ -221,7 +221,7 @@ def test_one_combination_beyond_vanilla_contradicts():
     runs = eight((0.1, 0.05, 0.05, 0.0), (0, 1, 2))
     lost_by_seed = {"l2": (0.1, 0.3, 0.05), "momentum": (0.12, 0.12, 0.12)}
     for one in runs:
-        lost = lost_by_seed.get(liu_measures.setting(one))
+        lost = lost_by_seed.get(measures.setting(one))
         if lost and one.settings["init"] == "adversarial":
             one.result["test_accuracy"] = 0.6 - lost[one.settings["seed"]]
     assert judged("B8", runs) == "contradicted"
@@ -232,7 +232,7 @@ def test_distances(vanilla, verdict):
     runs = [
         run(settings={**ADVERSARIAL, **kind, "seed": seed}, relative_distance=distance)
         for seed in range(3) for kind, distance in (({}, vanilla), (SOTA, 1.0))
-    ]  # fmt: skip
+    ]
     assert judged("B9", runs) == verdict
     assert judged("B9", runs[:2]) == "inconclusive"  # one seed
 
@@ -247,7 +247,7 @@ def test_norms(bad, verdict):
         for seed in range(3)
         for kind, init, value in (({}, {}, 10), ({}, ADVERSARIAL, bad), (SOTA, {}, 5),
                                   (SOTA, ADVERSARIAL, 5))
-    ]  # fmt: skip
+    ]
     assert judged("B10", runs) == verdict
     assert judged("B10", runs[:4]) == "inconclusive"  # one seed
     for one in runs:
@@ -265,7 +265,7 @@ def test_decades_at_the_start(power, verdict):
 def test_folding():
     assert judged("B12", [run()]) == judged("B13", [run()]) == "reproduced"
     bad = run(rescaling={"folding_error": 1e-3, "log10_path_l2_change": 0.1,
-                         "log10_around_batch_norm_change": 0.3})  # fmt: skip
+                         "log10_around_batch_norm_change": 0.3})
     assert judged("B12", [run(), bad]) == judged("B13", [run(), bad]) == "contradicted"
 
 
@@ -273,11 +273,11 @@ def test_zeroing():
     assert judged("B1", [run(settings=ADVERSARIAL)]) == "reproduced"
     assert judged("B2", [run(settings=ADVERSARIAL)]) == "reproduced"
     zeroing = {"entries_per_copy": [290, 295], "pixels_touched": 0.1, "pixels_black": 0.1}
-    seed000 = run(settings=ADVERSARIAL, pretraining=start(zeroing=zeroing))
-    assert judged("B1", [seed000]) == judged("B2", [seed000]) == "contradicted"
+    rerun = run(settings=ADVERSARIAL, pretraining=start(zeroing=zeroing))
+    assert judged("B1", [rerun]) == judged("B2", [rerun]) == "contradicted"
     pixels = {"entries_per_copy": [306, 306]}
     by_pixels = run(settings={**ADVERSARIAL, "zero_unit": "pixels"},
-                    pretraining=start(zeroing=pixels))  # fmt: skip
+                    pretraining=start(zeroing=pixels))
     assert judged("B1", [by_pixels]) == "reproduced"
 
 
@@ -299,7 +299,7 @@ def test_identical_copies(accuracy, verdict):
 def arm(*tests, settings, **result):
     """Runs of seeds 0, 1, 2 in the same setting."""
     return [run(test, settings={**settings, "seed": seed}, **result)
-            for seed, test in enumerate(tests)]  # fmt: skip
+            for seed, test in enumerate(tests)]
 
 
 EASY = arm(0.50, 0.51, 0.49, settings=ADVERSARIAL)
@@ -311,7 +311,7 @@ EASY = arm(0.50, 0.51, 0.49, settings=ADVERSARIAL)
      ((0.51, 0.51, 0.48), "inconclusive", "reproduced"),
      ((0.60, 0.61, 0.60), "contradicted", "contradicted"),
      ((0.40,), "inconclusive", "inconclusive")],
-)  # fmt: skip
+)
 def test_harder_adversaries(tests, fewer, verdict):
     """More copies lower test accuracy (B15); pixels do as much as entries (B16)."""
     copies = arm(*tests, settings={**ADVERSARIAL, "replicas": 5})
@@ -326,7 +326,7 @@ def test_arms_are_compared_seed_by_seed():
     It is the root of 2 (0.5)^2 / 10,000.
     """
     copies = arm(0.49, 0.49, 0.46, settings={**ADVERSARIAL, "replicas": 5})
-    finding = LIU["B15"].judge([*EASY, *reversed(copies)])
+    finding = CLAIMS["B15"].judge([*EASY, *reversed(copies)])
     assert finding.measured == (
         "R=1 50.00%, 51.00%, 49.00%, R=5 49.00%, 49.00%, 46.00%; "
         "first minus second +2.00 ± 0.71 points"
@@ -349,27 +349,27 @@ def test_batch_norm_reset_at_the_hand_over():
     worse = arm(0.3, 0.3, 0.3, settings=forgotten, curve=(0.1,))
     assert judged("B19", plain + worse) == "contradicted"
     before = "before training 40.00%, 40.00%, 40.00% and 30.00%, 30.00%, 30.00%"
-    assert before in LIU["B19"].judge(plain + worse).measured
+    assert before in CLAIMS["B19"].judge(plain + worse).measured
     equal = arm(0.4, 0.4, 0.4, settings=forgotten, curve=(0.2,))
-    assert "one network" in LIU["B19"].judge(plain + equal).measured
+    assert "one network" in CLAIMS["B19"].judge(plain + equal).measured
     near = arm(0.405, 0.405, 0.4, settings=forgotten, curve=(0.2,))
     assert judged("B19", plain + equal) == judged("B19", plain + near) == "reproduced"
 
 
 def test_whose_statistics_batch_norm_takes():
     for changes, verdict in (((0.03, 0.031, 0.029), "contradicted"), ((0.03,), "inconclusive"),
-                             ((0.001, -0.001, 0.0), "reproduced")):  # fmt: skip
+                             ((0.001, -0.001, 0.0), "reproduced")):
         tested = [run(0.5, settings={"seed": seed}, test_accuracy_batch_statistics=0.5 + change)
-                  for seed, change in enumerate(changes)]  # fmt: skip
+                  for seed, change in enumerate(changes)]
         assert judged("B17", tested) == verdict
 
 
 @pytest.mark.parametrize("bad, verdict", [(0.2, "reproduced"), (0.03, "contradicted")])
 def test_toy_islands(bad, verdict):
     panels = {"random_vanilla": 0.02, "pretrained": 0.4, "adversarial_vanilla": bad,
-              "adversarial_sota": 0.02}  # fmt: skip
+              "adversarial_sota": 0.02}
     result = {"panels": {k: {"disagreement_with_line": v} for k, v in panels.items()},
-              "protocol": "toy", "status": "complete"}  # fmt: skip
+              "protocol": "toy", "status": "complete"}
     assert judged("B20", [Run(Path("toy"), {"seed": 0}, result, [])]) == verdict
     lost = Run(Path("lost"), {"seed": 1}, {**result, "status": "diverged"}, [])
     assert judged("B20", [lost]) is None
@@ -378,7 +378,7 @@ def test_toy_islands(bad, verdict):
 def test_help_from_other_images():
     def both(curve, seeds, settings):
         return [run(settings={**more, "seed": seed}, curve=rows) for seed in seeds
-                for more, rows in (({}, (0.1, 0.5, 0.8, 0.95)), (settings, curve))]  # fmt: skip
+                for more, rows in (({}, (0.1, 0.5, 0.8, 0.95)), (settings, curve))]
 
     other = {**ADVERSARIAL, "pretrain_split": "train[24000:]"}
     assert judged("B21", both((0.1, 0.92), range(3), other)) == "reproduced"
@@ -391,7 +391,7 @@ def test_help_from_other_images():
 
 
 def test_combinations_has_eight_rows_and_quotes_nothing():
-    table = liu_tables.combinations(eight((0.2, 0.1, 0.05, 0.0)))
+    table = tables.combinations(eight((0.2, 0.1, 0.05, 0.0)))
     assert len(table.rows) == 8
     assert table.rows[0][-4:] == ["+20.00", "1", "–", "–"]
     assert table.rows[-1][-4:-2] == ["+0.00", "1"]
@@ -403,14 +403,14 @@ def test_combinations_show_the_sharpness_that_was_measured():
         run(0.6, settings={"sharpness_examples": 200, "init": init, **more}, sharpness={"value": a})
         for init, more, a in (("random", {}, 44.29), ("adversarial", ADVERSARIAL, 123.4))
     ]
-    table = liu_tables.combinations(runs)
+    table = tables.combinations(runs)
     assert table.rows[0][-2:] == ["44.3", "123"]
     assert "200 training images" in table.note
 
 
 def test_deviation_over_seeds():
     runs = four((0.5, 0.4), (0.6, 0.6), (0,)) + four((0.54, 0.4), (0.6, 0.6), (1,))
-    rows = liu_tables.models(runs).rows
+    rows = tables.models(runs).rows
     assert rows[0][5] == "52.00 ± 2.83"  # 0.5 and 0.54: deviation 0.04 / sqrt(2)
     assert rows[0][-2:] == ["+12.00", "2"]
 
@@ -418,13 +418,13 @@ def test_deviation_over_seeds():
 @pytest.mark.parametrize("name", ["combinations", "models", "departures", "initial_norms"])
 def test_every_table_is_whole(name):
     runs = eight((0.2, 0.1, 0.05, 0.0))
-    table = liu_tables.TABLES[f"liu_{name}"](runs)
+    table = tables.TABLES[name](runs)
     assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
 
 
 def test_departures_by_seed():
     settings = {**ADVERSARIAL, "reset_batch_norm": True}
-    rows = liu_tables.departures(EASY + arm(0.25, 0.25, 0.25, settings=settings)).rows
+    rows = tables.departures(EASY + arm(0.25, 0.25, 0.25, settings=settings)).rows
     assert rows == [
         ["adversarial", "shuffled", "kept", "100.00", "50.00 ± 1.00", "50.00", "3"],
         ["adversarial", "shuffled", "reset", "100.00", "25.00", "50.00", "3"],
@@ -432,27 +432,27 @@ def test_departures_by_seed():
 
 
 def test_curves_of_the_four_settings():
-    figure = liu.four_settings(four((0.5, 0.4), (0.6, 0.6)))
+    figure = figures.four_settings(four((0.5, 0.4), (0.6, 0.6)))
     lines = figure.axes[1].lines
-    assert [line.get_label() for line in lines] == [label for label, _ in liu.SETTINGS.values()]
+    assert [line.get_label() for line in lines] == [label for label, _ in figures.SETTINGS.values()]
     assert [line.get_ydata()[-1] for line in lines] == pytest.approx([0.5, 0.4, 0.6, 0.6])
     plt.close(figure)
 
 
 @pytest.mark.parametrize("name", ["norms", "adversary", "other_images"])
 def test_figures_draw(name):
-    figure = liu.FIGURES[f"liu_{name}"](four((0.5, 0.4), (0.6, 0.6)))
+    figure = figures.FIGURES[name](four((0.5, 0.4), (0.6, 0.6)))
     assert all(axes.lines or axes.collections for axes in figure.axes)
     plt.close(figure)
 
 
 def test_names_of_arms():
-    assert liu.arm(run()) == "random start"
-    assert liu.arm(run(settings=ADVERSARIAL)) == "R=1, N=0.1 entries"
-    assert liu.arm(run(settings={**ADVERSARIAL, "zero_out": 0.0})) == "R=1, N=0"
+    assert figures.arm(run()) == "random start"
+    assert figures.arm(run(settings=ADVERSARIAL)) == "R=1, N=0.1 entries"
+    assert figures.arm(run(settings={**ADVERSARIAL, "zero_out": 0.0})) == "R=1, N=0"
 
 
 def test_spread():
-    assert liu_measures.spread([0.5]) == (0.5, 0.0)
-    mean, deviation = liu_measures.spread([1.0, 3.0])
+    assert measures.spread([0.5]) == (0.5, 0.0)
+    mean, deviation = measures.spread([1.0, 3.0])
     assert mean == 2 and deviation == pytest.approx(np.sqrt(2))

@@ -1,71 +1,51 @@
 """Liu et al.'s binary: what a run trains on and measures, its starts, and how it resumes."""
 
-import contextlib
-import gc
-import inspect
 import json
 import shutil
+import threading
+import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro.bad_minima import experiment as bad_minima
-from repro import common_flags, measurement, models
+from repro import models
 from repro.bad_minima import data as relabelled
+from repro.bad_minima import opening, recipe, starts
+from repro.bad_minima.settings import HANDOVER, PRETRAINING, STAGES, Pretrain, Train
+from repro.data import datasets
 from repro.data.datasets import Images
+from repro.launch import parse
 from repro.models.layers import batch_norm
+from repro.settings import as_dict, name, settle
 from repro.training import optimizers, step
-from repro.bad_minima import recipe as recipes, starts
-from repro.training.runs import RunDirectory
+from repro.training.runs import Job, RunDirectory
 from repro.training.strategy import get_strategy
 
 TIMES = ("seconds", "start", "end", "pretraining")
-SETTINGS = {
-    "model": "resnet18", "width": 1.0, "dataset": "digits", "train_split": "train",
-    "test_split": "test", "train_examples": 60, "init": "adversarial", "augment": False,
-    "l2": 0.0, "momentum": 0.0, "epochs": 4, "learning_rate": 0.1, "drop_at": ["2", "3"],
-    "learning_rate_drop": 0.1, "batch_size": 32, "eval_every": 2, "replicas": 1, "zero_out": 0.1,
-    "zero_unit": "entries", "pretrain_split": None, "pretrain_epochs": 4,
-    "pretrain_learning_rate": 0.1, "pretrain_drop_at": ["3"], "pretrain_accuracy": 0.9999,
-    "start": None, "reset_batch_norm": False, "shuffle": True, "batch_statistics": False,
-    "sharpness_examples": 0, "seed": 0, "strategy": "default", "precision": "float32",
-    "xla": False, "deterministic": False, "data_dir": None, "download": False,
-    "checkpoint_every": 1, "output_dir": "outputs", "wandb_project": None, "profile_dir": None,
-}  # fmt: skip
-
-
-class KilledError(BaseException):
-    """Stands for a kill; no handler of ordinary errors may catch it."""
-
-
-def tiny_network(name, input_shape, num_classes, **options):
-    """Stands for a network with batch norm: seconds instead of minutes."""
-    inputs = keras.Input(input_shape)
-    x = batch_norm("norm")(keras.layers.Conv2D(4, 5, 3, use_bias=False, name="conv")(inputs))
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
-    return keras.Model(inputs, keras.layers.Dense(num_classes, name="logits")(x))
+SETTINGS = Train(
+    dataset="digits",
+    train_examples=60,
+    init="adversarial",
+    epochs=4,
+    drop_at=(2, 3),
+    batch_size=32,
+    eval_every=2,
+    pretrain_epochs=4,
+    pretrain_drop_at=(3,),
+    sharpness_examples=0,
+)
 
 
 @pytest.fixture(scope="module")
-def train():
-    """train(run_dir, **flags) -> result, as the binary does after parsing, of a tiny network."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(models, "build", tiny_network)
+def train(make, tiny_network):
+    """train(run_dir, **changes of SETTINGS) -> result of a tiny network."""
 
-        def run(run_dir, **changes):
-            assert not set(changes) - set(SETTINGS)
-            gc.collect()  # a run broken off by an exception holds its directory until then
-            values = {**SETTINGS, **changes, "run_dir": str(run_dir)}
-            try:
-                return common_flags.run_binary(
-                    bad_minima.MODULE, values, {}, bad_minima.TUNED, "name", bad_minima.run
-                )
-            finally:
-                keras.config.set_dtype_policy("float32")
+    def run(run_dir, **changes):
+        return make(SETTINGS.replace(**changes), run_dir)
 
-        yield run
+    return run
 
 
 def rows(run_dir):
@@ -73,18 +53,23 @@ def rows(run_dir):
     return [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in lines]
 
 
-def variables(directory, name="final"):
-    """Weights and moving statistics in a checkpoint, by path."""
-    network = tiny_network("", (28, 28, 3), 10)
-    saved = tf.train.Checkpoint(model=network).restore(str(directory / "checkpoints" / name))
-    saved.assert_existing_objects_matched().expect_partial()
-    return {v.path: v.numpy() for v in network.variables}
+@pytest.fixture(scope="module")
+def variables(tiny_network):
+    """variables(run_dir, name): weights and moving statistics in a checkpoint, by path."""
+
+    def read(directory, name="final"):
+        network = tiny_network("", (28, 28, 3), 10)
+        saved = tf.train.Checkpoint(model=network).restore(str(directory / "checkpoints" / name))
+        saved.assert_existing_objects_matched().expect_partial()
+        return {v.path: v.numpy() for v in network.variables}
+
+    return read
 
 
 def assert_same_weights(one, other):
     assert set(one) == set(other)
-    for name, value in one.items():
-        np.testing.assert_array_equal(value, other[name], err_msg=name)
+    for path, value in one.items():
+        np.testing.assert_array_equal(value, other[path], err_msg=path)
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +102,11 @@ def test_result_has_what_others_build_on(complete):
 
 
 def test_metrics_begin_with_the_start(complete):
+    """A row an epoch; every second one is evaluated, the start and the end among them."""
     result, run_dir, start = complete
     lines = rows(run_dir)
-    assert [line["epoch"] for line in lines] == [0, 2, 4]
+    assert [line["epoch"] for line in lines] == [0, 1, 2, 3, 4]
+    assert ["test/loss" in line for line in lines] == [True, False, True, False, True]
     assert lines[0]["distance/all"] == 0
     assert lines[-1]["distance/all"] == pytest.approx(result["distance"])
     assert lines[-1]["margins/median"] == pytest.approx(result["margins"]["median"])
@@ -134,23 +121,23 @@ def test_metrics_begin_with_the_start(complete):
 # --- the hand-over --------------------------------------------------------------------------------
 
 
-def test_weights_and_statistics_are_handed_over(complete):
+def test_weights_and_statistics_are_handed_over(complete, variables):
     """All of the model's variables, moving statistics too, which pre-training has changed."""
     _, run_dir, start = complete
     before, after = variables(start), variables(run_dir, "initial")
     assert_same_weights(before, after)
-    statistics = [v for n, v in after.items() if len(v.shape) == 1 and v.shape == (4,)]
+    statistics = [v for v in after.values() if v.shape == (4,)]
     assert len(statistics) == 4  # gamma, beta, moving mean, moving variance
     assert all((v != 0).any() and (v != 1).any() for v in statistics)
 
 
-def test_statistics_can_be_forgotten(complete, train, tmp_path):
+def test_statistics_can_be_forgotten(complete, train, variables, tmp_path):
     _, _, start = complete
     train(tmp_path / "run", start=str(start), reset_batch_norm=True, epochs=0)
     before, after = variables(start), variables(tmp_path / "run", "initial")
-    changed = [name for name in before if (before[name] != after[name]).any()]
+    changed = [path for path in before if (before[path] != after[path]).any()]
     assert len(changed) == 2
-    values = {tuple(after[name]) for name in changed}
+    values = {tuple(after[path]) for path in changed}
     assert values == {(0,) * 4, (1,) * 4}
 
 
@@ -158,10 +145,20 @@ def test_a_start_is_found_again(complete, train):
     """Other training, same pre-training: no second start, and its files stay as they are."""
     _, run_dir, start = complete
     before = {path: path.stat().st_mtime_ns for path in start.rglob("*") if path.name != "lock"}
-    result = train(run_dir.parent / "other", momentum=0.9, l2=1e-3, epochs=1)
+    result = train(run_dir.parent / "other", momentum=0.9, weight_decay=1e-3, epochs=1)
     assert result["pretraining"]["directory"] == start.name
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list(run_dir.parent.glob("start-*"))) == 1
+
+
+def test_a_start_is_a_run_of_its_own(complete, make):
+    """Made by its own stage it is the run that training asks for, to the bit."""
+    settings, _ = settle(SETTINGS.pretraining())
+    start = complete[2]
+    assert start.name == name(settings) and settings.stage == "pretrain"
+    result = json.loads((start / "result.json").read_text())
+    assert result["settings"] == as_dict(settings)
+    assert make(settings, output_dir=str(start.parent), run_dir=str(start)) == result
 
 
 def test_pretraining_settings_name_the_start(complete, train, tmp_path):
@@ -170,7 +167,7 @@ def test_pretraining_settings_name_the_start(complete, train, tmp_path):
     assert start.name != complete[2].name
 
 
-def test_a_random_start_ignores_the_adversary(train, tmp_path):
+def test_a_random_start_ignores_the_adversary(train, variables, tiny_network, tmp_path):
     result = train(tmp_path / "run", init="random", epochs=0)
     assert result["pretraining"] is None and result["pretrain_accuracy"] is None
     assert not list(tmp_path.glob("start-*"))
@@ -181,7 +178,7 @@ def test_a_random_start_ignores_the_adversary(train, tmp_path):
     )
 
 
-def test_a_start_of_another_architecture(complete, tmp_path):
+def test_a_start_of_another_architecture(complete, tiny_network):
     start = starts.read(complete[2])
     network = tiny_network("", (28, 28, 3), 10)
     wanted = {**start.result["architecture"], "model": "resnet50", "num_classes": 100}
@@ -197,41 +194,85 @@ def test_a_start_that_is_not_there(tmp_path):
         starts.read(tmp_path)
 
 
+def test_a_copy_of_a_start_can_be_named(complete, train, tmp_path):
+    shutil.copytree(complete[2], tmp_path / "moved")
+    result = train(tmp_path / "run", start=str(tmp_path / "moved"), epochs=0)
+    assert result["pretraining"]["directory"] == "moved"
+
+
+def test_a_start_whose_weights_were_left_out(complete, train, tmp_path):
+    """As in outputs/reference, which keeps results but no checkpoints."""
+    shutil.copytree(complete[2], tmp_path / complete[2].name)
+    shutil.rmtree(tmp_path / complete[2].name / "checkpoints")
+    for changes in ({"start": str(tmp_path / complete[2].name)}, {}):
+        with pytest.raises(ValueError, match="left no network behind"):
+            train(tmp_path / f"run-{len(changes)}", **changes)
+
+
+def test_a_start_that_is_not_reached_is_said(train, tmp_path, capsys):
+    result = train(tmp_path / "run", epochs=0, pretrain_epochs=1, eval_every=1)
+    assert not result["pretraining"]["reached"]
+    assert "has not reached the accuracy it was asked for" in capsys.readouterr().out
+    whole = train(tmp_path / "whole", epochs=0, pretrain_epochs=1, pretrain_accuracy=0.0)
+    assert whole["pretraining"]["reached"] and whole["pretraining"]["epochs"] == 1
+    assert "not reached" not in capsys.readouterr().out
+
+
+def test_a_start_that_others_make_is_waited_for(complete, train, tmp_path):
+    """It is held at first; once it is let go it is complete, and nothing is trained."""
+    made, held = complete[2], threading.Event()
+    settings = as_dict(settle(SETTINGS.pretraining())[0])
+
+    def make_it():
+        holder = RunDirectory(tmp_path / made.name, settings)
+        held.set()
+        time.sleep(2)
+        shutil.copytree(made / "checkpoints", tmp_path / made.name / "checkpoints")
+        shutil.copy(made / "result.json", tmp_path / made.name)
+        holder.close()
+
+    other = threading.Thread(target=make_it)
+    other.start()
+    assert held.wait(timeout=60)
+    result = train(tmp_path / "run", epochs=0)
+    other.join()
+    assert result["pretraining"]["seconds"] == complete[0]["pretraining"]["seconds"]
+    assert not (tmp_path / made.name / "metrics.jsonl").exists()
+
+
 # --- resuming -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage, epoch", [("start", 4), ("run", 2), ("run", 4)])
-def test_in_parts_equals_in_full(complete, train, tmp_path, monkeypatch, stage, epoch):
+@pytest.mark.parametrize("stage, epoch", [("start", 4), ("run", 0), ("run", 2), ("run", 4)])
+def test_in_parts_equals_in_full(complete, train, variables, killed, tmp_path, stage, epoch):
     """Killed while it pre-trains or trains, after metrics and before the checkpoint."""
     result, run_dir, start = complete
-    log = RunDirectory.log
-
-    def log_and_die(directory, row):
-        log(directory, row)
-        if directory.path.name.startswith(stage) and row["epoch"] == epoch:
-            raise KilledError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(RunDirectory, "log", log_and_die)
-        with contextlib.suppress(KilledError):
-            train(tmp_path / "run")
+    with killed(epoch, stage):
+        train(tmp_path / "run")
     assert not (tmp_path / "run" / "result.json").exists()
     again = train(tmp_path / "run")
-    for name, one in (("run", run_dir), (start.name, start)):
-        assert rows(one) == rows(tmp_path / name)
-        assert_same_weights(variables(one), variables(tmp_path / name))
+    for directory, one in (("run", run_dir), (start.name, start)):
+        assert rows(one) == rows(tmp_path / directory)
+        assert_same_weights(variables(one), variables(tmp_path / directory))
     kept = [key for key in result if key not in TIMES]
     assert {k: again[k] for k in kept} == {k: result[k] for k in kept}
 
 
 # --- what it trains on, and how -------------------------------------------------------------------
 
-DATA = {"dataset": "digits", "train_split": "train", "test_split": "test", "train_examples": 50,
-        "batch_size": 20, "seed": 0}  # fmt: skip
+DATA = {"dataset": "digits", "train_examples": 50, "batch_size": 20}
+
+
+def true_labels(**changes):
+    return relabelled.true_labels(Train(**{**DATA, **changes}), None, False)
+
+
+def random_labels(**changes):
+    return relabelled.random_labels(Pretrain(**{**DATA, **changes}), None, False)
 
 
 def test_random_labels_are_those_of_the_copies():
-    data = relabelled.random_labels(**DATA, replicas=2, zero_out=0.1, zero_unit="entries")
+    data = random_labels(replicas=2)
     assert data.images.shape == (100, 28, 28, 3)
     assert data.facts["zeroing"]["entries_per_copy"] == [235, 235]  # int(0.1 * 2352)
     assert abs(data.facts["correct_labels"] - 0.1) < 4 * (0.1 * 0.9 / 100) ** 0.5
@@ -242,13 +283,13 @@ def test_random_labels_are_those_of_the_copies():
 def white(monkeypatch):
     """Stands for CIFAR-10: white images of 32x32."""
     images = Images(np.full((400, 32, 32, 3), 255, np.uint8), np.zeros(400, int), np.arange(400))
-    monkeypatch.setattr(relabelled, "splits", lambda *_: (images, images))
-    return {**DATA, "dataset": "cifar10"}
+    monkeypatch.setattr(datasets, "splits", lambda *_, **__: (images, images))
+    return "cifar10"
 
 
 def test_black_is_black_before_normalisation(white):
     """A zeroed entry ends at -mean / std of its channel, by the authors' constants."""
-    data = relabelled.random_labels(**white, replicas=1, zero_out=0.5, zero_unit="pixels")
+    data = random_labels(dataset=white, zero_out=0.5, zero_unit="pixels")
     images, black = np.asarray(data.images), [-0.4914 / 0.2023, -0.4822 / 0.1994, -0.4465 / 0.2010]
     zeroed = np.isclose(images, black, rtol=1e-5).all(-1)
     np.testing.assert_array_equal(zeroed.sum((1, 2)), 512)
@@ -257,20 +298,20 @@ def test_black_is_black_before_normalisation(white):
 
 def test_normalisation_by_channel():
     """Datasets without the authors' constants have mean 0 and deviation 1 in each channel."""
-    images = np.asarray(relabelled.true_labels(**DATA).images, np.float64)
+    images = np.asarray(true_labels().images, np.float64)
     np.testing.assert_allclose(images.mean((0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(images.std((0, 1, 2)), 1, atol=1e-5)
 
 
 def test_an_unshuffled_epoch_goes_by_the_data():
-    data = relabelled.true_labels(**DATA, shuffle=False)
+    data = true_labels(shuffle=False)
     seen = np.concatenate([labels for _, labels in data.train.epoch(3)])
     np.testing.assert_array_equal(seen, np.resize(data.labels, 60))
 
 
 def test_crops_are_padded_by_four(white):
     """Of 9 x 9 shifts, a white image shows up to 4 black rows at one edge or the other."""
-    data = relabelled.true_labels(**white, augment=True)
+    data = true_labels(dataset=white, augment=("crop", "flip"))
     images = np.concatenate([images for images, _ in data.train.epoch(1)])[:400]
     dark = images[..., 0] < 0
     for lines in (dark.all(2), dark.all(1)):  # rows, columns
@@ -286,35 +327,35 @@ def test_the_rate_drops_after_the_epochs():
             assert float(schedule(number)) == pytest.approx(rate)
 
 
-def test_three_steps_by_hand(tmp_path):
-    """w <- w + v, v <- m v - lr (g + l2 w), on all weights, betas and biases too; g is 0 here."""
+def test_six_steps_by_hand(tmp_path):
+    """v <- m v + g + l2 w, w <- w - lr v, on all weights, betas and biases too; g is 0 here.
+
+    The rate drops after three steps, and acts on the old velocity at once.
+    """
     inputs = keras.Input((28, 28, 3))
     x = keras.layers.Dense(10, bias_initializer="ones")(keras.layers.Flatten()(inputs))
     norm = batch_norm("norm")
     model = keras.Model(inputs, 0.0 * norm(x))
     norm.beta.assign([0.5] * 10)
-    data = relabelled.true_labels(**DATA)
+    data = true_labels()
     assert data.train.steps == 3
     before = [v.numpy() for v in model.trainable_variables]
     assert len(before) == 4 and all(np.abs(value).max() > 0 for value in before)
-    recipes.fit_by_sgd(
-        model, data.train, data.evaluations, RunDirectory(tmp_path / "run", {}), epochs=1,
-        learning_rate=0.1, drop_at=[], learning_rate_drop=0.1, momentum=0.9, l2=0.5, eval_every=1,
-        precision="float32", xla=False, strategy=get_strategy("default"), environment={},
-        checkpoint_every=1,
-    )  # fmt: skip
+    settings = Train(**DATA, epochs=2, drop_at=(1,), eval_every=2)
+    job = Job(directory=RunDirectory(tmp_path / "run", {}), strategy=get_strategy("default"))
+    recipe.fit_by_sgd(settings, job, model, data, {}, momentum=0.9, weight_decay=0.5)
     for value, variable in zip(before, model.trainable_variables):
         velocity = 0.0
-        for _ in range(3):
-            velocity = 0.9 * velocity - 0.1 * 0.5 * value
-            value = value + velocity
+        for rate in (0.1, 0.1, 0.1, 0.01, 0.01, 0.01):
+            velocity = 0.9 * velocity + 0.5 * value
+            value = value - rate * velocity
         np.testing.assert_allclose(variable, value, rtol=1e-5, atol=1e-7)
 
 
-def test_batch_statistics_are_used_and_not_kept():
+def test_batch_statistics_are_used_and_not_kept(tiny_network):
     keras.utils.set_random_seed(0)
     model = tiny_network("", (28, 28, 3), 10)
-    data = relabelled.true_labels(**DATA)
+    data = true_labels()
     evaluate = step.make_evaluate(model, get_strategy("default"), batch_statistics=True)
     before = model.get_weights()
     found = evaluate(data.test_batches)
@@ -330,16 +371,15 @@ def test_batch_statistics_are_used_and_not_kept():
     assert abs(found["loss"] / running["loss"] - 1) > 1e-3
 
 
-def test_a_start_that_is_not_reached_is_said(train, tmp_path, capsys):
-    result = train(tmp_path / "run", epochs=0, pretrain_epochs=1, eval_every=1)
-    assert not result["pretraining"]["reached"]
-    assert "has not reached its pretrain_accuracy" in capsys.readouterr().out
-    whole = train(tmp_path / "whole", epochs=0, pretrain_epochs=1, pretrain_accuracy=0.0)
-    assert whole["pretraining"]["reached"] and whole["pretraining"]["epochs"] == 1
-    assert "not reached" not in capsys.readouterr().out
+def test_every_evaluation_can_take_batch_statistics(train, tmp_path):
+    """The rows' test accuracy is then the one that the result gives beside running statistics."""
+    result = train(tmp_path / "run", init="random", epochs=1, batch_statistics=True)
+    assert rows(tmp_path / "run")[-1]["test/accuracy"] == result["test_accuracy_batch_statistics"]
 
 
-def test_networks_without_a_path_norm_are_refused_before_they_train(train, tmp_path, monkeypatch):
+def test_networks_without_a_path_norm_are_refused_before_they_train(
+    train, tiny_network, tmp_path, monkeypatch
+):
     def clipped(name, input_shape, num_classes, **options):
         network = tiny_network(name, input_shape, num_classes)
         return keras.Sequential([network.input, *network.layers[1:], keras.layers.ReLU(6.0)])
@@ -351,34 +391,18 @@ def test_networks_without_a_path_norm_are_refused_before_they_train(train, tmp_p
 
 
 def test_a_rate_that_never_drops(train, tmp_path):
-    result = train(tmp_path / "run", init="random", drop_at=[])
+    result = train(tmp_path / "run", init="random", drop_at=())
     assert result["epochs"] == 4 and optimizers.step_decay(0.1, 0.1, [], 391) == 0.1
-
-
-def test_workers_wait_for_the_chiefs_result(tmp_path, monkeypatch):
-    """A worker that has trained along goes on only when result.json, written last, is there."""
-    path, looks = tmp_path / "start", []
-
-    def look(seconds):
-        looks.append(seconds)
-        if len(looks) == 2:
-            (path / "checkpoints").mkdir(parents=True)
-            (path / "checkpoints" / "final.index").touch()
-            (path / "result.json").write_text(json.dumps({"status": "complete"}))
-
-    monkeypatch.setattr(starts.time, "sleep", look)
-    found = starts.find_or_train(path, {}, lambda _: {"status": "complete"}, chief=False)
-    assert len(looks) == 2 and found.result["status"] == "complete"
 
 
 def test_on_several_devices(complete, train, tmp_path, mirrored):
     """Two virtual CPUs: the same numbers up to rounding, start, hand-over and norms included."""
     result = train(tmp_path / "run", strategy="mirrored")
     # Sums over two replicas are rounded otherwise; 16 steps at a rate of 0.1 keep that small.
-    for name in ("train_loss", "distance"):
-        assert result[name] == pytest.approx(complete[0][name], rel=1e-3)
-    for name in ("frobenius", "log10_path_l2"):
-        assert result["norms"][name] == pytest.approx(complete[0]["norms"][name], rel=1e-3)
+    for quantity in ("train_loss", "distance"):
+        assert result[quantity] == pytest.approx(complete[0][quantity], rel=1e-3)
+    for reading in ("frobenius", "log10_path_l2"):
+        assert result["norms"][reading] == pytest.approx(complete[0]["norms"][reading], rel=1e-3)
 
 
 def test_sharpness_is_measured_where_asked(complete, train):
@@ -393,95 +417,112 @@ def test_sharpness_is_that_of_float32_weights_wherever_they_trained(train, tmp_p
     """Half-precision products would be off by 1e-2, not by Lanczos's tolerance of 1e-4."""
     results = [
         train(tmp_path / kind, init="random", epochs=0, sharpness_examples=40, **{flag: kind})
-        for flag, kind in (("strategy", "default"), ("strategy", "mirrored"),
-                           ("precision", "mixed_bfloat16"))
-    ]  # fmt: skip
+        for flag, kind in (
+            ("strategy", "default"),
+            ("strategy", "mirrored"),
+            ("precision", "mixed_bfloat16"),
+        )
+    ]
     plain, *others = (result["sharpness"]["value"] for result in results)
     assert others == pytest.approx([plain, plain], rel=1e-3)
 
 
-def test_a_run_can_be_measured_later(complete):
+def test_a_run_can_be_opened_later(complete):
     """The network at its end on the whole training set: its accuracy is the run's."""
-    trained = measurement.open_run(str(complete[1]), data_dir=None, download=False, examples=60)
+    trained = opening.open_run(complete[1], download=False)
     images, labels = trained.data
     predicted = np.argmax(trained.network(images, training=False), axis=-1)
+    assert len(labels) == 60 and trained.settings.stage == "train"
     assert (predicted == labels).mean() == pytest.approx(complete[0]["train_accuracy"])
+    few = opening.open_run(complete[1], download=False, examples=7)
+    np.testing.assert_array_equal(few.data[0], images[:7])
 
 
-def test_run_takes_every_setting():
-    """The experiment's arguments are the flags of the same names: none is forgotten or unused."""
-    parameters = set(inspect.signature(bad_minima.run).parameters)
-    settings = set(common_flags.settings({**SETTINGS, "run_dir": None}))
-    supplied = {*common_flags.PLACES, "checkpoint_every", "run_directory", "environment"}
-    assert parameters == settings | supplied
+def test_a_start_can_be_opened_later(complete):
+    """With the random labels that it was trained on."""
+    trained = opening.open_run(complete[2], download=False)
+    images, labels = trained.data
+    predicted = np.argmax(trained.network(images, training=False), axis=-1)
+    accuracy = complete[0]["pretrain_accuracy"]
+    assert (predicted == labels).mean() == pytest.approx(accuracy)
+    assert trained.settings.stage == "pretrain"
 
 
-def test_waiting_for_a_start_that_another_process_trains(tmp_path, monkeypatch, capsys):
-    """It is held at first; once it is let go it is complete, and nothing is trained."""
-    holder = RunDirectory(tmp_path / "start", {"seed": 0})
-    holder.begin(0, {})
-
-    def finish(seconds):
-        (tmp_path / "start" / "checkpoints").mkdir()
-        (tmp_path / "start" / "checkpoints" / "final.index").touch()
-        holder.finish({"status": "complete", "architecture": {}})
-
-    monkeypatch.setattr("time.sleep", finish)
-    start = starts.find_or_train(tmp_path / "start", {"seed": 0}, train=pytest.fail)
-    assert start.result["status"] == "complete"
-    assert "waiting: another process is writing" in capsys.readouterr().out
+def test_a_run_that_left_no_network_cannot_be_opened(complete, tmp_path):
+    with pytest.raises(ValueError, match="no complete run"):
+        opening.open_run(tmp_path)
+    shutil.copytree(complete[1], tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    with pytest.raises(ValueError, match="left no network behind"):
+        opening.open_run(tmp_path / "run", download=False)
 
 
-def test_a_start_whose_weights_were_left_out(tmp_path):
-    """As in outputs/reference, which keeps results but no checkpoints."""
-    directory = RunDirectory(tmp_path / "start", {})
-    directory.begin(0, {})
-    directory.finish({"status": "complete", "architecture": {}})
-    directory.close()
-    for find in (starts.read, lambda path: starts.find_or_train(path, {}, train=pytest.fail)):
-        with pytest.raises(ValueError, match="without its weights"):
-            find(tmp_path / "start")
-
-
-# --- bad input ------------------------------------------------------------------------------------
+# --- settings -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "flags, problem",
     [
-        (["--zero_out=1"], "zero_out=1.0 must lie in [0, 1)"),
-        (["--replicas=0"], "replicas=0 must be 1 or more"),
-        (["--replicas=2", "--zero_out=0"], "at most 0.55 can be fitted, not 0.9999"),
-        (["--drop_at=5,x"], "drop_at=5,x must be a list of rising epochs"),
-        (["--pretrain_drop_at=250,150"], "must be a list of rising epochs"),
-        (["--width=0"], "width=0 leaves no network"),
+        (["--init=adversarial", "--zero_out=1"], "--zero_out=1 must be below 1"),
+        (["--init=adversarial", "--replicas=0"], "--replicas=0 must be 1 or more"),
+        (
+            ["--init=adversarial", "--replicas=2", "--zero_out=0"],
+            "0.55 can be fitted, not 0.9999: choose a --zero_out above 0, or a --pretrain_accuracy",
+        ),
+        (["--stage=pretrain", "--replicas=2", "--zero_out=0"], "or a --stop_train_accuracy up to"),
+        (["--drop_at=5,x"], "--drop_at=x is no whole number"),
+        (["--init=adversarial", "--pretrain_drop_at=250,150"], "must be a list of rising epochs"),
+        (["--width=0"], "--width=0.0 must be above 0"),
         (["--model=alexnet", "--width=0.5"], "alexnet has no width; choose from resnet18"),
+        (["--stage=pretrain", "--init=random"], "--init is not for --stage=pretrain"),
+        (["--l2=5e-4"], "--l2 is gone: say --weight_decay"),
+        (["--dataset=imagenet2012"], "--dataset=imagenet2012 is none of cifar10"),
     ],
     ids=str,
 )
-def test_wrong_settings_end_in_one_line(python, tmp_path, flags, problem):
-    done = python("-m", "repro.bad_minima", "--init=adversarial", f"--run_dir={tmp_path}/r", *flags)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ") and problem in line
-    assert not (tmp_path / "r").exists()
+def test_what_cannot_be_asked_is_said_in_one_line(flags, problem):
+    with pytest.raises(ValueError) as caught:
+        settings, _ = parse(STAGES, flags)
+        settle(settings)
+    assert problem in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_copy_of_a_start_can_be_named(complete, train, tmp_path):
-    shutil.copytree(complete[2], tmp_path / "moved")
-    result = train(tmp_path / "run", start=str(tmp_path / "moved"), epochs=0)
-    assert result["pretraining"]["directory"] == "moved"
+def test_augment_alone_is_crops_and_flips():
+    assert parse(STAGES, ["--augment"])[0].augment == ("crop", "flip")
+    assert parse(STAGES, ["--augment=flip"])[0].augment == ("flip",)
+    assert parse(STAGES, [])[0].augment == ()
 
 
-def test_flags_that_mean_nothing_are_none(monkeypatch):
+def test_what_means_nothing_is_no_part_of_a_run():
     """A random start has no adversary; a start that is named is not trained."""
-    seen = []
-    monkeypatch.setattr(common_flags, "run_binary", lambda *arguments: seen.append(arguments[1]))
-    for changes in ({"init": "random"}, {"init": "random", "start": "somewhere"}, {}):
-        values = {**SETTINGS, "run_dir": None, **changes}
-        monkeypatch.setattr(common_flags, "values", lambda values=values: values)
-        bad_minima.main(["bad_minima"])
-    random, named, trained = seen
-    assert all(random[name] is None for name in (*bad_minima.PRETRAINING, *bad_minima.HANDOVER))
-    assert (named["init"], named["replicas"]) == ("adversarial", None)
-    assert named["reset_batch_norm"] is False and trained["replicas"] == 1
+    random, _ = settle(Train(replicas=5, start=None))
+    assert all(getattr(random, field) is None for field in (*PRETRAINING, *HANDOVER))
+    assert name(random) == name(settle(Train(replicas=1, pretrain_epochs=7))[0])
+    named, _ = settle(Train(start="somewhere"))
+    assert (named.init, named.replicas, named.reset_batch_norm) == ("adversarial", None, False)
+    assert settle(Train(init="adversarial"))[0].replicas == 1
+
+
+def test_equal_starts_have_one_name():
+    """Whatever the unit of nothing, and whether the same images are named twice or once."""
+    one = Train(init="adversarial", zero_out=0.0)
+    other = one.replace(zero_unit="pixels", pretrain_split="train")
+    assert name(settle(one)[0]) == name(settle(other)[0])
+    assert settle(one.pretraining())[0] == settle(other.pretraining())[0]
+
+
+def test_a_start_does_not_depend_on_the_training_from_it():
+    one = Train(init="adversarial", pretrain_split="train[:100]")
+    other = one.replace(
+        train_split="train[100:]",
+        momentum=0.9,
+        weight_decay=0.1,
+        augment=("flip",),
+        epochs=7,
+        learning_rate=0.5,
+        drop_at=(1,),
+        shuffle=False,
+        sharpness_examples=0,
+    )
+    assert one.pretraining() == other.pretraining()
+    assert one.pretraining() != one.replace(pretrain_learning_rate=0.5).pretraining()

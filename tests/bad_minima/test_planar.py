@@ -23,24 +23,36 @@ def by_hand(state, points, labels, order, rate, momentum, l2, scale):
         out = scale * (1 / (1 + np.exp(-(b @ w["w3"] + w["b3"])[:, 0])) - y)[:, None]
         at_b = (out @ w["w3"].T) * (b > 0)
         at_a = (at_b @ w["w2"].T) * (a > 0)
-        g = {"w3": b.T @ out, "b3": out.sum(0), "w2": a.T @ at_b, "b2": at_b.sum(0),
-             "w1": x.T @ at_a, "b1": at_a.sum(0)}  # fmt: skip
+        g = {
+            "w3": b.T @ out,
+            "b3": out.sum(0),
+            "w2": a.T @ at_b,
+            "b2": at_b.sum(0),
+            "w1": x.T @ at_a,
+            "b1": at_a.sum(0),
+        }
         for name in w:
             v[name] = momentum * v[name] + g[name] + l2 * w[name]
             w[name] = w[name] - rate * v[name]
     return w
 
 
-@pytest.mark.parametrize("recipe, scale", [
-    ({"rate": 0.1, "mean": True}, 0.1), ({"rate": 0.01, "momentum": 0.9, "l2": 0.1}, 1.0),
-], ids=["mean", "sum"])  # fmt: skip
+@pytest.mark.parametrize(
+    "recipe, scale",
+    [
+        ({"rate": 0.1, "mean": True}, 0.1),
+        ({"rate": 0.01, "momentum": 0.9, "l2": 0.1}, 1.0),
+    ],
+    ids=["mean", "sum"],
+)
 def test_two_epochs_by_hand(recipe, scale):
     """float32 against float64 over 4 steps: 1e-5 of weights up to 1."""
     points, labels = data()
     first = planar.start(planar.initial_weights(0), recipe)
     trained = planar.train(first, (points, labels), 2, 10, [7], recipe)
-    order = np.concatenate([np.random.default_rng([7, epoch]).permutation(20).reshape(2, 10)
-                            for epoch in (0, 1)])  # fmt: skip
+    order = np.concatenate(
+        [np.random.default_rng([7, epoch]).permutation(20).reshape(2, 10) for epoch in (0, 1)]
+    )
     options = recipe.get("momentum", 0.0), recipe.get("l2", 0.0), scale
     expected = by_hand(first, points, labels, order, recipe["rate"], *options)
     for name, value in expected.items():
@@ -63,8 +75,10 @@ def test_the_rate_falls_when_accuracy_does_not_rise():
     points, labels = data()
     recipe = {"rate": 1e-9, "patience": 3, "rate_drop": 0.5}
     first = planar.start(planar.initial_weights(0), recipe)
-    rates = [float(planar.train(first, (points, labels), n, 10, [0], recipe)["rate"])
-             for n in (1, 3, 4, 7)]  # fmt: skip
+    rates = [
+        float(planar.train(first, (points, labels), n, 10, [0], recipe)["rate"])
+        for n in (1, 3, 4, 7)
+    ]
     # Epoch 1 sets the best accuracy, epochs 2 to 4 do not raise it.
     np.testing.assert_allclose(rates, [1e-9, 1e-9, 5e-10, 2.5e-10], rtol=1e-5)
 

@@ -1,39 +1,25 @@
 """The toy of Liu et al. 2020: its points, its panels, its resume."""
 
-import contextlib
-import inspect
 import json
 
 import numpy as np
 import pytest
 
-from repro import common_flags
-from repro.bad_minima import toy as toy_minima
-from repro.bad_minima import blobs
-from repro.bad_minima import planar
-from repro.training.runs import RunDirectory
+from repro.bad_minima import blobs, opening, planar, toy
+from repro.bad_minima.settings import Toy
 
-SETTINGS = {
-    "per_class": 10, "pretrain_epochs": 60, "vanilla_epochs": 40, "fine_tune_epochs": 30,
-    "sota_epochs": 20, "seed": 0, "checkpoint_every": 1, "output_dir": "outputs",
-    "wandb_project": None, "profile_dir": None,
-}  # fmt: skip
-
-
-class KilledError(BaseException):
-    """Stands for a kill."""
+SETTINGS = Toy(
+    per_class=10, pretrain_epochs=60, vanilla_epochs=40, fine_tune_epochs=30, sota_epochs=20
+)
 
 
 @pytest.fixture(scope="module")
-def train():
-    def run(run_dir, **changes):
-        values = {**SETTINGS, **changes, "run_dir": str(run_dir)}
+def train(make):
+    def run(run_dir):
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(toy_minima, "PIECE", 20)
-            patched.setattr(toy_minima, "GRID", (31, 21))
-            return common_flags.run_binary(
-                toy_minima.MODULE, values, {}, toy_minima.TUNED, "name", toy_minima.run
-            )
+            patched.setattr(toy, "PIECE", 20)
+            patched.setattr(toy, "GRID", (31, 21))
+            return make(SETTINGS, run_dir)
 
     return run
 
@@ -69,9 +55,12 @@ def test_augmentation_triples_the_points():
 def test_panels(complete):
     result, run_dir = complete
     arrays = np.load(run_dir / "arrays.npz")
-    assert set(result["panels"]) == {
-        "random_vanilla", "pretrained", "adversarial_vanilla", "adversarial_sota"
-    }  # fmt: skip
+    assert list(result["panels"]) == [
+        "random_vanilla",
+        "pretrained",
+        "adversarial_vanilla",
+        "adversarial_sota",
+    ]
     grid = blobs.window_grid(31, 21)
     right = (grid[:, 0] > 0.2).reshape(21, 31)
     for name, panel in result["panels"].items():
@@ -81,6 +70,22 @@ def test_panels(complete):
     assert result["panels"]["random_vanilla"]["disagreement_with_random_vanilla"] == 0
 
 
+def test_panels_train_for_their_epochs_in_order(complete):
+    """60 epochs in pieces of 20 are three rows, 30 are two."""
+    rows = [json.loads(line) for line in (complete[1] / "metrics.jsonl").read_text().splitlines()]
+    trained = [(next(k for k in row if "/" in k).split("/")[0], row["step"]) for row in rows]
+    assert trained == [
+        ("random_vanilla", 20),
+        ("random_vanilla", 40),
+        ("pretrained", 20),
+        ("pretrained", 40),
+        ("pretrained", 60),
+        ("adversarial_vanilla", 20),
+        ("adversarial_vanilla", 30),
+        ("adversarial_sota", 20),
+    ]
+
+
 def test_vanilla_learns_the_blobs(complete):
     """Apart by 8.7 deviations: any network that learns is right everywhere."""
     result, _ = complete
@@ -88,30 +93,19 @@ def test_vanilla_learns_the_blobs(complete):
 
 
 def test_the_maps_are_of_the_networks(complete):
-    """The left edge of the window, seen by the network that the checkpoint holds."""
+    """The left edge of the window, seen by the network that the run left."""
     _, run_dir = complete
-    from repro.training import snapshots
-
-    state = planar.weights_of(snapshots.load(run_dir / "checkpoints"), "adversarial_sota")
+    state = toy.read_state(run_dir, "adversarial_sota")
     found = planar.probabilities(state, np.array([[-1.25, -0.75]], np.float32))
     drawn = np.load(run_dir / "arrays.npz")["adversarial_sota"][0, 0]
     np.testing.assert_allclose(drawn, found[0], rtol=1e-5)  # float32, one point or many at a time
 
 
 @pytest.mark.parametrize("piece", [1, 4, 6])
-def test_in_parts_equals_in_full(complete, train, tmp_path, piece):
+def test_in_parts_equals_in_full(complete, train, killed, tmp_path, piece):
     result, run_dir = complete
-    log = RunDirectory.log
-
-    def log_and_die(directory, row):
-        log(directory, row)
-        if row["epoch"] == piece:
-            raise KilledError
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(RunDirectory, "log", log_and_die)
-        with contextlib.suppress(KilledError):
-            train(tmp_path / "run")
+    with killed(piece):
+        train(tmp_path / "run")
     assert not (tmp_path / "run" / "result.json").exists()
     assert train(tmp_path / "run") == result
     assert (tmp_path / "run" / "metrics.jsonl").read_text() == (
@@ -128,7 +122,21 @@ def test_the_record(complete):
     assert "20 points, 60 epochs on random labels" in result["protocol"]
 
 
-def test_run_takes_every_setting():
-    settings = set(common_flags.settings({**SETTINGS, "run_dir": None}))
-    supplied = {"run_directory", "environment", "checkpoint_every"}
-    assert set(inspect.signature(toy_minima.run).parameters) == settings | supplied
+def test_the_bad_minimum_can_be_opened(complete):
+    """The Keras network draws the figure's map, and its loss is the logistic one."""
+    _, run_dir = complete
+    trained = opening.open_run(run_dir)
+    grid = blobs.window_grid(31, 21)
+    logits = trained.network(grid).numpy()
+    drawn = np.load(run_dir / "arrays.npz")["adversarial_vanilla"].ravel()
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits[:, 0])), drawn, rtol=1e-4)
+    points, labels = trained.data
+    z = trained.network(points).numpy()[:, 0].astype(np.float64)
+    expected = np.log1p(np.exp(np.where(labels > 0.5, -z, z)))
+    found = trained.loss(labels, trained.network(points))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_batches_must_divide_the_points():
+    with pytest.raises(ValueError, match="--per_class=7 must be a multiple of 5"):
+        Toy(per_class=7).check()

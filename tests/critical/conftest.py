@@ -48,9 +48,13 @@ def minimum_3(given):
 def minimum_4(given):
     """A local minimum of width 4 with loss 7.98e-5, from three digits of it."""
     return _descended(
-        [[0.782, -0.655, 0.910, -0.134], [-0.685, 1.450, 0.582, 0.024],
-         [0.451, 0.076, 0.452, -0.979]], given,
-    )  # fmt: skip
+        [
+            [0.782, -0.655, 0.910, -0.134],
+            [-0.685, 1.450, 0.582, 0.024],
+            [0.451, 0.076, 0.452, -0.979],
+        ],
+        given,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -181,8 +181,11 @@ def test_sigmoid_constants_are_upper_bounds():
     d = s * (1 - s)
     second, third = d * (1 - 2 * s), d * (1 - 6 * d)
     fourth = d * (1 - 2 * s) * (1 - 12 * d)
-    for values, bound in ((second, intervals.SECOND_MAX), (third, intervals.THIRD_MAX),
-                          (fourth, intervals.FOURTH_MAX)):  # fmt: skip
+    for values, bound in (
+        (second, intervals.SECOND_MAX),
+        (third, intervals.THIRD_MAX),
+        (fourth, intervals.FOURTH_MAX),
+    ):
         assert 0.97 * float(bound) < np.abs(values).max() <= float(bound)
 
 

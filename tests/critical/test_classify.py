@@ -57,9 +57,15 @@ def test_isolated_saddle(saddle_2, given, alternating):
 
 def test_channel_exponents(given, alternating):
     """Along a channel L - L0 ~ eps^2, lambda_max ~ eps^-2, weights ~ eps^-1."""
-    start = np.array([[[0.0009, -1.2707, 0.8879, 0.7081, 1.2739],
-                       [-0.0003, 0.9826, 0.5677, -1.506, -0.9848],
-                       [135.2, -68.01, 0.4687, -0.0658, -67.6]]])  # fmt: skip
+    start = np.array(
+        [
+            [
+                [0.0009, -1.2707, 0.8879, 0.7081, 1.2739],
+                [-0.0003, 0.9826, 0.5677, -1.506, -0.9848],
+                [135.2, -68.01, 0.4687, -0.0658, -67.6],
+            ]
+        ]
+    )
     theta, _ = newton.descend(start, np.array([newton.DAMPING_START]), given, 300)
     assert verdict(theta[0], given, alternating).name == "channel"
     test = channels.follow(theta, given, jumps=3)  # a fourth lowers L by less than rounding raises

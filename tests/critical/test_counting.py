@@ -50,19 +50,3 @@ def test_reflected_global_minima_by_brute_force():
         expected = math.factorial(len(outgoing)) * patterns
         assert counting.reflected_global_minima(outgoing) == expected
     assert counting.reflected_global_minima((1, -1, 1, -1)) == 144
-
-
-@pytest.mark.parametrize("hits, trials", [(347, 1000), (1, 12), (0, 29), (12, 12)])
-def test_wilson_solves_its_equation(hits, trials):
-    """Bounds p are where |hits/trials - p| = z sqrt(p (1 - p) / trials)."""
-    share, z = hits / trials, 1.959963984540054
-    low, high = counting.wilson(hits, trials)
-    assert 0 <= low <= share <= high <= 1
-    for p in (low, high):
-        assert abs(share - p) == pytest.approx(z * math.sqrt(p * (1 - p) / trials), abs=1e-12)
-    assert low < high
-
-
-def test_wilson_needs_trials():
-    with pytest.raises(ValueError, match="at least one trial"):
-        counting.wilson(0, 0)

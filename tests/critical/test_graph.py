@@ -41,9 +41,10 @@ def test_inertia_in_balls_is_the_hessians(minimum_3, minima, given, exact):
         wide = split(minimum_3, neuron, [*shares, 1 - sum(shares)])
         eigenvalues = np.linalg.eigvalsh(newton.evaluate(wide[None], given)[2][0])
         expected = [
-            int((eigenvalues < -1e-10).sum()), int((np.abs(eigenvalues) <= 1e-10).sum()),
+            int((eigenvalues < -1e-10).sum()),
+            int((np.abs(eigenvalues) <= 1e-10).sum()),
             int((eigenvalues > 1e-10).sum()),
-        ]  # fmt: skip
+        ]
         counted = proofs.inertia_of_split(proof, [(neuron, shares)], exact)
         assert counted == expected
         assert counted[0] == certify_split(proof, [(neuron, shares)], exact)["index"]
@@ -55,10 +56,12 @@ def test_nodes_have_level_parent_and_loss(built, minima):
     assert [node["id"] for node in nodes] == ["m3/local-00", "m4/local-00"]
     made = {(c.node["parent"], c.node["width"], c.node["level"], c.node["side"]) for c in children}
     assert made == {
-        ("m3/local-00", 4, 1, "inside"), ("m3/local-00", 4, 1, "outside"),
-        ("m3/local-00", 5, 2, "inside"), ("m4/local-00", 5, 1, "inside"),
+        ("m3/local-00", 4, 1, "inside"),
+        ("m3/local-00", 4, 1, "outside"),
+        ("m3/local-00", 5, 2, "inside"),
+        ("m4/local-00", 5, 1, "inside"),
         ("m4/local-00", 5, 1, "outside"),
-    }  # fmt: skip
+    }
     assert len(children) == 3 * 2 + 3 + 4 * 2
     for child in children:
         parent = minima[int(child.node["parent"][1])][0]
@@ -110,11 +113,9 @@ def test_escapes_from_saddles_and_not_from_minima(minimum_3, minimum_4, minima, 
     ]
     found = escapes.compare(examples, given, draws=4, seed=0)
     np.testing.assert_array_equal(found["transition_share"], [[0, 0], [1, 1], [0, 0]])
-    assert found["transition_loss"].shape == found["transition_slides_loss"].shape == (3, 2, 4)
+    assert found["transition_loss"].shape == (3, 2, 4)
     start = newton.evaluate(minimum_3[None], given)[0][0]
     assert (found["transition_loss"][1] < start * (1 - 1e-6)).all()
-    # scipy's default tolerance leaves even a saddle where it was put
-    assert np.abs(found["transition_slides_loss"][1] / start - 1).max() < 1e-6
 
 
 def test_a_flat_minimum_reached_twice_is_one_point(minimum_4, given, exact):

@@ -54,15 +54,34 @@ ZERO_LOSS = {
     "4 reflected": [neuron(t, -a, -1) for t, a in enumerate((1, -1, 1, -1))],
     "0 reflected + dead": [*(neuron(t, a) for t, a in enumerate((1, -1, 1, -1))), (0.4, 1.2, 0)],
     "0 reflected + copy": [
-        neuron(0, 0.3), neuron(0, 0.7), neuron(1, -1), neuron(2, 1), neuron(3, -1)],
+        neuron(0, 0.3),
+        neuron(0, 0.7),
+        neuron(1, -1),
+        neuron(2, 1),
+        neuron(3, -1),
+    ],
     # w, -w with a + b = 0 left by the others, a - b = 1
     "1 reflected + constant + opposite copy": [
-        neuron(0, 0.5), neuron(0, -0.5, -1), neuron(1, -1), neuron(2, 1), neuron(3, -1), (0, 0, 1)],
+        neuron(0, 0.5),
+        neuron(0, -0.5, -1),
+        neuron(1, -1),
+        neuron(2, 1),
+        neuron(3, -1),
+        (0, 0, 1),
+    ],
     "1 reflected + constant": [
-        neuron(0, -1, -1), neuron(1, -1), neuron(2, 1), neuron(3, -1), (0, 0, 2)],
+        neuron(0, -1, -1),
+        neuron(1, -1),
+        neuron(2, 1),
+        neuron(3, -1),
+        (0, 0, 2),
+    ],
     "0 reflected + zero group": [
-        *(neuron(t, a) for t, a in enumerate((1, -1, 1, -1))), (0.4, 1.2, 2), (0.4, 1.2, -2)],
-}  # fmt: skip
+        *(neuron(t, a) for t, a in enumerate((1, -1, 1, -1))),
+        (0.4, 1.2, 2),
+        (0.4, 1.2, -2),
+    ],
+}
 
 
 @pytest.mark.parametrize("kind", ZERO_LOSS)

@@ -1,8 +1,13 @@
-"""The small smooth network that several files look at."""
+"""The small smooth network that several files look at, and the way to `problems`."""
+
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for problems.py, beside the tests
 
 
 @pytest.fixture

@@ -57,3 +57,84 @@ def example_hessians(model, loss, inputs, targets, eps=1e-5):
         difference_hessian(model, loss, inputs[i : i + 1], targets[i : i + 1], eps)
         for i in range(len(inputs))
     ])  # fmt: skip
+
+
+# --- any model, with inputs, targets and outputs of any structure ---------------------------------
+
+
+class Truth:
+    """Products of one example after another, by central differences of first derivatives.
+
+    The model's own variables are moved and put back, and it is called as its user would call it:
+    nothing is shared with the room under test.
+    """
+
+    def __init__(self, model, loss, inputs, targets, eps=1e-6):
+        self.model, self.loss, self.eps = model, loss, eps
+        self.examples = [
+            tf.nest.map_structure(lambda x, i=i: tf.constant(x[i : i + 1]), (inputs, targets))
+            for i in range(len(tf.nest.flatten(inputs)[0]))
+        ]
+        self.at = flat_weights(model)
+
+    def _put(self, flat):
+        begin = 0
+        for v in self.model.trainable_variables:
+            size = int(np.prod(v.shape))
+            v.assign(flat[begin : begin + size].reshape(v.shape))
+            begin += size
+
+    def _flat(self, parts):
+        return np.concatenate([
+            np.ravel(np.zeros(v.shape) if p is None else tf.convert_to_tensor(p).numpy())
+            for p, v in zip(parts, self.model.trainable_variables)
+        ])  # fmt: skip
+
+    def gradient(self, example, flat):
+        self._put(flat)
+        with tf.GradientTape() as tape:
+            value = tf.reduce_sum(self.loss(example[1], self.model(example[0])))
+        found = tape.gradient(value, [v.value for v in self.model.trainable_variables])
+        self._put(self.at)
+        return self._flat(found)
+
+    def hessian(self, example, vector):
+        """Return H_i v."""
+        ends = [self.gradient(example, self.at + s * self.eps * vector) for s in (1, -1)]
+        return (ends[0] - ends[1]) / (2 * self.eps)
+
+    def moments(self, vector, weights=None):
+        """Return mean H_i v and mean H_i H_i v, [2, size]."""
+        weights = np.ones(len(self.examples)) if weights is None else weights
+        total = 0.0
+        for example, weight in zip(self.examples, weights):
+            once = self.hessian(example, vector)
+            total = total + weight * np.stack([once, self.hessian(example, once)])
+        return total / np.sum(weights)
+
+    def _outputs(self, example, flat):
+        self._put(flat)
+        outputs = self.model(example[0])
+        self._put(self.at)
+        return tf.nest.flatten(outputs)
+
+    def gauss_newton(self, vector):
+        """Return mean J_i^T (d2 loss / d outputs2) J_i v."""
+        total = 0.0
+        for example in self.examples:
+            ends = [self._outputs(example, self.at + s * self.eps * vector) for s in (1, -1)]
+            change = [(a - b) / (2 * self.eps) for a, b in zip(*ends)]
+            with tf.GradientTape(persistent=True) as tape:
+                outputs = self.model(example[0])
+                flat = tf.nest.flatten(outputs)
+            slopes = []
+            for sign in (1, -1):
+                moved = [o + sign * self.eps * c for o, c in zip(flat, change)]
+                with tf.GradientTape() as inner:
+                    inner.watch(moved)
+                    value = self.loss(example[1], tf.nest.pack_sequence_as(outputs, moved))
+                slopes.append(inner.gradient(value, moved))
+            curved = [(a - b) / (2 * self.eps) for a, b in zip(*slopes)]
+            variables = [v.value for v in self.model.trainable_variables]
+            total = total + self._flat(tape.gradient(flat, variables, curved))
+        return total / len(self.examples)

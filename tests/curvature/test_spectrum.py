@@ -1,5 +1,6 @@
 """Lanczos, power iteration, traces and densities of matrices whose spectrum is known."""
 
+import keras
 import numpy as np
 import pytest
 from problems import difference_hessian, squared_error
@@ -52,6 +53,150 @@ def test_lanczos_on_all_of_space_and_on_multiple_eigenvalues():
     np.testing.assert_allclose(found.values, values[::-1], atol=1e-12)
     zero = eigen.lanczos(Operator(4, lambda vector: 0 * vector))
     assert zero.values == [0] and zero.converged
+
+
+def counted(operator):
+    """Return an operator that counts its products in a list of one number."""
+    count = [0]
+
+    def product(vector):
+        count[0] += 1
+        return operator.product(vector)
+
+    return Operator(operator.size, product), count
+
+
+@pytest.mark.parametrize("which", ["largest", "smallest"])
+def test_multiple_eigenvalues_are_found_as_often_as_they_occur(which):
+    sign = 1 if which == "largest" else -1
+    values = sign * np.concatenate([[5.0] * 3, [4.0], [2.0] * 4, np.linspace(-1, 1, 60)])
+    matrix, operator = rotated(values)
+    for k, multiplicities in ((2, [3, 3]), (3, [3] * 3), (4, [3] * 3 + [1]), (6, [3] * 3 + [1])):
+        operator, count = counted(operator)
+        found = eigen.lanczos(operator, k, which=which, tolerance=1e-9)
+        np.testing.assert_allclose(found.values, values[:k], atol=1e-7)
+        assert found.converged and found.iterations == count[0]
+        np.testing.assert_array_equal(found.multiplicities[: len(multiplicities)], multiplicities)
+        # Of the last value one more copy than was asked for may be known, never too many.
+        assert (found.multiplicities[4:] <= 4).all() and (found.multiplicities[4:] >= 2).all()
+        true = np.linalg.norm(matrix @ found.vectors - found.vectors * found.values, axis=0)
+        assert (true <= found.residuals + 1e-11).all()
+        np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(k), atol=1e-9)
+
+
+def test_linear_layer_with_three_outputs(float64, rng):
+    """H = 2 mean x x^T (x) I_3: every eigenvalue three times."""
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, use_bias=False)])
+    x = rng.standard_normal((12, 5))
+    data = x, rng.standard_normal((12, 3))
+    expected = np.repeat(np.linalg.eigvalsh(2 / 3 * x.T @ x / 12)[::-1], 3)
+    found = curvature.top_eigenvalues(model, squared_error, data, 4, tolerance=1e-9)
+    np.testing.assert_allclose(found.values, expected[:4], atol=1e-8)
+    np.testing.assert_array_equal(found.multiplicities[:3], [3, 3, 3])
+    whole = curvature.top_eigenvalues(model, squared_error, data, 15, tolerance=1e-9)
+    np.testing.assert_allclose(whole.values, expected, atol=1e-8)
+
+
+def test_copies_that_were_not_sought_to_the_end_are_not_called_found():
+    _, operator = rotated(np.concatenate([[5.0] * 3, np.linspace(4.9, 4.99, 80)]))
+    found = eigen.lanczos(operator, 2, tolerance=1e-12, max_iterations=20)
+    assert not found.converged
+
+
+def test_one_eigenvalue_takes_no_more_products_than_a_plain_krylov_space():
+    """The first m at which the residual of the largest Ritz value is small enough, by QR."""
+    matrix, operator = rotated(SPREAD)
+    operator, count = counted(operator)
+    found = eigen.lanczos(operator, 1, tolerance=1e-6)
+    vectors = [np.random.default_rng(0).standard_normal(100)]
+    while True:
+        basis = np.linalg.qr(np.stack(vectors, axis=1))[0]
+        values, ritz = np.linalg.eigh(basis.T @ matrix @ basis)
+        vector = basis @ ritz[:, -1]
+        residual = np.linalg.norm(matrix @ vector - values[-1] * vector)
+        if residual <= 1e-6 * np.abs(values).max():
+            break
+        vectors.append(matrix @ basis[:, -1])
+    assert found.iterations == count[0] == len(vectors)
+
+
+def test_restarts_within_a_limit_of_memory():
+    values = np.concatenate([[-3.0, -1.0], np.linspace(0, 1.6, 295), [1.8, 2.0, 2.0]])
+    _, operator = rotated(values)
+    free = eigen.lanczos(operator, 2, tolerance=1e-8)
+    assert free.restarts == 0
+    limit = 8 * 300 * 12  # twelve vectors
+    tight = eigen.lanczos(operator, 2, tolerance=1e-8, max_iterations=2000, memory_limit=limit)
+    assert tight.converged and tight.restarts > 0 and tight.iterations > free.iterations
+    np.testing.assert_allclose(tight.values, [2, 2], atol=1e-7)
+    low = eigen.lanczos(operator, which="smallest", max_iterations=2000, memory_limit=limit)
+    assert low.values[0] == pytest.approx(-3, abs=1e-5)
+    with pytest.raises(ValueError, match=r"memory_limit=.* has room for 3 vectors of 300 weights"):
+        eigen.lanczos(operator, 2, memory_limit=8 * 300 * 3)
+
+
+def test_density_within_a_limit_of_memory():
+    """Fewer vectors than steps: copies of converged eigenvalues appear, but share their weight."""
+    _, operator = rotated(SPREAD)
+    whole = density.lanczos_quadrature(operator, probes=2, steps=60)
+    tight = density.lanczos_quadrature(operator, probes=2, steps=60, memory_limit=8 * 100 * 5)
+    assert whole.remembered == 60 and tight.remembered == 5
+    np.testing.assert_allclose(tight.weights.sum(1), 1, atol=1e-12)
+    for power in range(1, 6):
+        assert tight.moment(power)[0] == pytest.approx(whole.moment(power)[0], rel=1e-9)
+    grid = np.linspace(-4, 11, 200)
+    np.testing.assert_allclose(tight.evaluate(grid, 0.2), whole.evaluate(grid, 0.2), atol=1e-6)
+
+
+def test_along_a_path(smooth):
+    """As at every point alone, in fewer products; the vector before starts the next search."""
+    model, x, y = smooth
+    ends = [[v.numpy() * s for v in model.trainable_variables] for s in (1.0, 1.3)]
+    points = [[a + t * (b - a) for a, b in zip(*ends)] for t in np.linspace(0, 1, 6)]
+    for k, matrix in ((1, "hessian"), (2, "gauss_newton")):
+        asked = {"k": k, "matrix": matrix, "tolerance": 1e-6}
+        path = curvature.along(model, squared_error, (x, y), iter(points), **asked)
+        alone = [
+            curvature.top_eigenvalues(model, squared_error, (x, y), at=p, **asked) for p in points
+        ]
+        for found, expected in zip(path, alone):
+            np.testing.assert_allclose(found.values, expected.values, atol=1e-5)
+        if k == 1:
+            assert sum(f.iterations for f in path) < sum(f.iterations for f in alone)
+    with pytest.raises(ValueError, match="`at` must hold 4 arrays"):
+        curvature.along(model, squared_error, (x, y), [points[0][:2]])
+
+
+def test_along_a_path_where_another_eigenvalue_takes_over(float64):
+    """Two weights with losses of their own: the first one's vector says nothing of the second."""
+
+    class Apart(keras.layers.Layer):
+        def build(self, shape):
+            self.w = self.add_weight(shape=(2,), initializer="ones")
+
+        def call(self, inputs):
+            return inputs * self.w**2
+
+    model = keras.Sequential([keras.Input((2,)), Apart()])
+    data = np.ones((2, 2)), np.zeros((2, 2))
+    points = [[np.array([2.0, 1.0])], [np.array([1.0, 2.0])]]
+    path = curvature.along(model, squared_error, data, points)
+    # d2/dw2 of w^4 / 2 is 6 w^2, on the diagonal
+    assert [p.values[0] for p in path] == pytest.approx([24, 24], abs=1e-3)
+
+
+def test_results_print_without_their_vectors(smooth):
+    model, x, y = smooth
+    for found in (
+        curvature.sharpness(model, squared_error, (x, y)),
+        curvature.top_eigenvalues(model, squared_error, (x, y), 2),
+        curvature.spectral_density(model, squared_error, (x, y), steps=5),
+        curvature.trace(model, squared_error, (x, y)),
+        curvature.hessian(model, squared_error, (x, y)),
+    ):
+        text = repr(found)
+        assert "vector" not in text and "nodes" not in text and "function" not in text
+        assert len(text) < 300
 
 
 def test_warm_start_saves_products():

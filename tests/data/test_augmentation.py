@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro.data import augmentation
+from repro.data import augmentation, pipeline
 
 SIZE, EXAMPLES = 12, 40
 # Sums of a few float32 numbers in [0, 1]: rounding of 2^-24 each, times a factor of about one.
@@ -25,12 +25,14 @@ def plain(image):
     return image[2:14, 2:14]
 
 
-def augmented(image, *operations, seed=0, epoch=1, examples=EXAMPLES, size=SIZE):
+def augmented(
+    image, *operations, seed=0, epoch=1, examples=EXAMPLES, size=SIZE, ranges="tensorflow"
+):
     """Return the image as augmented for each of many examples, [examples, size, size, C]."""
 
     def one(example):
         key = augmentation.example_key(seed, epoch, example)
-        return augmentation.augment(tf.constant(image), key, operations, size)
+        return augmentation.augment(tf.constant(image), key, operations, size, ranges=ranges)
 
     return tf.map_fn(tf.function(one), tf.range(examples), tf.float32).numpy()
 
@@ -54,8 +56,9 @@ def test_each_operation_alone_changes_images_by_key_alone(image, plain, operatio
 def test_crop_takes_every_window_and_only_windows(image):
     windows = {
         image[row : row + SIZE, column : column + SIZE].tobytes(): (row, column)
-        for row in range(5) for column in range(5)
-    }  # fmt: skip
+        for row in range(5)
+        for column in range(5)
+    }
     # A given one of 25 windows is missed by 250 draws with probability (24/25)^250 = 4e-5.
     found = [windows[crop.tobytes()] for crop in augmented(image, "crop", examples=250)]
     assert set(found) == set(windows.values())
@@ -67,8 +70,9 @@ def test_crop_pads_images_that_leave_no_room(image):
     padded = np.pad(small, ((2, 2), (2, 2), (0, 0)))
     windows = {
         padded[row : row + SIZE, column : column + SIZE].tobytes()
-        for row in range(5) for column in range(5)
-    }  # fmt: skip
+        for row in range(5)
+        for column in range(5)
+    }
     assert {crop.tobytes() for crop in augmented(small, "crop")} <= windows
 
 
@@ -80,24 +84,77 @@ def test_flip_mirrors_half_of_the_images(image, plain):
     assert abs(np.mean(mirrored) - 0.5) < 4 * 0.5 / np.sqrt(EXAMPLES)
 
 
-def test_brightness_multiplies(image, plain):
-    factors = augmented(image, "brightness") / plain
+def used(draws, low, high):
+    """Whether 40 uniform draws lie in a range and use more than half of it (chance 1 - 2^-34)."""
+    inside = low - 1e-3 <= draws.min() and draws.max() <= high + 1e-3
+    return inside and np.ptp(draws) > (high - low) / 2
+
+
+def test_brightness_adds_up_to_63_grey_levels(image, plain):
+    """Nothing is clipped: values leave [0, 1]."""
+    bright = augmented(image, "brightness")
+    shifts = bright - plain
+    one_each = shifts.mean((1, 2, 3))
+    np.testing.assert_allclose(shifts, one_each[:, None, None, None] + 0 * shifts, atol=ROUNDING)
+    assert used(one_each, -63 / 255, 63 / 255)
+    assert bright.min() < 0 < 1 < bright.max()
+
+
+def test_brightness_of_the_rerun_multiplies(image, plain):
+    factors = augmented(image, "brightness", ranges="epfl") / plain
     one_each = factors.mean((1, 2, 3))
     np.testing.assert_allclose(factors, one_each[:, None, None, None] + 0 * factors, rtol=ROUNDING)
-    assert one_each.min() >= 0.9 - ROUNDING
-    assert one_each.max() <= 1.1 + ROUNDING
-    assert np.ptp(one_each) > 0.1  # the range is used: 40 draws in half of it has chance 2^-39
+    assert used(one_each, 0.9, 1.1)
 
 
-def test_contrast_scales_about_each_channels_mean(image, plain):
+RANGES = [("tensorflow", 0.2, 1.8), ("epfl", 0.9, 1.1)]
+
+
+@pytest.mark.parametrize(("ranges", "low", "high"), RANGES)
+def test_contrast_scales_about_each_channels_mean(image, plain, ranges, low, high):
     mean = plain.mean((0, 1), dtype=np.float64)
-    factors = (augmented(image, "contrast") - mean) / (plain - mean)
+    factors = (augmented(image, "contrast", ranges=ranges) - mean) / (plain - mean)
     far = np.abs(plain - mean).min(axis=2) > 0.05  # where the quotient is well conditioned
     one_each = np.median(factors, axis=(1, 2, 3))
     np.testing.assert_allclose(
-        factors[:, far], one_each[:, None, None] + 0 * factors[:, far], rtol=ROUNDING / 0.05
+        factors[:, far],
+        one_each[:, None, None] + 0 * factors[:, far],
+        rtol=ROUNDING / 0.05 / low,
     )
-    assert 0.9 - 1e-3 <= one_each.min() < one_each.max() <= 1.1 + 1e-3
+    assert used(one_each, low, high)
+
+
+@pytest.mark.parametrize("ranges", ["tensorflow", "epfl"])
+def test_whitening_undoes_brightness(image, plain, ranges):
+    """x + b, as f x, has the whitening of x: (x + b - mean - b) / std. Only rounding is left."""
+    whitened = pipeline.whiten(augmented(image, "brightness", ranges=ranges)).numpy()
+    expected = np.broadcast_to(pipeline.whiten(tf.constant(plain)), whitened.shape)
+    np.testing.assert_allclose(whitened, expected, atol=10 * ROUNDING)
+
+
+@pytest.mark.parametrize(("ranges", "low", "high"), RANGES)
+def test_whitening_leaves_of_contrast_what_channels_differ_by(image, plain, ranges, low, high):
+    """Closed form: c (x - m) + m, with m the channels' means, whitened over all channels.
+
+    Its mean is that of m, M; its variance is c^2 of the variance within channels, W, plus that of
+    the channels' means, B. Images whose channels have one mean have B = 0, and c cancels.
+    """
+    tinted = image + np.float32([0.1, 0.0, -0.1])  # channel means that differ by their deviation
+    pixels = tinted[2:14, 2:14].astype(np.float64)
+    m = pixels.mean((0, 1))
+    within, between = (pixels - m).var(), m.var()
+    for one in augmented(tinted, "contrast", ranges=ranges, examples=10):
+        c = np.median((one - m) / (pixels - m))
+        expected = (c * (pixels - m) + m - m.mean()) / np.sqrt(c**2 * within + between)
+        np.testing.assert_allclose(pipeline.whiten(one).numpy(), expected, atol=1e-3)
+    # A contrast of 0.2 leaves a deviation of 0.058, above whitening's floor 1/sqrt(432) = 0.048.
+    grey = np.repeat((image[..., :1] - 0.2) / 0.6, 3, axis=-1)
+    whitened = pipeline.whiten(augmented(grey, "contrast", ranges=ranges)).numpy()
+    plain_grey = pipeline.whiten(tf.constant(grey[2:14, 2:14])).numpy()
+    # Contrast 0.2 leaves a fifth of the deviation, beside which rounding is five times larger.
+    np.testing.assert_allclose(
+        whitened, np.broadcast_to(plain_grey, whitened.shape), atol=50 * ROUNDING
+    )
 
 
 def test_saturation_scales_hsv_saturation_alone(image, plain):
@@ -105,13 +162,15 @@ def test_saturation_scales_hsv_saturation_alone(image, plain):
         return np.array([colorsys.rgb_to_hsv(*p) for p in pixels.reshape(-1, 3).astype(float)])
 
     before = hsv(plain)
-    for one in augmented(image, "saturation", examples=5):
-        after = hsv(one)
-        np.testing.assert_allclose(after[:, 2], before[:, 2], atol=ROUNDING)
-        factor = after[:, 1] / before[:, 1]
-        assert factor.min() >= 0.9 - 1e-4
-        assert factor.max() <= 1.1 + 1e-4
-        np.testing.assert_allclose(after[:, 1], np.median(factor) * before[:, 1], atol=1e-4)
+    for ranges, low, high in (("tensorflow", 0.5, 1.5), ("epfl", 0.9, 1.1)):
+        for one in augmented(image, "saturation", examples=5, ranges=ranges):
+            after = hsv(one)
+            np.testing.assert_allclose(after[:, 2], before[:, 2], atol=ROUNDING)
+            factor = np.median(after[:, 1] / before[:, 1])
+            assert low - 1e-4 <= factor <= high + 1e-4
+            # A colour cannot be more than saturated.
+            expected = np.minimum(factor * before[:, 1], 1)
+            np.testing.assert_allclose(after[:, 1], expected, atol=1e-4)
 
 
 def test_hue_turns_the_colour_circle_alone(image, plain):
@@ -119,13 +178,14 @@ def test_hue_turns_the_colour_circle_alone(image, plain):
         return np.array([colorsys.rgb_to_hsv(*p) for p in pixels.reshape(-1, 3).astype(float)])
 
     before = hsv(plain)
-    for one in augmented(image, "hue", examples=5):
-        after = hsv(one)
-        np.testing.assert_allclose(after[:, 1:], before[:, 1:], atol=1e-4)
-        turn = (after[:, 0] - before[:, 0] + 0.5) % 1 - 0.5
-        coloured = before[:, 1] > 0.2  # hue of grey pixels is ill conditioned
-        assert np.ptp(turn[coloured]) < 1e-4
-        assert np.abs(turn[coloured]).max() <= 0.1 + 1e-4
+    coloured = before[:, 1] > 0.2  # hue of grey pixels is ill conditioned
+    for ranges, most in (("tensorflow", 0.2), ("epfl", 0.1)):
+        for one in augmented(image, "hue", examples=5, ranges=ranges):
+            after = hsv(one)
+            np.testing.assert_allclose(after[:, 1:], before[:, 1:], atol=1e-4)
+            turn = (after[:, 0] - before[:, 0] + 0.5) % 1 - 0.5
+            assert np.ptp(turn[coloured]) < 1e-4
+            assert np.abs(turn[coloured]).max() <= most + 1e-4
 
 
 def test_rotation_by_zero_is_the_identity(image):
@@ -171,13 +231,17 @@ def test_rotations_stay_within_25_degrees(monkeypatch, image):
 def test_operations_do_not_disturb_each_other(image):
     """The draw of one operation does not depend on which others are switched on."""
     flipped = augmented(image, "flip")
-    both = augmented(image, "brightness", "flip")
-    factors = both / flipped
-    alone = augmented(image, "brightness") / image[2:14, 2:14]
-    np.testing.assert_allclose(factors.mean((1, 2, 3)), alone.mean((1, 2, 3)), rtol=ROUNDING)
-    np.testing.assert_allclose(factors.std((1, 2, 3)), 0, atol=ROUNDING)
+    shifts = augmented(image, "brightness", "flip") - flipped
+    alone = augmented(image, "brightness") - image[2:14, 2:14]
+    np.testing.assert_allclose(shifts.mean((1, 2, 3)), alone.mean((1, 2, 3)), atol=ROUNDING)
+    np.testing.assert_allclose(shifts.std((1, 2, 3)), 0, atol=ROUNDING)
 
 
 def test_unknown_operation_lists_the_choices(image):
     with pytest.raises(ValueError, match="unknown augmentation 'blur'; choose from crop, flip"):
         augmentation.augment(tf.constant(image), tf.constant([0, 0]), ["crop", "blur"], SIZE)
+
+
+def test_unknown_ranges_list_the_choices(image):
+    with pytest.raises(ValueError, match="unknown ranges 'wide'; choose from tensorflow, epfl"):
+        augmentation.augment(tf.constant(image), tf.constant([0, 0]), [], SIZE, ranges="wide")

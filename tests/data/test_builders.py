@@ -109,8 +109,9 @@ def test_restricted_imagenet_keeps_and_groups_its_classes(restricted):
     train, _ = datasets.load("restricted_imagenet", restricted, download=False)
     assert train.images.shape == (6, 32, 32, 3)
     names = list(builders.RESTRICTED_CLASSES)
-    found = sorted((int(image[0, 0, 0]), names[label])
-                   for image, label in zip(train.images, train.labels))  # fmt: skip
+    found = sorted(
+        (int(image[0, 0, 0]), names[label]) for image, label in zip(train.images, train.labels)
+    )
     assert found == [(0, "dog"), (10, "dog"), (40, "dog"), (50, "dog"), (80, "frog"), (90, "frog")]
 
 

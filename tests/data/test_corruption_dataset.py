@@ -123,12 +123,16 @@ def test_no_two_draws_share_a_key():
     seeds, ids = (0, 1, 2, 15, 16, 2**59 - 1), (0, 1, 16, 10**7, 2**62 - 1)
     keys = [
         corruption._key(seed, stream, id_)
-        for seed in seeds for stream in corruption.STREAMS for id_ in ids
-    ]  # fmt: skip
+        for seed in seeds
+        for stream in corruption.STREAMS
+        for id_ in ids
+    ]
     keys += [
         augmentation.example_key(seed, epoch, tf.constant(id_, tf.int64))
-        for seed in seeds[:-1] for epoch in (1, 2, 100) for id_ in ids
-    ]  # fmt: skip
+        for seed in seeds[:-1]
+        for epoch in (1, 2, 100)
+        for id_ in ids
+    ]
     assert len({tuple(key.numpy()) for key in keys}) == len(keys)
     assert len({draws(key) for key in keys}) == len(keys)
     assert max(corruption.STREAMS.values()) < corruption.MOST_STREAMS

@@ -27,7 +27,7 @@ LABELS = np.array([0, 1, 2, 3])
         ({"labels": LABELS * 0.9}, r"labels are float64 \(4,\).*astype"),
         ({"labels": LABELS + 7}, r"labels lie in 7..10, not in 0..9"),
         ({"labels": LABELS - 1}, r"labels lie in -1..2"),
-        ({"labels": LABELS[:3]}, "3 ids? for 4 images|3 labels for 4 images"),
+        ({"labels": LABELS[:3]}, "3 labels for 4 images"),
         ({"images": IMAGES[..., 0]}, r"images have the shape \(4, 5, 5\).*\[..., None\]"),
         ({"images": IMAGES[..., 0], "kind": "shuffled_pixels"}, "channel"),
         ({"ids": LABELS * 1.0}, "ids are float64"),
@@ -60,7 +60,7 @@ def test_labels_may_be_corrupted_of_images_without_channels():
 
 def test_gaussian_of_a_dataset_wants_its_moments():
     """A single example does not tell them."""
-    with pytest.raises(ValueError, match="wants moments=.*channel_moments"):
+    with pytest.raises(ValueError, match=r"wants moments=.*channel_moments"):
         corruption.make("gaussian", seed=0, num_classes=10)
 
 

@@ -117,6 +117,156 @@ def test_subset_size_out_of_range(labels, size):
         datasets.class_balanced_subset(labels, size, seed=0)
 
 
+# --- splits and ids -------------------------------------------------------------------------------
+
+SIZES = {"train": 30, "validation": 8, "test": 12}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A small mnist with one more split, prepared as tensorflow-datasets does, in two files."""
+    import tensorflow_datasets as tfds
+
+    official = tfds.builder("mnist", data_dir=tmp_path_factory.mktemp("unused"))
+
+    with tfds.core.registered.skip_registration():
+
+        class Mnist(tfds.core.GeneratorBasedBuilder):
+            VERSION = official.version
+
+            def _info(self):
+                features = tfds.features.FeaturesDict(
+                    {
+                        "image": tfds.features.Image(shape=(28, 28, 1)),
+                        "label": tfds.features.ClassLabel(num_classes=10),
+                    }
+                )
+                return tfds.core.DatasetInfo(builder=self, features=features)
+
+            def _split_generators(self, _):
+                return {split: self._generate_examples(split) for split in SIZES}
+
+            def _generate_examples(self, split):
+                rng = np.random.default_rng(len(split))
+                for number in range(SIZES[split]):
+                    image = rng.integers(0, 256, (28, 28, 1), np.uint8)
+                    yield number, {"image": image, "label": number % 10}
+
+    directory = tmp_path_factory.mktemp("data")
+    Mnist(data_dir=directory).download_and_prepare()
+    return str(directory)
+
+
+def load(prepared, train_split="train", test_split="test"):
+    return datasets.load(
+        "mnist", prepared, download=False, train_split=train_split, test_split=test_split
+    )
+
+
+@pytest.mark.parametrize(
+    ("split", "positions"),
+    [
+        ("train", range(30)),
+        ("train[:7]", range(7)),
+        ("train[25:]", range(25, 30)),
+        ("train[-3:]", range(27, 30)),
+        ("train[10:20]", range(10, 20)),
+        ("train[90%:]", range(27, 30)),
+        ("train[20:]+train[:5]", [*range(20, 30), *range(5)]),
+    ],
+)
+def test_ids_are_positions_in_the_whole_split(prepared, split, positions):
+    """So a slice meets the draws that the whole meets: its images are those with its ids."""
+    whole, _ = load(prepared)
+    for part in (load(prepared, train_split=split)[0], load(prepared, test_split=split)[1]):
+        np.testing.assert_array_equal(part.ids, list(positions))
+        np.testing.assert_array_equal(part.images, whole.images[part.ids])
+        np.testing.assert_array_equal(part.labels, whole.labels[part.ids])
+
+
+def test_ids_of_other_splits_lie_apart(prepared):
+    far = 10**7
+    train, test = load(prepared, test_split="test[10:]")
+    np.testing.assert_array_equal(test.ids, [far + 10, far + 11])
+    assert train.ids.max() < far
+    # Splits are numbered as they are named, those of the training data first.
+    train, test = load(prepared, "train[28:]+validation[:2]", "test[:1]+train[:2]")
+    np.testing.assert_array_equal(train.ids, [28, 29, far, far + 1])
+    np.testing.assert_array_equal(test.ids, [2 * far, 0, 1])
+    np.testing.assert_array_equal(load(prepared, "test", "train")[1].ids, far + np.arange(30))
+
+
+def test_a_slice_gets_the_labels_of_the_whole(prepared):
+    from repro.data.corruption import corrupt
+
+    whole, part = load(prepared)[0], load(prepared, "train[13:]")[0]
+    drawn = [
+        corrupt(split.images, split.labels, "random_labels", None, 0, 10, ids=split.ids)[1]
+        for split in (whole, part)
+    ]
+    np.testing.assert_array_equal(drawn[0][13:], drawn[1])
+
+
+def test_a_split_holds_no_example_twice(prepared):
+    with pytest.raises(ValueError, match=r"'train\[:5\]\+train\[4:\]' holds examples twice"):
+        load(prepared, "train[:5]+train[4:]")
+
+
+def splits(prepared, train_examples, test_split, train_split="train"):
+    return datasets.splits(
+        "mnist", prepared, False, train_split, test_split, train_examples, seed=0
+    )
+
+
+def test_held_out_examples_are_what_the_subset_leaves(prepared):
+    train, held_out = splits(prepared, 20, datasets.HELD_OUT, "train[5:]")
+    assert (len(train), len(held_out)) == (20, 5)
+    np.testing.assert_array_equal(np.sort(np.r_[train.ids, held_out.ids]), np.arange(5, 30))
+    same, test = splits(prepared, 20, "test", "train[5:]")
+    np.testing.assert_array_equal(same.ids, train.ids)
+    assert len(test) == 12
+
+
+@pytest.mark.parametrize(
+    ("train_examples", "message"), [(None, "wants --train_examples"), (30, "leaves no example")]
+)
+def test_there_must_be_something_to_hold_out(prepared, train_examples, message):
+    with pytest.raises(ValueError, match=message):
+        splits(prepared, train_examples, datasets.HELD_OUT)
+
+
+def test_channel_moments_are_those_of_all_pixels():
+    """Against NumPy over all of them at once; more images than are summed up at a time."""
+    images = np.random.default_rng(0).integers(0, [60, 160, 256], (2500, 5, 4, 3)).astype(np.uint8)
+    mean, std = datasets.channel_moments(images)
+    pixels = images.reshape(-1, 3).astype(np.float64)
+    # float64 sums of 50,000 terms: relative errors of at most 50,000 * 2^-53 = 6e-12.
+    np.testing.assert_allclose(mean, pixels.mean(0), rtol=6e-12)
+    np.testing.assert_allclose(std, pixels.std(0), rtol=6e-12)
+
+
+def test_subsets_and_orders_draw_from_streams_of_their_own(monkeypatch):
+    """SeedSequence ignores zeros at the end of its key, so that different keys may be one stream.
+
+    The keys that are really used, none of whose streams may be another's, or that of a bare seed.
+    """
+    from repro.data import pipeline
+
+    def stream(key):
+        return np.random.SeedSequence(key).generate_state(4).tobytes()
+
+    assert stream([7, 1]) == stream([7, 1, 0])
+    used, make = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda key: used.append(key) or make(key))
+    seeds, epochs = range(5), range(1, 30)  # epochs count from 1
+    for seed in seeds:
+        datasets.class_balanced_subset(np.zeros(3, int), 1, seed)
+        for epoch in epochs:
+            pipeline.epoch_order(3, 1, seed, epoch)
+    assert len(used) == len(seeds) * (1 + len(epochs))
+    assert len({stream(key) for key in [*used, *seeds]}) == len(used) + len(seeds)
+
+
 # --- data that is not there -----------------------------------------------------------------------
 
 
@@ -169,7 +319,8 @@ def test_cifar10(cifar10):
     assert test.images.shape == (len(test), 32, 32, 3)
     assert len(test) in (1_000, 10_000)  # a project machine's copy, a user's
     assert set(test.labels) == set(range(10))
-    assert test.ids.min() > train.ids.max()
+    np.testing.assert_array_equal(train.ids, np.arange(50_000))
+    np.testing.assert_array_equal(test.ids, 10**7 + np.arange(len(test)))
 
 
 @REAL
@@ -177,13 +328,16 @@ def test_cifar10(cifar10):
 def test_cifar10_split_strings(cifar10):
     """Sizes come from the arrays; the two parts are the whole, in order."""
     train, test = datasets.load(
-        "cifar10", os.environ["REPRO_DATA_DIR"], download=False,
-        train_split="train[:48000]", test_split="train[48000:]",
-    )  # fmt: skip
+        "cifar10",
+        os.environ["REPRO_DATA_DIR"],
+        download=False,
+        train_split="train[:48000]",
+        test_split="train[48000:]",
+    )
     assert (len(train), len(test)) == (48_000, 2_000)
     np.testing.assert_array_equal(train.labels, cifar10[0].labels[:48_000])
     np.testing.assert_array_equal(test.images, cifar10[0].images[48_000:])
-    assert not set(train.ids) & set(test.ids)
+    np.testing.assert_array_equal(np.r_[train.ids, test.ids], np.arange(50_000))
 
 
 @REAL

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from repro.data import imagenet
+from repro.data import corruption, imagenet
 from repro.data.datasets import MissingDataError
 
 SIZES = {"train": 10, "validation": 7}
@@ -50,20 +50,24 @@ def builder(data_dir):
     return imagenet.open_builder(str(data_dir))
 
 
-def train_labels(builder, prob, epoch, seed=0):
-    batches = imagenet.StreamedTrainBatches(builder, "train", 5, seed, prob, ())
+def corrupting(kind, seed=0, **options):
+    return corruption.make(kind, seed=seed, num_classes=1000, **options)
+
+
+def train_labels(builder, epoch, corrupt=None):
+    batches = imagenet.StreamedTrainBatches(builder, "train", 5, 0, (), corrupt)
     return [labels.numpy() for _, labels in batches.epoch(epoch).take(batches.steps)]
 
 
 def test_an_epoch_holds_every_example_in_an_order_of_its_own(builder):
-    first, second = (np.concatenate(train_labels(builder, 0.0, epoch)) for epoch in (1, 2))
+    first, second = (np.concatenate(train_labels(builder, epoch)) for epoch in (1, 2))
     assert sorted(first) == sorted(second) == list(range(10))
     assert list(first) != list(second)
-    assert list(first) == list(np.concatenate(train_labels(builder, 0.0, 1)))
+    assert list(first) == list(np.concatenate(train_labels(builder, 1)))
 
 
 def test_last_batch_is_filled_up(builder):
-    batches = imagenet.StreamedTrainBatches(builder, "train", 4, 0, 0.0, ())
+    batches = imagenet.StreamedTrainBatches(builder, "train", 4, 0, ())
     labels = [labels.numpy() for _, labels in batches.epoch(1).take(batches.steps)]
     assert batches.steps == 3
     assert [len(batch) for batch in labels] == [4, 4, 4]
@@ -71,7 +75,7 @@ def test_last_batch_is_filled_up(builder):
 
 
 def test_images_are_scaled_and_cropped(builder):
-    batches = imagenet.StreamedTrainBatches(builder, "train", 5, 0, 0.0, ("crop", "flip"))
+    batches = imagenet.StreamedTrainBatches(builder, "train", 5, 0, ("crop", "flip"))
     images, _ = next(iter(batches.epoch(1)))
     assert images.shape == (5, 299, 299, 3)
     # Resizing interpolates, so that values stay within the scaled range of uint8.
@@ -79,24 +83,67 @@ def test_images_are_scaled_and_cropped(builder):
 
 
 def test_replaced_labels_are_fixed_by_seed_and_file_name(builder):
-    epochs = [sorted(np.concatenate(train_labels(builder, 1.0, epoch))) for epoch in (1, 2)]
+    random = corrupting("random_labels")
+    epochs = [sorted(np.concatenate(train_labels(builder, epoch, random))) for epoch in (1, 2)]
     assert epochs[0] == epochs[1]
     assert epochs[0] != list(range(10))
-    assert epochs[0] != sorted(np.concatenate(train_labels(builder, 1.0, 1, seed=1)))
+    other = corrupting("random_labels", seed=1)
+    assert epochs[0] != sorted(np.concatenate(train_labels(builder, 1, other)))
 
 
-def test_share_of_replaced_labels():
-    names = tf.constant([f"image_{number}" for number in range(2000)])
-    labels = tf.map_fn(
-        lambda name: imagenet.replaced_label(tf.constant(-1, tf.int64), name, 0.4, seed=3),
-        names, fn_output_signature=tf.int64,
-    )  # fmt: skip
-    share = np.mean(labels.numpy() >= 0)
-    assert abs(share - 0.4) < 4 * np.sqrt(0.4 * 0.6 / 2000)
+def by_label(batches, **arguments):
+    """Return true label -> image, of pixel kinds, which keep labels."""
+    rows = getattr(batches, "dataset", None) or batches.epoch
+    pairs = [(row[0].numpy(), row[1].numpy()) for row in rows(**arguments).take(batches.steps)]
+    images, labels = (np.concatenate(parts) for parts in zip(*pairs))
+    return dict(zip(labels.tolist(), images))
+
+
+@pytest.mark.parametrize("kind", corruption.PIXEL_KINDS)
+def test_pixels_are_corrupted_after_resizing_before_the_crop(builder, kind):
+    """Equal to corrupting the resized image by hand; the same in training and evaluation."""
+    corrupt = corrupting(kind, moments=(100.0, 30.0))
+    train = imagenet.StreamedTrainBatches(builder, "train", 5, 0, (), corrupt)
+    first, second = (by_label(train, epoch=epoch) for epoch in (1, 2))
+    evaluated = by_label(
+        imagenet.StreamedEvaluationBatches(builder, "train", 5, corrupt, whole=True)
+    )
+    for example in builder.as_dataset(split="train").take(3):
+        label, image = int(example["label"]), tf.image.resize(example["image"], (320, 320))
+        id_ = tf.strings.to_hash_bucket_fast(example["file_name"], 2**62)
+        image, _ = corrupt(id_, (image, example["label"]))
+        middle = image[10:309, 10:309] / 127.5 - 1  # (320 - 299) // 2 = 10
+        for seen in (first[label], second[label], evaluated[label]):
+            # A division by 255, then doubling, or one by 127.5: roundings of values up to 4.
+            np.testing.assert_allclose(seen, middle, atol=1e-6)
+
+
+def test_sampled_moments_are_those_of_the_resized_pixels(builder):
+    """Of all ten images here, by NumPy in float64."""
+    images = [
+        tf.image.resize(example["image"], (320, 320)).numpy().astype(np.float64)
+        for example in builder.as_dataset(split="train")
+    ]
+    mean, std = imagenet.sampled_moments(builder, "train")
+    np.testing.assert_allclose(mean, np.mean(images, (0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(std, np.std(images, (0, 1, 2)), rtol=1e-10)
+
+
+@pytest.mark.parametrize("start", [1, 2])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_an_epoch_can_be_entered_at_any_step(builder, start, replicas):
+    batches = imagenet.StreamedTrainBatches(builder, "train", 4, 0, ("crop", "brightness"))
+    context = tf.distribute.InputContext(1, 0, replicas)
+    parts = batches.steps * replicas
+    whole = list(batches.epoch(1, context).take(parts))[start * replicas :]
+    rest = list(batches.epoch(1, context, start=start).take(len(whole)))
+    for one, other in zip(whole, rest):
+        for quantity in range(2):
+            np.testing.assert_array_equal(one[quantity], other[quantity])
 
 
 def test_evaluation_meets_every_example_once(builder):
-    batches = imagenet.StreamedEvaluationBatches(builder, "validation", 4, 0, 0.0)
+    batches = imagenet.StreamedEvaluationBatches(builder, "validation", 4)
     rows = list(batches.dataset().take(batches.steps))
     labels = np.concatenate([row[1].numpy() for row in rows])
     weights = np.concatenate([row[2].numpy() for row in rows])

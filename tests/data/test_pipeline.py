@@ -198,6 +198,31 @@ def test_two_workers_see_what_one_would(make_images, augment):
             np.testing.assert_array_equal(whole[quantity], together)
 
 
+# --- going on inside an epoch ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("augment", [(), ("crop", "flip", "brightness", "contrast")])
+@pytest.mark.parametrize("where", [None, context(0, 2, 2), context(1, 2, 2), context(0, 1, 2)])
+@pytest.mark.parametrize("start", [0, 1, 3])
+def test_an_epoch_can_be_entered_at_any_step(make_images, augment, where, start):
+    """What is given is the whole epoch without its first steps, of each replica here."""
+    batches = pipeline.TrainBatches(make_images(10), 4, seed=0, size=8, augment=augment)
+    replicas = 2 if where and where.num_input_pipelines == 1 else 1
+    whole = list(batches.epoch(2, where))[start * replicas :]
+    rest = list(batches.epoch(2, where, start=start))
+    assert len(rest) == len(whole) == (batches.steps - start) * replicas
+    for one, other in zip(whole, rest):
+        for quantity in range(2):
+            np.testing.assert_array_equal(one[quantity], other[quantity])
+
+
+@pytest.mark.parametrize("start", [-1, 4])
+def test_an_epoch_has_no_such_step(make_images, start):
+    batches = pipeline.TrainBatches(make_images(10), 4, seed=0, size=8)
+    with pytest.raises(ValueError, match=f"start={start} must lie in 0..3"):
+        batches.epoch(1, start=start)
+
+
 # --- evaluation -----------------------------------------------------------------------------------
 
 
@@ -284,3 +309,20 @@ def test_augmentation_takes_gaussian_noise_too(make_images):
 def test_unknown_augmentation_is_an_error_at_once(make_images):
     with pytest.raises(ValueError, match="choose from crop, flip"):
         pipeline.TrainBatches(make_images(4), 2, 0, augment=["blur"])
+
+
+def test_ranges_reach_the_images(make_images):
+    """Brightness is added or multiplied: told apart where nothing is normalised after."""
+    data = make_images(6, size=8)
+    raw = data.images / np.float32(255)
+    for ranges, change in (("tensorflow", np.subtract), ("epfl", np.divide)):
+        batches = pipeline.TrainBatches(
+            data, 6, 0, augment=["brightness"], size=8, normalize=lambda x: x, ranges=ranges
+        )
+        images, _ = next(iter(batches.epoch(1)))
+        before = raw[pipeline.epoch_order(6, 6, 0, 1)]
+        bright = before > 0.1  # quotients of small numbers err
+        for one, plain, clear in zip(images.numpy(), before, bright):
+            assert np.ptp(change(one[clear], plain[clear])) < 10 * ROUNDING
+    with pytest.raises(ValueError, match="choose from tensorflow, epfl"):
+        pipeline.TrainBatches(data, 2, 0, ranges="wide")

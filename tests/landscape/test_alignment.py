@@ -14,14 +14,26 @@ from repro.models import layers
 # inner convolutions of its blocks, and one group a width, tied by the residual sums; ResNet-18:
 # 8 inner ones and 4 widths. DenseNet: every convolution.
 GROUPS = {
-    "inception": 19, "inception_no_bn": 19, "inception_bn_downsample_only": 19, "alexnet": 2,
-    "mlp_1x512": 1, "mlp_3x512": 3, "fnn": 3, "vgg_small": 6, "wrn_28_1": 15,
-    "vgg16_quarter": 15, "vgg16_quarter_bn": 15, "resnet18": 12, "vgg16_gap": 13,
+    "inception": 19,
+    "inception_no_bn": 19,
+    "inception_bn_downsample_only": 19,
+    "alexnet": 2,
+    "mlp_1x512": 1,
+    "mlp_3x512": 3,
+    "fnn": 3,
+    "vgg_small": 6,
+    "wrn_28_1": 15,
+    "vgg16_quarter": 15,
+    "vgg16_quarter_bn": 15,
+    "resnet18": 12,
+    "vgg16_gap": 13,
     "densenet40_plain": 39,
-}  # fmt: skip
+}
 OPTIONS = {
-    "resnet18": {"width": 0.125}, "vgg16_gap": {"width": 0.25}, "densenet40_plain": {"width": 0.25},
-}  # fmt: skip
+    "resnet18": {"width": 0.125},
+    "vgg16_gap": {"width": 0.25},
+    "densenet40_plain": {"width": 0.25},
+}
 LARGE = {"vgg16", "vgg16_bn", "resnet50", "densenet40", "inception_v3"}  # as others, but slow
 
 
@@ -38,10 +50,10 @@ def networks():
         if name not in made:
             size = 32 if name.startswith("vgg") else 28
             model = models.build(name, (size, size, 3), 10, **OPTIONS.get(name, {}))
-            weights = alignment.weights_by_path(model)
-            for path, value in weights.items():
+            weights = alignment.get_weights(model)
+            for place, value in enumerate(weights):
                 if value.ndim == 1:
-                    weights[path] = rng.uniform(0.5, 1.5, value.shape).astype(np.float32)
+                    weights[place] = rng.uniform(0.5, 1.5, value.shape).astype(np.float32)
             alignment.put_weights(model, weights)
             images = tf.random.stateless_normal((4, size, size, 3), [0, 1])
             made[name] = model, permutations.find(model), weights, images
@@ -57,7 +69,7 @@ def test_a_permuted_network_computes_the_same(networks, name):
     before = model(images, training=False).numpy()
     found = permutations.random_permutations(symmetry, np.random.default_rng(1))
     moved = permutations.permute(symmetry, found, weights)
-    changed = sum((moved[path] != weights[path]).any() for path in weights)
+    changed = sum((one != other).any() for one, other in zip(moved, weights))
     assert changed >= len(symmetry.sizes)
     alignment.put_weights(model, moved)
     after = model(images, training=False).numpy()
@@ -72,7 +84,8 @@ def test_moving_statistics_must_move_too(networks):
     before = model(images, training=False).numpy()
     found = permutations.random_permutations(symmetry, np.random.default_rng(1))
     moved = permutations.permute(symmetry, found, weights)
-    left = {path: weights[path] if "moving" in path else moved[path] for path in weights}
+    left = [weights[k] if k in symmetry.statistics else w for k, w in enumerate(moved)]
+    assert len(symmetry.statistics) == 2 * 13
     alignment.put_weights(model, left)
     after = model(images, training=False).numpy()
     alignment.put_weights(model, weights)
@@ -86,8 +99,8 @@ def test_weight_matching_undoes_a_permutation(networks, name):
     moved = permutations.permute(symmetry, scrambled, weights)
     found = alignment.match_weights(symmetry, weights, moved)
     back = permutations.permute(symmetry, found, moved)
-    for path, value in weights.items():
-        np.testing.assert_array_equal(back[path], value)
+    for one, value in zip(back, weights, strict=True):
+        np.testing.assert_array_equal(one, value)
 
 
 @pytest.fixture
@@ -104,25 +117,25 @@ def small(rng):
 
 def test_activation_matching_undoes_a_permutation(small):
     model, batches = small
-    symmetry, weights = permutations.find(model), alignment.weights_by_path(model)
+    symmetry, weights = permutations.find(model), alignment.get_weights(model)
     assert symmetry.sizes == {1: 5, 2: 4}
     scrambled = permutations.random_permutations(symmetry, np.random.default_rng(3))
     moved = permutations.permute(symmetry, scrambled, weights)
     found = alignment.match_activations(model, symmetry, weights, moved, batches)
     back = permutations.permute(symmetry, found, moved)
-    for path, value in weights.items():
-        np.testing.assert_array_equal(back[path], value)
-        np.testing.assert_array_equal(alignment.weights_by_path(model)[path], value)
+    for one, value, own in zip(back, weights, alignment.get_weights(model), strict=True):
+        np.testing.assert_array_equal(one, value)
+        np.testing.assert_array_equal(own, value)
 
 
 def test_matching_never_lowers_the_inner_product(small, rng):
     model, _ = small
-    symmetry, weights = permutations.find(model), alignment.weights_by_path(model)
-    others = {path: rng.standard_normal(w.shape) for path, w in weights.items()}
-    moves = {v.path for v in model.trainable_variables}
+    symmetry, weights = permutations.find(model), alignment.get_weights(model)
+    others = [rng.standard_normal(w.shape) for w in weights]
+    trained = [k for k, v in enumerate(model.weights) if v.trainable]
 
     def product(moved):
-        return sum(np.vdot(weights[path], moved[path]) for path in moves)
+        return sum(np.vdot(weights[k], moved[k]) for k in trained)
 
     found = alignment.match_weights(symmetry, weights, others)
     best = product(permutations.permute(symmetry, found, others))
@@ -150,23 +163,22 @@ def test_repair_gives_the_statistics_between_the_ends(rng):
     x = keras.layers.Dense(4, activation="relu", name="second")(keras.layers.Flatten()(x))
     model = keras.Model(inputs, keras.layers.Dense(3, name="logits")(x))
     ends = tuple(
-        {path: rng.standard_normal(w.shape).astype(np.float32)
-         for path, w in alignment.weights_by_path(model).items()}
+        [rng.standard_normal(w.shape).astype(np.float32) for w in alignment.get_weights(model)]
         for _ in range(2)
-    )  # fmt: skip
+    )
     batches = [rng.standard_normal((64, 6, 6, 2)).astype(np.float32)]
 
     def moments(weights):
         """Mean and deviation of both pre-activations, by TensorFlow's own operations."""
-        w = {path.split("/")[-2][0] + path.split("/")[-1][0]: v for path, v in weights.items()}
-        one = tf.nn.conv2d(batches[0], w["fk"], 1, "VALID") + w["fb"]
-        two = tf.reshape(tf.nn.relu(one), (64, -1)) @ w["sk"] + w["sb"]
+        kernel, bias, dense, dense_bias, *_ = weights
+        one = tf.nn.conv2d(batches[0], kernel, 1, "VALID") + bias
+        two = tf.reshape(tf.nn.relu(one), (64, -1)) @ dense + dense_bias
         rows = [x.numpy().reshape(-1, x.shape[-1]) for x in (one, two)]
         return [(x.mean(axis=0), x.std(axis=0)) for x in rows]
 
     repair.repair(model, ends, 0.25, batches)
-    found, first, second = (moments(w) for w in (alignment.weights_by_path(model), *ends))
-    plain = moments({path: 0.75 * ends[0][path] + 0.25 * ends[1][path] for path in ends[0]})
+    found, first, second = (moments(w) for w in (alignment.get_weights(model), *ends))
+    plain = moments([0.75 * one + 0.25 * other for one, other in zip(*ends)])
     for layer in range(2):
         for statistic in range(2):
             expected = 0.75 * first[layer][statistic] + 0.25 * second[layer][statistic]
@@ -176,6 +188,6 @@ def test_repair_gives_the_statistics_between_the_ends(rng):
 
 def test_repair_refuses_batch_norm(small):
     model, batches = small
-    weights = alignment.weights_by_path(model)
+    weights = alignment.get_weights(model)
     with pytest.raises(ValueError, match="without batch norm"):
         repair.repair(model, (weights, weights), 0.5, batches)

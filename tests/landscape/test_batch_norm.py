@@ -5,6 +5,7 @@ import contextlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from repro.landscape import batch_norm
 from repro.models.layers import batch_norm as make_norm
@@ -67,6 +68,111 @@ def test_without_batch_norm_nothing_is_read():
         yield
 
     batch_norm.make_reestimate(network)(never())
+
+
+def normalised(place, **options):
+    """Return a network of inputs [b, 5] and its batch norm, somewhere inside."""
+    norm, inputs = keras.layers.BatchNormalization(**options), keras.Input((5,))
+
+    class Own(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.parts = [norm]
+
+        def call(self, x):
+            return self.parts[0](x)
+
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.norm = norm
+
+        def call(self, x):
+            return self.norm(x)
+
+    if place == "subclass":
+        network = Subclassed()
+        network(np.zeros((2, 5), np.float32))
+        return network, norm
+    if place == "own":
+        layer = Own()
+    elif place == "sequential":
+        layer = keras.Sequential([keras.Input((5,)), norm])
+    elif place == "nested":
+        inside = keras.Input((5,))
+        layer = keras.Model(inside, keras.Sequential([keras.Input((5,)), norm])(inside))
+    else:
+        layer = norm
+    return keras.Model(inputs, keras.layers.Dense(2)(layer(inputs))), norm
+
+
+@pytest.fixture
+def rows(rng):
+    """Twelve examples [12, 5], the last four of which lie elsewhere."""
+    x = rng.normal(3, 2, (12, 5)).astype(np.float32)
+    x[8:] += 5
+    return x
+
+
+@pytest.mark.parametrize("place", ["plain", "sequential", "nested", "own", "subclass"])
+@pytest.mark.parametrize("options", [{}, {"trainable": False}, {"momentum": 1.0}])
+def test_every_batch_norm_is_found(place, options, rows):
+    """In models and layers inside the model, frozen, and with a momentum that moves nothing."""
+    network, norm = normalised(place, **options)
+    before = [v.numpy() for v in network.trainable_variables]
+    batch_norm.make_reestimate(network)([rows[:8], rows[8:]])
+    np.testing.assert_allclose(norm.moving_mean, rows.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, rows.var(0), rtol=1e-4)
+    assert norm.trainable is options.get("trainable", True)
+    assert norm.momentum == options.get("momentum", 0.99)
+    for one, other in zip(before, network.trainable_variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_frozen_layers_can_keep_their_statistics(rows):
+    network, norm = normalised("plain", trainable=False)
+    batch_norm.make_reestimate(network, frozen=False)([rows])
+    np.testing.assert_array_equal(norm.moving_mean, np.zeros(5))
+    np.testing.assert_array_equal(norm.moving_variance, np.ones(5))
+
+
+def test_a_norm_used_twice_has_the_statistics_of_both_uses(rows):
+    one, other = keras.Input((5,)), keras.Input((5,))
+    norm = keras.layers.BatchNormalization()
+    network = keras.Model([one, other], keras.layers.Add()([norm(one), norm(other)]))
+    batch_norm.make_reestimate(network)([(rows[:8], rows[8:][[0, 1, 2, 3] * 2])])
+    seen = np.concatenate([rows[:8], rows[8:], rows[8:]])
+    np.testing.assert_allclose(norm.moving_mean, seen.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, seen.var(0), rtol=1e-4)
+
+
+def test_datasets_of_pairs_and_of_padded_triples(rows):
+    """Batches count by their examples; those of weight 0 fill up the last batch."""
+    whole = tf.data.Dataset.from_tensor_slices((rows, np.arange(12)))
+    weights = np.array([1.0] * 12 + [0.0] * 4, np.float32)
+    padded = np.concatenate([rows, rows[:4] + 100])
+    triples = tf.data.Dataset.from_tensor_slices((padded, np.arange(16), weights))
+    for data in (whole.batch(8), triples.batch(8), [(rows[:8], 0), (rows[8:], 0)]):
+        network, norm = normalised("plain")
+        batch_norm.make_reestimate(network)(data)
+        np.testing.assert_allclose(norm.moving_mean, rows.mean(0), rtol=1e-5)
+        np.testing.assert_allclose(norm.moving_variance, rows.var(0), rtol=1e-4)
+
+
+def test_data_that_is_none(rows):
+    network, _ = normalised("plain")
+    reestimate = batch_norm.make_reestimate(network)
+    pairs = tf.data.Dataset.from_tensor_slices((rows, np.arange(12)))
+    with pytest.raises(ValueError, match="no batches"):
+        reestimate([])
+    with pytest.raises(ValueError, match="never ends"):
+        reestimate(pairs.batch(4).repeat())
+    with pytest.raises(ValueError, match=r"takes \[b, 5\], found \[5\]; use dataset.batch"):
+        reestimate(pairs)
+    with pytest.raises(ValueError, match="weights of a dataset's examples must be equal"):
+        reestimate([(rows, np.arange(12), np.arange(12.0))])
+    with pytest.raises(ValueError, match="single entry of a channel"):
+        batch_norm.make_reestimate(network, "reference")([rows[:1]])
 
 
 def test_unknown_variant(network):

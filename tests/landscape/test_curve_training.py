@@ -26,8 +26,9 @@ def ends(network):
     found = []
     for seed in (1, 2):
         rng = np.random.default_rng(seed)
-        found.append([rng.standard_normal(v.shape).astype(v.dtype)
-                      for v in network.trainable_variables])  # fmt: skip
+        found.append(
+            [rng.standard_normal(v.shape).astype(v.dtype) for v in network.trainable_variables]
+        )
     return found
 
 
@@ -40,9 +41,15 @@ def prepared(network, kind="polychain", bends=1, free_ends=False, decay=DECAY, *
     optimizer.build(variables.trainable)
     decayed = [v.path.endswith("kernel") for v in network.trainable_variables]
     return variables, curve_training.make_curve_step(
-        network, variables, optimizer, step.cross_entropy, kind=kind, decayed=decayed,
-        weight_decay=decay, **options,
-    )  # fmt: skip
+        network,
+        variables,
+        optimizer,
+        step.cross_entropy,
+        kind=kind,
+        decayed=decayed,
+        weight_decay=decay,
+        **options,
+    )
 
 
 def objective(network, kind, nodes, t):
@@ -103,8 +110,7 @@ def test_dropout_differs_from_step_to_step(float64):
     network = smooth_network(dropout=0.5)
     losses = []
     for count in range(4):
-        state = [curve_training._keyed(v, tf.constant(count))
-                 for v in network.non_trainable_variables]  # fmt: skip
+        state = curve_training._keyed(network, tf.constant(count))
         outputs, _ = network.stateless_call(
             [v.value for v in network.trainable_variables], state, IMAGES, training=True
         )
@@ -129,6 +135,26 @@ def test_stratified_t_falls_once_into_every_stratum():
         ts = [float(draw(tf.constant(block * n + i))) for i in range(n)]
         assert sorted(int(t * n) for t in ts) == list(range(n))
         assert ts != sorted(ts)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),  # the mean over the batch
+        lambda labels, outputs: (tf.cast(labels, tf.float64) - outputs[:, :1]) ** 2,  # [b, b]
+        lambda labels, outputs: outputs,  # one a class
+    ],
+)
+def test_losses_that_are_not_one_an_example(float64, loss):
+    network = smooth_network()
+    variables = curve_training.CurveVariables(curves.straight_nodes(*ends(network), 1))
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build(variables.trainable)
+    take = curve_training.make_curve_step(
+        network, variables, optimizer, loss, kind="polychain", decayed=[True] * 4
+    )
+    with pytest.raises(ValueError, match=r"one number an example.* reduction='none'"):
+        tf.function(take, autograph=False)(IMAGES, LABELS)
 
 
 def test_unknown_sampling():

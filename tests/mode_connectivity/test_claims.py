@@ -6,14 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from repro.reporting import claims, figures, results
-from repro.mode_connectivity import (
-    figures as gotmare,
-    landscape_figures as gotmare_landscape,
-    plane_figures as gotmare_planes,
-)
+from repro.mode_connectivity import plane_figures
+from repro.mode_connectivity.claims import CLAIMS
+from repro.mode_connectivity.figures import FIGURES
+from repro.mode_connectivity.tables import TABLES
+from repro.reporting import claims, results
 
-CLAIMS = figures.CLAIMS["gotmare2018"]
 T = np.linspace(0, 1, 5)
 HILL = np.array([0.0, 0.5, 1.0, 0.5, 0.0])
 FLAT = np.zeros(5)
@@ -30,10 +28,10 @@ def make(tmp_path):
         path.mkdir()
         np.savez(path / "arrays.npz", **arrays)
         settings = {"free_ends": False, "model": "vgg16_quarter_bn", "curve": "polychain",
-                    "seed": 0, "epoch_scale": 1.0, "large_batch_size": 4000} | settings  # fmt: skip
-        result = {"settings": settings, "protocol": "made up", "test_examples": 2000} | result
+                    "seed": 0, "epoch_scale": 1.0, "large_batch_size": 4000} | settings
+        result = {"protocol": "made up", "test_examples": 2000} | result
         (path / "result.json").write_text(json.dumps(result))
-        return results.load(path)
+        return results.load(path, settings)
 
     return run
 
@@ -42,9 +40,9 @@ def evaluated(make, start, end, *, curve=FLAT, segment=FLAT, loss=1.0, error=0.2
     """A curve and a segment whose loss and error rise over a level by these shapes."""
     arrays = {"t": T, "length": T, "segment_length": T, "snapshot_epochs": np.array([80])}
     for name, level in (("train_nll", loss), ("test_nll", loss), ("train_error", error),
-                        ("test_error", error)):  # fmt: skip
+                        ("test_error", error)):
         arrays |= {name: level + curve, f"segment_{name}": level + segment,
-                   f"snapshot_{name}": (level + curve)[None]}  # fmt: skip
+                   f"snapshot_{name}": (level + curve)[None]}
     rise = float(segment.max() - max(segment[0], segment[-1]))
     integral = float(np.trapezoid(loss + segment, T))
     numbers = {"minimum": 0.0, "maximum": 1.0, "integral": integral, "average": 1.0, "length": 1.0}
@@ -55,7 +53,7 @@ def evaluated(make, start, end, *, curve=FLAT, segment=FLAT, loss=1.0, error=0.2
         "curve_barrier": {"over_maximum": 0.0, "over_chord": 0.0},
         "segment_metrics": summary, "curve_metrics": summary,
         "network_sizes": {"vgg16": 15_245_130, "vgg16_bn": 15_253_578},
-    }  # fmt: skip
+    }
     return make({"stage": "evaluate", "from": start, "to": end} | settings, result, **arrays)
 
 
@@ -64,8 +62,8 @@ def verdict(id_, *runs):
     return finding and finding.verdict
 
 
-def test_every_claim_is_there():
-    assert set(CLAIMS) == {f"M{number}" for number in range(1, 17)}
+def test_every_claim_is_there_in_order():
+    assert list(CLAIMS) == [f"M{number}" for number in range(1, 17)]
 
 
 @pytest.mark.parametrize("id_", CLAIMS)
@@ -176,7 +174,7 @@ def plane_run(make, test_in_between):
         iterate_epochs=np.array([10, 70]), residuals=np.array([3.0, 1e-9]),
         curve=np.array([[0, 0], [0.5, 1], [1, 0]]),
         residual_cosines=np.array([[1e-12, 1e-13], [0.7, 0.7]]),
-    )  # fmt: skip
+    )
 
 
 def test_planes(make):
@@ -193,7 +191,7 @@ def study_run(make, lost):
     return make(
         {"stage": "study"}, {}, names=names, positions=positions,
         pair_end_test_error=np.full(21, 0.2), pair_worst_test_error=np.full(21, 0.2 + lost),
-    )  # fmt: skip
+    )
 
 
 def test_pairs_through_g(make):
@@ -222,7 +220,7 @@ def test_garipovs_table(make):
 
 def sliced(make, mode, share=None):
     settings = {"stage": "slice", "from": mode, "directions": "pca" if share else "filter",
-                "dimensions": 2 if share else 1}  # fmt: skip
+                "dimensions": 2 if share else 1}
     if not share:
         return make(settings, {}, alpha=T, train_nll=1 + HILL)
     alpha, beta = np.meshgrid(T, T, indexing="ij")
@@ -232,7 +230,7 @@ def sliced(make, mode, share=None):
         train_nll=1 + alpha + beta**2,
         iterates=np.array([[0.5, 0.5], [0.0, 0.0]]), iterate_epochs=np.array([10, 20]),
         explained=np.array(explained),
-    )  # fmt: skip
+    )
 
 
 def test_share_of_a_path(make):
@@ -252,9 +250,9 @@ def test_matched_neurons(make):
     assert verdict("M16", plain, weights, higher) == "inconclusive"
     worse = evaluated(make, "G", "A", segment=3 * HILL, align="weights")
     assert verdict("M16", plain, worse, higher) == "contradicted"
-    figure = gotmare_landscape.FIGURES["gotmare_alignment"]([plain, weights])
+    figure = FIGURES["alignment"]([plain, weights])
     assert [len(axes.lines) for axes in figure.axes] == [2 * 2 + 2, 2 * 2]
-    figure = gotmare_landscape.FIGURES["gotmare_slices"](
+    figure = FIGURES["slices"](
         [sliced(make, "G"), sliced(make, "A"), sliced(make, "sgdr", 0.8)]
     )
     assert len(figure.axes[0].lines) == 2 and figure.axes[1].collections
@@ -262,29 +260,29 @@ def test_matched_neurons(make):
 
 
 def test_levels_are_logarithmic():
-    found = gotmare_planes.levels(np.array([0.5, 9.0]), 5.0)
+    found = plane_figures.levels(np.array([0.5, 9.0]), 5.0)
     assert found[0] == 0.5 and found[-1] == 5.0
     np.testing.assert_allclose(np.diff(np.log(found[1:-1] - 0.5)), (5 + np.log(4.5)) / 7)
     with pytest.raises(ValueError, match="above 5"):
-        gotmare_planes.levels(np.array([6.0]), 5.0)
+        plane_figures.levels(np.array([6.0]), 5.0)
 
 
 def test_figures_draw(make):
     """Every curve and segment is there, from all runs and from few."""
     runs = [evaluated(make, "G", mode, segment=HILL) for mode in "ABCDE"]
-    figure = gotmare.FIGURES["gotmare_fig1"](runs)
+    figure = FIGURES["fig1"](runs)
     assert [len(axes.lines) for axes in figure.axes] == [2] * 5 + [0]
     iterates = [evaluated(make, f"sgdr@{a}", f"sgdr@{b}") for a, b in ((30, 70), (70, 150))]
-    for name in ("gotmare_fig2", "gotmare_fig7"):
-        assert gotmare.FIGURES[name](iterates).axes
-    for name in gotmare_planes.FIGURES:
-        assert gotmare_planes.FIGURES[name]([plane_run(make, 1.0)]).axes
-    assert gotmare.FIGURES["gotmare_fig4"]([study_run(make, 0.0)]).axes
+    for name in ("fig2", "fig7"):
+        assert FIGURES[name](iterates).axes
+    for name in plane_figures.FIGURES:
+        assert FIGURES[name]([plane_run(make, 1.0)]).axes
+    assert FIGURES["fig4"]([study_run(make, 0.0)]).axes
     plt.close("all")
 
 
 def test_the_table_names_both_barriers(make):
-    table = figures.TABLES["gotmare_metrics"]([evaluated(make, "G", "A", segment=HILL)])
+    table = TABLES["metrics"]([evaluated(make, "G", "A", segment=HILL)])
     assert [row[1] for row in table.rows] == ["polychain", "segment"]
     assert {"barrier", "over the chord"} <= set(table.columns)
     assert "Entezari" in table.note and "footnote" in table.note

@@ -7,10 +7,17 @@ from repro.data import pipeline
 from repro.mode_connectivity import data as plain
 
 SETTINGS = {
-    "dataset": "digits", "data_dir": None, "download": False, "train_split": "train",
-    "test_split": "test", "train_examples": 60, "eval_examples": None, "batch_size": 20,
-    "augment": [], "seed": 0,
-}  # fmt: skip
+    "dataset": "digits",
+    "data_dir": None,
+    "download": False,
+    "train_split": "train",
+    "test_split": "test",
+    "train_examples": 60,
+    "eval_examples": None,
+    "batch_size": 20,
+    "augment": [],
+    "seed": 0,
+}
 
 
 def prepare(**changes):

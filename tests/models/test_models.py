@@ -1,5 +1,7 @@
 """The papers' networks: exact numbers of parameters, float32 logits, reproducible weights."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -105,13 +107,22 @@ def test_batch_norm_is_where_the_name_says(network):
 def test_inception_has_the_maps_of_figure_3(network, name):
     """Channels after every module, and sides 28 -> 14 -> 7."""
     modules = [
-        (28, 64), (28, 80), (14, 160), (14, 160), (14, 160), (14, 160), (14, 144), (7, 240),
-        (7, 336), (7, 336),
-    ]  # fmt: skip
+        (28, 64),
+        (28, 80),
+        (14, 160),
+        (14, 160),
+        (14, 160),
+        (14, 160),
+        (14, 144),
+        (7, 240),
+        (7, 336),
+        (7, 336),
+    ]
     shapes = [
         layer.output.shape[1:]
-        for layer in network(name).layers if isinstance(layer, keras.layers.Concatenate)
-    ]  # fmt: skip
+        for layer in network(name).layers
+        if isinstance(layer, keras.layers.Concatenate)
+    ]
     assert shapes == [(side, side, channels) for side, channels in modules]
 
 
@@ -132,7 +143,7 @@ def test_mixed_precision_keeps_weights_and_logits_float32(policy, images, name, 
     assert {v.dtype for v in model.trainable_variables} == {"float32"}
     logits = model(images, training=False)
     assert logits.dtype == tf.float32
-    half = [layer for layer in model.layers if layer.compute_dtype == precision[len("mixed_"):]]
+    half = [layer for layer in model.layers if layer.compute_dtype == precision[len("mixed_") :]]
     assert any(isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) for layer in half)
 
 
@@ -209,8 +220,9 @@ def test_initial_weights_of_pytorch(name):
 def test_strided_convolutions_are_padded_on_all_sides():
     """PyTorch's padding: the first output of the first strided 3x3 sees the upper left corner."""
     model = models.build("resnet18", (8, 8, 3), 10, width=0.0625)
-    pads = [layer.padding for layer in model.layers
-            if isinstance(layer, keras.layers.ZeroPadding2D)]  # fmt: skip
+    pads = [
+        layer.padding for layer in model.layers if isinstance(layer, keras.layers.ZeroPadding2D)
+    ]
     assert pads == [((1, 1), (1, 1))] * 3
     strided = [layer for layer in model.layers if getattr(layer, "strides", None) == (2, 2)]
     assert [layer.padding for layer in strided if layer.kernel_size == (3, 3)] == ["valid"] * 3
@@ -236,3 +248,54 @@ def test_dense_layers_of_vgg16_can_start_as_pytorchs():
         assert kernel.shape[0] == fan_in
         assert 0.95 / fan_in**0.5 < np.abs(kernel).max() <= 1 / fan_in**0.5
     assert not np.asarray(network.get_layer("block_1_1_conv").kernel).any()
+
+
+@pytest.mark.parametrize("name", ["inception", "vgg_small", "resnet18", "vgg16_quarter", "fnn"])
+def test_the_seed_of_a_network(name):
+    """As after set_random_seed, with dropout's draws; other random numbers go on undisturbed."""
+
+    def build(**options):
+        return models.build(name, (32, 32, 3), 4, dropout_rate=0.5, **options)
+
+    def states(network, images):
+        return [*network.get_weights(), network(images, training=True)]
+
+    images = tf.random.stateless_normal((2, 32, 32, 3), [0, 1])
+    keras.utils.set_random_seed(5)
+    expected = states(build(), images)
+    keras.utils.set_random_seed(1)
+    undisturbed = random.random()
+    keras.utils.set_random_seed(1)
+    for _ in range(2):
+        for one, other in zip(states(build(seed=5), images), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert random.random() == undisturbed
+    other = build(seed=6).get_weights()
+    assert any((one != two).any() for one, two in zip(other, expected))
+
+
+@pytest.mark.parametrize("name", models.SMALLEST)
+def test_images_too_small_are_refused_in_one_line(name):
+    smallest = models.SMALLEST[name]
+    with pytest.raises(ValueError) as refusal:
+        models.build(name, (smallest, smallest - 1, 3), 10)
+    expected = f"{name} needs images of {smallest}x{smallest} or more, not {smallest}x"
+    assert str(refusal.value) == f"{expected}{smallest - 1}"
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_every_network_takes_grey_images_of_the_smallest_size(name):
+    size = models.SMALLEST.get(name, 1)
+    options = {"width": 0.0625} if name in models.WIDTHS else {}
+    model = models.build(name, (size, size, 1), 3, **options)
+    logits = model(np.ones((2, size, size, 1), np.float32), training=False)
+    assert logits.shape == (2, 3)
+    assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (28, 28, 0), (None, 28, 3), (0, 28, 3)])
+def test_shapes_that_are_none(shape):
+    with pytest.raises(ValueError, match="input_shape must be"):
+        models.build("fnn", shape, 10)
+    with pytest.raises(ValueError, match="num_classes must be 1 or more"):
+        models.build("fnn", (28, 28, 1), 0)

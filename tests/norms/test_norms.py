@@ -13,8 +13,14 @@ from repro.models.layers import batch_norm
 from repro.norms.folding import ChannelScale, foldable
 
 SHAPE = (32, 32, 3)
-NETWORKS = {"resnet18": 0.0625, "resnet50": 0.0625, "vgg16_gap": 0.0625, "densenet40": 0.34,
-            "densenet40_plain": 0.17, "wrn_28_1": None}  # fmt: skip
+NETWORKS = {
+    "resnet18": 0.0625,
+    "resnet50": 0.0625,
+    "vgg16_gap": 0.0625,
+    "densenet40": 0.34,
+    "densenet40_plain": 0.17,
+    "wrn_28_1": None,
+}
 
 
 def disturb(model, seed=0):
@@ -67,8 +73,11 @@ def test_what_can_be_folded(network):
     assert count["vgg16_gap"] == 13
     assert count["densenet40"] == 18
     assert count["densenet40_plain"] == 0
-    scales = [x for x in norms.fold_batch_norm(network("densenet40")).layers
-              if isinstance(x, ChannelScale)]  # fmt: skip
+    scales = [
+        x
+        for x in norms.fold_batch_norm(network("densenet40")).layers
+        if isinstance(x, ChannelScale)
+    ]
     assert len(scales) == 18 + 2 + 1  # layers, transitions, the end
 
 
@@ -186,8 +195,10 @@ def test_path_norm_through_batch_norm_a_branch_and_pooling(p, rng):
     for name in ("conv", "dense"):
         layer = next(layer for layer in model.layers if layer.name.startswith(name))
         layer.set_weights([rng.normal(size=v.shape) for v in layer.weights])
-    conv, dense = ([np.asarray(v) for v in layer.weights]
-                   for layer in (model.get_layer("conv"), model.layers[-1]))  # fmt: skip
+    conv, dense = (
+        [np.asarray(v) for v in layer.weights]
+        for layer in (model.get_layer("conv"), model.layers[-1])
+    )
     gamma, beta, mean, variance = (np.asarray(v) for v in model.get_layer("norm").get_weights())
     scale = gamma / np.sqrt(variance + model.get_layer("norm").epsilon)
     total = np.sum(abs(dense[1]) ** p)
@@ -203,7 +214,7 @@ def test_path_norm_through_batch_norm_a_branch_and_pooling(p, rng):
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg16_gap", "densenet40"])
 def test_rescaling_under_batch_norm(network, name, rng):
-    """A doubled convolution leaves the path norm alone, and not seed 000's version of it."""
+    """A doubled convolution leaves the path norm alone, and not the JAX rerun's version of it."""
     found = norms.rescaling_check(network(name), rng.normal(size=(2, *SHAPE)))
     assert found["folding_error"] < 1e-10
     assert abs(found["log10_path_l2_change"]) < 1e-6  # float32's rounding of the variance

@@ -10,12 +10,12 @@ import shutil
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from repro import models
 from repro.data import datasets, pipeline
 from repro.data.corruption import corrupt
 from repro.models.layers import batch_norm
+from repro.randomization import experiment
 from repro.training.runs import RunDirectory
 
 TIMES = ("seconds", "start", "end")
@@ -46,29 +46,8 @@ def killed_in_epoch(monkeypatch, quick):
     return run
 
 
-def rows(run_dir):
-    """metrics.jsonl without times."""
-    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in lines]
-
-
 def without_times(result):
     return {key: value for key, value in result.items() if key not in TIMES}
-
-
-def checkpoint(run_dir, name="final"):
-    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / name))
-    names = reader.get_variable_to_shape_map()
-    return {n: reader.get_tensor(n) for n in names if n != "_CHECKPOINTABLE_OBJECT_GRAPH"}
-
-
-def assert_same_run(one, other):
-    """Bit for bit: metrics, weights, optimiser, epoch, dropout's state."""
-    assert rows(one) == rows(other)
-    final, again = checkpoint(one), checkpoint(other)
-    assert set(final) == set(again)
-    for name, value in final.items():
-        np.testing.assert_array_equal(value, again[name], err_msg=name)
 
 
 # --- what a run leaves ----------------------------------------------------------------------------
@@ -102,9 +81,9 @@ def test_result_has_what_others_build_on(complete):
     assert abs(result["wrong_labels"] - 0.36) < 4 * math.sqrt(0.36 * 0.64 / 300)
 
 
-def test_metrics_lines(complete):
+def test_metrics_lines(complete, metrics_of):
     result, run_dir, _ = complete
-    lines = rows(run_dir)
+    lines = metrics_of(run_dir)
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert [line["step"] for line in lines] == [5, 10, 15]
     for line in lines:
@@ -124,12 +103,15 @@ def test_files_of_the_run_directory(complete):
     assert points == {"initial", "final", "ckpt-2", "ckpt-3"}
 
 
-def test_initial_point_is_before_the_first_step(complete):
-    start, end = (checkpoint(complete[1], name) for name in ("initial", "final"))
+def test_initial_point_is_before_the_first_step(complete, state_of):
+    start, end = (state_of(complete[1], name) for name in ("initial", "final"))
     assert set(start) == set(end)
     for name, value in start.items():
-        assert (value != end[name]).any(), name
-        if name.startswith(("epoch", "optimizer/_iterations", "optimizer/_variables")):
+        if name.split("/")[0] in ("step", "total"):  # of the epoch at work: there is none
+            assert not value.any() and not end[name].any()
+        else:
+            assert (value != end[name]).any(), name
+        if name.startswith(("position", "optimizer/_iterations", "optimizer/_variables")):
             assert not value.any(), name  # epochs, steps and momenta begin at zero
 
 
@@ -171,7 +153,7 @@ def data_of(monkeypatch, quick, tmp_path):
                 evaluated.append((np.array(whitened), np.array(labels)))
                 super().__init__(whitened, labels, batch_size)
 
-        def stop(*, data, **_):
+        def stop(*_, data, **__):
             for epoch in (1, 2):
                 images, labels = zip(*data(epoch).train.epoch(epoch))
                 trained.append((np.concatenate(images), np.concatenate(labels)))
@@ -206,7 +188,7 @@ def find(evaluated, images, labels):
         np.array_equal(seen_labels, labels)
         and seen.shape == images.shape and np.allclose(seen, images, atol=1e-5)
         for seen, seen_labels in evaluated
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,10 +198,10 @@ def find(evaluated, images, labels):
 def test_train_and_test_are_corrupted_raw_then_whitened(data_of, digits, corruption, prob):
     """Training data is corrupted; the test images too, its labels clean and corrupted with p."""
     evaluated, trained = data_of(corruption=corruption, corrupt_prob=prob)
-    seen = []
+    seen, moments = [], datasets.channel_moments(datasets.load("digits")[0].images)
     for split in digits:
         images, labels = corrupt(
-            split.images, split.labels, corruption, prob, 0, 10, ids=split.ids
+            split.images, split.labels, corruption, prob, 0, 10, ids=split.ids, moments=moments
         )
         seen.append((whitened(images), labels))
     (train_images, train_labels), (test_images, test_labels) = seen
@@ -255,33 +237,43 @@ def test_redraw_corrupts_afresh_at_every_access(data_of):
 # --- stopping -------------------------------------------------------------------------------------
 
 
-def test_stops_once_the_training_set_is_fitted(quick, tmp_path):
+def test_stops_once_the_training_set_is_fitted(quick, tmp_path, metrics_of):
     """Judged on the whole training set: the first row that meets it is the last."""
     result = quick(tmp_path / "run", epochs=50, stop_train_accuracy=0.9, learning_rate=0.05)
-    accuracies = [row["train/accuracy"] for row in rows(tmp_path / "run")]
+    accuracies = [row["train/accuracy"] for row in metrics_of(tmp_path / "run")]
     assert result["status"] == "complete"
     assert result["epochs"] == len(accuracies) < 50
     assert accuracies[-1] >= 0.9 > max(accuracies[:-1], default=0)
     assert result["train_accuracy"] == accuracies[-1]
 
 
-def test_stops_at_a_training_loss(quick, tmp_path):
+def test_stops_at_a_training_loss(quick, tmp_path, metrics_of):
     result = quick(tmp_path / "run", epochs=50, stop_train_loss=0.8, learning_rate=0.05)
-    losses = [row["train/loss"] for row in rows(tmp_path / "run")]
+    losses = [row["train/loss"] for row in metrics_of(tmp_path / "run")]
     assert result["epochs"] == len(losses) < 50
     assert losses[-1] <= 0.8 < min(losses[:-1], default=math.inf)
 
 
-def test_evaluates_every_so_often_and_at_the_end(quick, tmp_path):
+def test_evaluates_every_so_often_and_at_the_end(quick, tmp_path, metrics_of):
+    """There is a row for every epoch, and in some what was measured after it."""
     quick(tmp_path / "run", epochs=5, eval_every=2)
-    assert [row["epoch"] for row in rows(tmp_path / "run")] == [2, 4, 5]
+    rows = metrics_of(tmp_path / "run")
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
+    assert all("train/running_loss" in row for row in rows)
+    assert [row["epoch"] for row in rows if "test/accuracy" in row] == [2, 4, 5]
 
 
-def test_rare_evaluation_and_checkpoints_change_no_number(quick, tmp_path, complete):
+def test_rare_evaluation_and_checkpoints_change_no_number(
+    quick, tmp_path, complete, metrics_of, state_of
+):
     _, run_dir, flags = complete
     quick(tmp_path / "run", **flags, eval_every=3, checkpoint_every=2)
-    assert rows(tmp_path / "run") == rows(run_dir)[-1:]
-    final, again = checkpoint(run_dir), checkpoint(tmp_path / "run")
+    rows, rare = metrics_of(run_dir), metrics_of(tmp_path / "run")
+    assert rare[-1] == rows[-1]
+    assert [row["train/running_loss"] for row in rare] == [
+        row["train/running_loss"] for row in rows
+    ]
+    final, again = state_of(run_dir), state_of(tmp_path / "run")
     for name in final:
         if not name.startswith("save_counter"):
             np.testing.assert_array_equal(final[name], again[name], err_msg=name)
@@ -297,12 +289,12 @@ def test_divergence_ends_the_run_with_the_step_named(quick, tmp_path, capsys):
     assert json.loads((tmp_path / "run" / "result.json").read_text()) == result
 
 
-def test_divergence_in_the_very_last_step_is_noticed(quick, tmp_path):
+def test_divergence_in_the_very_last_step_is_noticed(quick, tmp_path, metrics_of):
     """The last step's loss is finite, the weights it leaves are not."""
     result = quick(tmp_path / "run", learning_rate=1e38, epochs=1, batch_size=300)
     assert (result["status"], result["steps"]) == ("diverged", 1)
     json.loads((tmp_path / "run" / "result.json").read_text(), parse_constant=pytest.fail)  # NaN
-    assert rows(tmp_path / "run") == []
+    assert metrics_of(tmp_path / "run") == []
 
 
 # --- resuming -------------------------------------------------------------------------------------
@@ -317,11 +309,13 @@ def uninterrupted(quick, tmp_path_factory):
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_in_parts_equals_in_full(uninterrupted, killed_in_epoch, quick, tmp_path, epoch):
+def test_in_parts_equals_in_full(
+    uninterrupted, killed_in_epoch, quick, tmp_path, epoch, metrics_of, assert_same_run
+):
     """The killed run's last row has no checkpoint: it is dropped and computed again."""
     result, run_dir = uninterrupted
     killed_in_epoch(epoch, tmp_path / "run", **REGULARISED)
-    assert len(rows(tmp_path / "run")) == epoch
+    assert len(metrics_of(tmp_path / "run")) == epoch
     resumed = quick(tmp_path / "run", **REGULARISED)
     assert without_times(resumed) == without_times(result)
     assert_same_run(tmp_path / "run", run_dir)
@@ -330,21 +324,21 @@ def test_in_parts_equals_in_full(uninterrupted, killed_in_epoch, quick, tmp_path
 @pytest.mark.parametrize(
     "flags",
     [
-        {"augment": ["crop", "flip", "brightness", "saturation", "hue", "contrast", "rotation"]},
+        {"augment": ("crop", "flip", "brightness", "saturation", "hue", "contrast", "rotation")},
         {"redraw": True, "corruption": "random_pixels"},
         {"eval_every": 2, "checkpoint_every": 3, "epochs": 8, "dropout_rate": 0.3},
-        {"precision": "mixed_float16"},
+        {"precision": "mixed_bfloat16"},
     ],
     ids=str,
 )
-def test_in_parts_equals_in_full_with(flags, killed_in_epoch, quick, tmp_path):
+def test_in_parts_equals_in_full_with(
+    flags, killed_in_epoch, quick, tmp_path, metrics_of, assert_same_run
+):
     whole = quick(tmp_path / "whole", **flags)
     killed_in_epoch(flags.get("epochs", 4) - 2, tmp_path / "parts", **flags)
     parts = quick(tmp_path / "parts", **flags)
     assert without_times(parts) == without_times(whole)
-    if "checkpoint_every" not in flags:
-        assert_same_run(tmp_path / "parts", tmp_path / "whole")
-    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
 
 
 def small_network_with_batch_norm(name, input_shape, num_classes, dropout_rate):
@@ -352,10 +346,12 @@ def small_network_with_batch_norm(name, input_shape, num_classes, dropout_rate):
         [keras.Input(input_shape), keras.layers.Conv2D(4, 5, 3), batch_norm("norm"),
          keras.layers.ReLU(), keras.layers.Dropout(dropout_rate), keras.layers.Flatten(),
          keras.layers.Dense(num_classes)]
-    )  # fmt: skip
+    )
 
 
-def test_batch_norm_in_parts_equals_in_full(killed_in_epoch, quick, tmp_path, monkeypatch):
+def test_batch_norm_in_parts_equals_in_full(
+    killed_in_epoch, quick, tmp_path, monkeypatch, assert_same_run
+):
     monkeypatch.setattr(models, "build", small_network_with_batch_norm)
     whole = quick(tmp_path / "whole", **REGULARISED)
     killed_in_epoch(3, tmp_path / "parts", **REGULARISED)
@@ -364,7 +360,7 @@ def test_batch_norm_in_parts_equals_in_full(killed_in_epoch, quick, tmp_path, mo
 
 
 def test_a_damaged_checkpoint_costs_an_epoch_and_no_number(
-    uninterrupted, killed_in_epoch, quick, tmp_path, caplog
+    uninterrupted, killed_in_epoch, quick, tmp_path, caplog, assert_same_run
 ):
     result, run_dir = uninterrupted
     killed_in_epoch(4, tmp_path / "run", **REGULARISED)
@@ -378,7 +374,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_no_number(
 
 
 def test_a_run_without_any_readable_checkpoint_starts_again(
-    uninterrupted, killed_in_epoch, quick, tmp_path, caplog
+    uninterrupted, killed_in_epoch, quick, tmp_path, caplog, metrics_of
 ):
     killed_in_epoch(3, tmp_path / "run", **REGULARISED)
     for data in (tmp_path / "run" / "checkpoints").glob("ckpt-*.data*"):
@@ -386,10 +382,12 @@ def test_a_run_without_any_readable_checkpoint_starts_again(
     with caplog.at_level(logging.WARNING):
         quick(tmp_path / "run", **REGULARISED)
     assert "starting again" in caplog.text
-    assert rows(tmp_path / "run") == rows(uninterrupted[1])
+    assert metrics_of(tmp_path / "run") == metrics_of(uninterrupted[1])
 
 
-def test_a_run_killed_between_the_last_epoch_and_the_result(uninterrupted, quick, tmp_path):
+def test_a_run_killed_between_the_last_epoch_and_the_result(
+    uninterrupted, quick, tmp_path, assert_same_run
+):
     """All epochs are there, the result is not: nothing is trained again."""
     result, run_dir = uninterrupted
     shutil.copytree(run_dir, tmp_path / "run")
@@ -398,9 +396,45 @@ def test_a_run_killed_between_the_last_epoch_and_the_result(uninterrupted, quick
     assert_same_run(tmp_path / "run", run_dir)
 
 
-def test_same_seed_same_run_other_seed_other_run(complete, quick, tmp_path):
+def test_same_seed_same_run_other_seed_other_run(
+    complete, quick, tmp_path, metrics_of, assert_same_run
+):
     _, run_dir, flags = complete
     quick(tmp_path / "same", **flags)
     assert_same_run(tmp_path / "same", run_dir)
     quick(tmp_path / "other", **flags, seed=1)
-    assert rows(tmp_path / "other") != rows(run_dir)
+    assert metrics_of(tmp_path / "other") != metrics_of(run_dir)
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("examples", [None, 100])
+def test_a_finished_run_opens_as_what_it_trained(complete, examples):
+    """The network, and the corrupted data: its loss and accuracy on them are the result's."""
+    result, run_dir, _ = complete
+    opened = experiment.open_run(run_dir, examples=examples)
+    images, labels = opened.data
+    assert images.shape == (examples or 300, 28, 28, 3) and labels.shape == (examples or 300,)
+    assert (opened.settings.corrupt_prob, opened.settings.epochs) == (0.4, 3)
+    if examples is None:
+        outputs = opened.network(images, training=False)
+        losses = opened.loss(labels, outputs)
+        assert float(np.mean(losses)) == pytest.approx(result["train_loss"], rel=1e-5)
+        right = np.argmax(outputs, axis=1) == labels
+        assert right.mean() == pytest.approx(result["train_accuracy"], abs=1.01 / 300)
+    else:
+        whole = experiment.open_run(run_dir).data
+        np.testing.assert_array_equal(images, whole[0][:examples])
+
+
+def test_what_left_no_network_cannot_be_opened(complete, tmp_path):
+    """A run that is not complete, and one of outputs/reference, which keeps numbers alone."""
+    shutil.copytree(complete[1], tmp_path / "run")
+    for file in (tmp_path / "run" / "checkpoints").glob("final*"):
+        file.unlink()
+    with pytest.raises(ValueError, match="left no network behind"):
+        experiment.open_run(tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    with pytest.raises(ValueError, match=r"no complete run: there is no result\.json"):
+        experiment.open_run(tmp_path / "run")

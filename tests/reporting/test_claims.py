@@ -1,182 +1,35 @@
-"""Verdicts on made-up runs whose right verdict is plain to see."""
+"""Verdicts: what makes a claim reproduced, contradicted or neither."""
 
 from pathlib import Path
 
 import pytest
 
-from repro.reporting import claims, figures
+from repro.reporting import claims
+from repro.reporting.claims import Claim, Finding
 from repro.reporting.results import Run
 
-ZHANG = figures.CLAIMS["zhang2017"]
-SETTINGS = {
-    "model": "inception", "dataset": "cifar10", "corruption": "none", "corrupt_prob": 0.0,
-    "redraw": False, "augment": [], "weight_decay": 0.0, "dropout_rate": 0.0, "seed": 0,
-    "train_examples": None, "epochs": 50, "batch_size": 128, "precision": "float32",
-    "learning_rate": 0.1, "initializer": None, "gaussian_moments": "dataset",
-}  # fmt: skip
-RESULT = {
-    "status": "complete", "epochs": 50, "steps": 50 * 391, "train_accuracy": 1.0,
-    "test_accuracy": 0.8, "test_accuracy_corrupted_labels": 0.8, "parameters": 1_649_402,
-    "train_examples": 50_000, "test_examples": 10_000,
-}  # fmt: skip
+
+def run(name="made_up", **result):
+    settings = {"seed": 0, "dataset": "digits", "model": "m"}
+    return Run(Path(name), settings, {"train_examples": 9, "test_examples": 100, **result}, [])
 
 
-def made_up(losses=(), accuracies=(), result=None, **settings):
-    """Return a run with these epoch losses and training accuracies."""
-    rows = [
-        {"epoch": number, "train/running_loss": loss} for number, loss in enumerate(losses, 1)
-    ] or [{"epoch": number, "train/accuracy": a} for number, a in enumerate(accuracies, 1)]
-    return Run(Path("made_up"), SETTINGS | settings, RESULT | (result or {}), rows)
+def test_a_claim_is_judged_from_its_runs():
+    runs = [run("b"), run("a")]
+    claim = Claim("Z1", "It holds.", "Table 1", "100 %", lambda r: Finding("99 %", "reproduced", r))
+    (record,) = claims.judge([claim], runs, "cpu")
+    expected = {
+        "id": "Z1", "statement": "It holds.", "source": "Table 1", "published": "100 %",
+        "scale": "cpu", "measured": "99 %", "verdict": "reproduced", "runs": ["a", "b"],
+        "protocol": "m on digits, 9 training and 100 test images, seed 0",
+    }
+    assert {key: record[key] for key in expected} == expected
+    assert "Z1" in claims.as_text([record]) and "99 %; published 100 %" in claims.as_text([record])
 
 
-def judged(id_, *runs):
-    finding = ZHANG[id_].judge(runs)
-    return finding and finding.verdict
-
-
-def falling_at(epoch):
-    """Return losses that reach 0.1 at an epoch."""
-    return [1.0] * (epoch - 1) + [0.05]
-
-
-def test_every_claim_of_the_issue_is_there():
-    assert set(ZHANG) == {f"R{number}" for number in [*range(1, 21), 27]}
-
-
-@pytest.mark.parametrize("id_", ZHANG)
-def test_without_runs_nothing_is_claimed(id_):
-    (record,) = claims.judge([ZHANG[id_]], [], "cpu")
+def test_without_its_runs_a_claim_is_not_judged():
+    (record,) = claims.judge([Claim("Z1", "", "", "", lambda runs: None)], [run()], "cpu")
     assert (record["verdict"], record["measured"], record["runs"]) == ("not run", "", [])
-
-
-@pytest.mark.parametrize(
-    "epochs, verdict",
-    [
-        ((8, 13, 20, 21, 35), "reproduced"),
-        ((8, 13, 20, 20, 35), "inconclusive"),  # a tie
-        ((13, 8, 20, 21, 35), "contradicted"),
-    ],
-)
-def test_order_of_learning_curves(epochs, verdict):
-    kinds = ("none", "shuffled_pixels", "gaussian", "random_pixels", "random_labels")
-    runs = [made_up(falling_at(e), corruption=kind) for kind, e in zip(kinds, epochs)]
-    assert judged("R5", *runs) == verdict
-    assert judged("R5", *runs[:-1]) is None
-
-
-@pytest.mark.parametrize(
-    "plateau, fit, steps, verdict",
-    [
-        (14, 22, 391, "reproduced"),  # the paper's own
-        (10, 10, 391, "contradicted"),
-        (14, 30, 391, "contradicted"),
-        (10, 13, 40, "reproduced"),  # judged by its share on subsets
-        (2, 13, 40, "contradicted"),
-    ],
-)
-def test_plateau_of_random_labels(plateau, fit, steps, verdict):
-    losses = [2.3] * plateau + [1.0] * fit + [0.01]
-    result = {"epochs": len(losses), "steps": steps * len(losses)}
-    run = made_up(losses, result=result, corruption="random_labels")
-    assert judged("R6", run) == verdict
-
-
-@pytest.mark.parametrize("accuracy, verdict", [(0.402, "reproduced"), (0.42, "contradicted")])
-def test_ceiling_of_redrawn_labels(accuracy, verdict):
-    run = made_up(
-        corruption="partial_labels", corrupt_prob=2 / 3, redraw=True,
-        result={"train_accuracy": accuracy},
-    )  # fmt: skip
-    assert judged("R8", run) == verdict
-
-
-@pytest.mark.parametrize(
-    "test, examples, verdict",
-    [(0.80, 10_000, "reproduced"), (0.77, 1_000, "inconclusive"), (0.70, 10_000, "contradicted")],
-)
-def test_clean_accuracy_under_redrawn_labels(test, examples, verdict):
-    """80 % at p = 0; a difference of 2 points is allowed, and two standard errors decide."""
-    clean, noisy = (
-        made_up(
-            corruption="partial_labels", corrupt_prob=p, redraw=p > 0,
-            result={"test_accuracy": accuracy, "test_examples": examples},
-        )
-        for p, accuracy in ((0.0, 0.8), (0.5, test))
-    )  # fmt: skip
-    assert judged("R9", clean, noisy) == verdict
-
-
-def label_noise(model, epochs, **settings):
-    """Return runs at p = 0, 0.5, 0.8, 1 that overfit after these epochs."""
-    return [
-        made_up(
-            accuracies=[0.5] * (epoch - 1) + [0.99], model=model, corruption="partial_labels",
-            corrupt_prob=p, **settings,
-        )
-        for p, epoch in zip((0.0, 0.5, 0.8, 1.0), epochs)
-    ]  # fmt: skip
-
-
-def test_relative_time_to_overfit():
-    inception = label_noise("inception", (10, 25, 31, 36))
-    alexnet = label_noise("alexnet", (31, 39, 44, 48))
-    mlp = label_noise("mlp_1x512", (28, 50, 55, 55))
-    assert judged("R10", *inception, *alexnet, *mlp) == "reproduced"
-    assert judged("R10", *inception, *alexnet, *label_noise("mlp_1x512", (28, 29, 30, 31))) == (
-        "contradicted"
-    )
-    assert judged("R11", *inception, *alexnet, *mlp) == "reproduced"
-    falling = label_noise("mlp_1x512", (28, 20, 15, 10))
-    assert judged("R11", *inception, *alexnet, *falling) == "inconclusive"
-
-
-def test_networks_on_different_numbers_of_images_are_not_compared():
-    runs = [
-        *label_noise("inception", (10, 25, 31, 36), result={"train_examples": 5_000}),
-        *label_noise("alexnet", (31, 39, 44, 48)), *label_noise("mlp_1x512", (28, 50, 55, 55)),
-    ]  # fmt: skip
-    assert judged("R10", *runs) == "inconclusive"
-
-
-@pytest.mark.parametrize(
-    "accuracy, examples, verdict",
-    [(0.105, 10_000, "reproduced"), (0.12, 500, "inconclusive"), (0.2, 10_000, "contradicted")],
-)
-def test_chance_is_judged_by_the_size_of_the_test_set(accuracy, examples, verdict):
-    result = {"test_accuracy": accuracy, "test_examples": examples}
-    assert judged("R4", made_up(corruption="random_labels", result=result)) == verdict
-
-
-@pytest.mark.parametrize(
-    "difference, verdict",
-    [(0.05, "reproduced"), (0.002, "inconclusive"), (-0.05, "contradicted")],
-)
-def test_gain_of_batch_norm(difference, verdict):
-    """Two test sets of 10,000 at 80 percent: the difference has a standard error of 0.57 points."""
-    without = made_up(model="inception_no_bn", result={"test_accuracy": 0.8 - difference})
-    assert judged("R15", made_up(), without) == verdict
-    without.result["train_accuracy"] = 0.7  # cut short: its test accuracy says nothing yet
-    assert judged("R15", made_up(), without) == "inconclusive"
-
-
-@pytest.mark.parametrize(
-    "alexnet, verdict",
-    [(0.6, "reproduced"), (0.505, "inconclusive"), (0.8, "inconclusive"), (0.4, "inconclusive")],
-)
-def test_order_of_test_errors_needs_two_standard_errors(alexnet, verdict):
-    """At 10,000 images the difference of two accuracies near 0.5 has an error of 0.7 points."""
-    accuracies = {"mlp_1x512": 0.5, "alexnet": alexnet, "inception": 0.7}
-    runs = [
-        made_up(model=model, corruption="partial_labels", corrupt_prob=p,
-                result={"test_accuracy_corrupted_labels": accuracy})
-        for model, accuracy in accuracies.items() for p in (0.3, 0.6)
-    ]  # fmt: skip
-    assert judged("R13", *runs) == verdict
-    for run in runs:  # the order turned around
-        run.result["test_accuracy_corrupted_labels"] = (
-            1 - run.result["test_accuracy_corrupted_labels"]
-        )
-    assert judged("R13", *runs) == ("contradicted" if alexnet == 0.6 else "inconclusive")
 
 
 def test_seeds_that_disagree_are_inconclusive():
@@ -185,10 +38,34 @@ def test_seeds_that_disagree_are_inconclusive():
     assert claims.verdict([False, False]) == "contradicted"
 
 
-def test_parameters_of_some_networks_are_not_all():
-    counts = {"inception": 1_649_402, "inception_no_bn": 1_649_402, "alexnet": 1_387_786,
-              "mlp_3x512": 1_735_178, "mlp_1x512": 1_209_866}  # fmt: skip
-    runs = [made_up(model=m, result={"parameters": c}) for m, c in counts.items()]
-    assert judged("R1", *runs) == "reproduced"
-    assert judged("R1", runs[0]) == "inconclusive"
-    assert judged("R1", made_up(result={"parameters": 1_652_826})) == "contradicted"
+def test_verdicts_of_parts():
+    """Agreement wants all the same; what every part must hold for is as bad as the worst."""
+    assert claims.agreed(["contradicted", "contradicted"]) == "contradicted"
+    assert claims.agreed(["contradicted", "reproduced"]) == "inconclusive"
+    assert claims.worst(["reproduced", "inconclusive"]) == "inconclusive"
+    assert claims.worst(["reproduced", "contradicted", "inconclusive"]) == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("difference", "verdict"),
+    [(0.3, "reproduced"), (0.2, "inconclusive"), (0.0, "inconclusive"), (-0.2, "inconclusive"),
+     (-0.3, "contradicted")],
+)
+def test_a_sign_needs_two_standard_errors(difference, verdict):
+    assert claims.sign_verdict(difference, 0.1) == verdict
+
+
+@pytest.mark.parametrize(
+    ("off", "verdict"), [(0.7, "reproduced"), (0.9, "inconclusive"), (1.1, "inconclusive"),
+                         (1.3, "contradicted")],
+)
+def test_a_bound_needs_two_standard_errors(off, verdict):
+    assert claims.within(off, 1.0, 0.1) == verdict
+
+
+def test_the_error_of_an_accuracy_is_the_test_sets():
+    """Of 100 images, half right: sqrt(0.25 / 100) = 0.05; of a difference sqrt(2) times it."""
+    half = run(test_accuracy=0.5)
+    assert claims.accuracy_error(half) == pytest.approx(0.05)
+    assert claims.accuracy_error(half, half) == pytest.approx(0.05 * 2**0.5)
+    assert claims.accuracy_error(run(other=0.5), quantity="other") == pytest.approx(0.05)

@@ -4,11 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from repro.stability import figures as wu, measures as wu_measures, tables as wu_tables
-from repro.reporting.figures import CLAIMS
 from repro.reporting.results import Run
+from repro.stability import figures, measures, tables
+from repro.stability.claims import CLAIMS
 
-CLAIMS = CLAIMS["wu2018"]
 N = 1000
 
 
@@ -18,12 +17,12 @@ def trained(tmp_path, eta, batch, sharpness, nonuniformity, **changes):
         "stage": "train", "model": "fnn", "dataset": "fashion_mnist", "learning_rate": eta,
         "batch_size": batch, "momentum": 0.0, "wrong_examples": 0, "gain": 1.0, "seed": 0,
         "stop_loss": 1e-4, "iterations": 200_000,
-    }  # fmt: skip
+    }
     result = {
         "status": "complete", "fitted": True, "iterations": 100, "train_accuracy": 1.0,
         "test_accuracy": 0.8, "train_examples": N, "test_examples": 10_000, "parameters": 898_510,
         "sharpness": {"value": sharpness}, "nonuniformity": {"value": nonuniformity},
-    }  # fmt: skip
+    }
     settings |= {k: v for k, v in changes.items() if k in settings}
     result |= {k: v for k, v in changes.items() if k not in settings}
     edge = 2 * (1 + settings["momentum"]) / eta
@@ -60,7 +59,7 @@ def test_one_network_beyond_the_edge_refutes(make):
 def test_bounds_on_nonuniformity(make):
     bound = 3.17662 / 0.5  # B = 10, n = 1000
     inside, over = (make(0.5, 10, 1.0, bound * share) for share in (0.99, 1.03))
-    assert wu_measures.bound(inside) == pytest.approx(bound, rel=1e-5)
+    assert measures.bound(inside) == pytest.approx(bound, rel=1e-5)
     assert judge("S2", [inside]) == "reproduced" and judge("S2", [inside, over]) == "contradicted"
     assert judge("P7", [inside, over]) == "reproduced"
     assert judge("P7", [make(0.5, N, 1.0, 1e3)]) is None  # GD has no bound
@@ -79,16 +78,16 @@ def test_order_of_batch_sizes(make):
 
 def test_exponent_of_an_exact_power(make):
     rows = [make(eta, 10, a, 3 * a**0.8) for eta, a in ((0.1, 19.0), (0.5, 3.0), (1.0, 1.5))]
-    assert wu_measures.exponent(rows)[0] == pytest.approx(0.8)
+    assert measures.exponent(rows)[0] == pytest.approx(0.8)
     assert judge("P10", rows) == "reproduced"
-    assert judge("P10", [make(r.settings["learning_rate"], 10, wu_measures.a(r), 5.0 + i)
-                         for i, r in enumerate(rows)]) == "contradicted"  # fmt: skip
+    assert judge("P10", [make(r.settings["learning_rate"], 10, measures.a(r), 5.0 + i)
+                         for i, r in enumerate(rows)]) == "contradicted"
 
 
 def test_wrong_labels_and_momentum(make):
     def pair(s):
         return [make(0.1, N, 19.0, 45.0, batch_size=N),
-                make(0.1, 4500, 20.0, s, wrong_examples=3500, train_examples=4500)]  # fmt: skip
+                make(0.1, 4500, 20.0, s, wrong_examples=3500, train_examples=4500)]
 
     assert judge("P13", pair(100.0)) == "reproduced" and judge("P13", pair(60.0)) == "inconclusive"
     heavy = [make(0.1, N, 2 * 1.9 / 0.1 * share, 9.0, momentum=0.9) for share in (0.98, 0.9)]
@@ -97,7 +96,7 @@ def test_wrong_labels_and_momentum(make):
     assert judge("P14", [other_rate]) == "inconclusive"
 
 
-def test_seed_001(make):
+def test_the_course_project(make):
     ours = make(0.1, N, 19.8, 44.0, test_accuracy=0.803)
     assert judge("S1", [ours]) == "reproduced"
     assert judge("S1", [make(0.1, N, 25.0, 80.0, test_accuracy=0.6)]) == "contradicted"
@@ -113,9 +112,9 @@ def escape(tmp_path, eta, batch, spike, end, test_end=0.81):
             (0, 1e-4, 19.6, 0.8), (40, spike, 9.0, 0.1), (60, 1e-4, end, test_end),
             (80, 1e-4, end, 0.81),
         )
-    ]  # fmt: skip
+    ]
     result = {"sharpness": {"value": end}, "train_examples": N, "test_examples": 10_000,
-              "test_accuracy": 0.81}  # fmt: skip
+              "test_accuracy": 0.81}
     return Run(tmp_path / f"escape-{eta}-{batch}", settings, result, rows)
 
 
@@ -127,9 +126,26 @@ def test_escapes(tmp_path):
     diverged.result.update(sharpness=None, iterations=7)
     assert judge("P11", [diverged]) == "contradicted" and judge("P12", [diverged]) is None
     assert judge("P11", [gone[0], diverged]) == "inconclusive"
-    figure = wu.escape(gone)
+    figure = figures.escape(gone)
     curve = figure.axes[0].lines[0]
     assert curve.get_xydata().tolist() == [[0, 19.6], [40, 9.0], [60, 6.7], [80, 6.7]]
+
+
+def test_old_and_new_rows_are_read_alike(tmp_path):
+    """In old rows `epoch` is the step; new ones count pieces, GD's to the start among them."""
+    old = escape(tmp_path, 0.1, 4, 0.05, 6.7)
+    way = [
+        {"epoch": 0, "phase": 0, "step": 0},
+        {"epoch": 1, "phase": 0, "step": 1000, "start/running_loss": 9e-5},
+    ]
+    rows = [{**row, "epoch": n, "phase": 1} for n, row in enumerate(old.metrics, start=2)]
+    end = {"epoch": 6, "phase": 1, "step": 90, "train/running_loss": 1e-4}  # of what was not due
+    new = Run(old.path, old.settings, old.result, [*way, *rows, end])
+    for claim in ("P11", "P12"):
+        assert CLAIMS[claim].judge([new]).measured == CLAIMS[claim].judge([old]).measured
+    for quantity in ("curvature/sharpness", "train/loss"):
+        assert measures.curve(new, quantity) == measures.curve(old, quantity)
+    assert measures.curve(new, "train/loss")[0] == [0, 40, 60, 80]
 
 
 def test_after_an_escape_the_last_third_counts_not_the_last_step(tmp_path):
@@ -141,7 +157,7 @@ def test_after_an_escape_the_last_third_counts_not_the_last_step(tmp_path):
 def test_table_2_says_what_was_not_run_to_the_rule(make):
     runs = [make(0.5, N, a, 12.0, seed=seed) for seed, a in enumerate((3.8, 3.9, 4.0))]
     runs += [make(0.1, N, 19.0, 40.0, fitted=False, stop_loss=0.0, iterations=10_000)]
-    table = wu_tables.table2(runs)
+    table = tables.table2(runs)
     cells = [dict(zip(table.columns, row)) for row in table.rows]
     assert [row["η"] for row in cells] == ["0.1", "0.5"]
     assert cells[1]["sharpness"] == "3.90 ± 0.1" and cells[1]["seeds"] == "3"
@@ -149,24 +165,24 @@ def test_table_2_says_what_was_not_run_to_the_rule(make):
     assert "budget" in cells[0]["steps"]
 
 
-@pytest.mark.parametrize("name", sorted(set(wu.FIGURES) - {"wu_toy", "wu_escape"}))
+@pytest.mark.parametrize("name", sorted(set(figures.FIGURES) - {"toy", "escape"}))
 def test_figures_show_every_run(make, name):
-    momenta = (0.0, 0.9) if name == "wu_momentum" else (0.0,)
+    momenta = (0.0, 0.9) if name == "momentum" else (0.0,)
     runs = [
         make(eta, batch, 2 / eta / (1 + 10 / batch), 6 / eta / (1 + 20 / batch), momentum=momentum)
         for eta in (0.5, 1.0) for batch in (4, 10, N) for momentum in momenta
-    ]  # fmt: skip
-    figure = wu.FIGURES[name](runs)
+    ]
+    figure = figures.FIGURES[name](runs)
     drawn = np.concatenate([
         *(np.asarray(line.get_xydata(), float) for line in figure.axes[0].lines),
         *(np.asarray(points.get_offsets(), float) for points in figure.axes[0].collections
           if hasattr(points, "get_offsets")),
-    ])  # fmt: skip
-    for run in runs if name in ("wu_diagram", "wu_proportional") else ():
-        assert [wu_measures.a(run), wu_measures.s(run)] in drawn.tolist()
-    if name == "wu_batch_size":
+    ])
+    for run in runs if name in ("diagram", "proportional") else ():
+        assert [measures.a(run), measures.s(run)] in drawn.tolist()
+    if name == "batch_size":
         for run in runs:
-            point = [run.settings["batch_size"], wu_measures.a(run)]
+            point = [run.settings["batch_size"], measures.a(run)]
             assert np.isclose(drawn, point).all(1).any()
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes)
     plt.close(figure)

@@ -1,40 +1,22 @@
-"""repro.stability on a few digits: results, resuming bit by bit, measuring, the toy, bad input."""
+"""Stages on a few digits: results, runs that are stopped and taken up again, opening, bad input."""
 
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
 
-from repro import common_flags
-from repro.stability import experiment as stability
+from repro import settings as settings_
+from repro.stability.settings import STAGES, Escape, Toy, Train
 
-SETTINGS = {
-    "stage": "train", "model": "fnn", "dataset": "digits", "classes": None, "train_split": "train",
-    "test_split": "test", "train_examples": 40, "wrong_examples": 0, "learning_rate": 0.5,
-    "batch_size": 15, "momentum": 0.5, "gain": 1.0, "stop_loss": 0.0, "iterations": 12,
-    "measure_every": 5, "start_learning_rate": 0.5, "start_iterations": 6, "tolerance": 1e-3,
-    "max_iterations": 8, "run": None, "eigenvalues": 2, "probes": 2, "seed": 0,
-    "strategy": "default", "deterministic": False, "data_dir": None, "download": False,
-    "output_dir": "outputs", "run_dir": None, "wandb_project": None, "profile_dir": None,
-    "checkpoint_every": 4,
-}  # fmt: skip
-
-
-@pytest.fixture
-def execute(tmp_path):
-    """Run the binary's experiment in this process: execute(name, **flags) -> result, directory."""
-
-    def execute(name, **changes):
-        assert set(changes) <= set(SETTINGS)
-        values = {**SETTINGS, **changes, "run_dir": str(tmp_path / name)}
-        experiment = stability.EXPERIMENTS[values["stage"]]
-        result = common_flags.run_binary(
-            stability.MODULE, values, {}, tmp_path / "none", name, experiment
-        )
-        return result, tmp_path / name
-
-    return execute
+SMALL = {
+    "dataset": "digits", "train_examples": 40, "learning_rate": 0.5, "batch_size": 15,
+    "momentum": 0.5, "stop_loss": 0.0, "iterations": 12, "measure_every": 5, "tolerance": 1e-3,
+    "max_iterations": 8,
+}
+TRAIN = Train(**SMALL)
+ESCAPE = Escape(**SMALL, start_learning_rate=0.5, start_iterations=6)
 
 
 def rows(path):
@@ -43,81 +25,101 @@ def rows(path):
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
-def weights(path):
-    """Return what the final checkpoint holds of the network."""
+def weights(path, state="final"):
+    """Return what a checkpoint holds of the network."""
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(str(path / "checkpoints" / "final"))
+    reader = tf.train.load_checkpoint(str(path / "checkpoints" / state))
     names = [name for name in reader.get_variable_to_shape_map() if name.startswith("model/")]
     return {name: reader.get_tensor(name) for name in names}
 
 
-class Interrupted(Exception):
-    pass
+def assert_same_run(one, other):
+    results = [json.loads((path / "result.json").read_text()) for path in (one, other)]
+    for result in results:
+        del result["seconds"]
+    assert results[0] == results[1]
+    assert rows(one) == rows(other)
+    for name, value in weights(one).items():
+        np.testing.assert_array_equal(value, weights(other)[name])
 
 
-@pytest.mark.parametrize("stage", ["train", "escape"])
-def test_interrupted_equals_uninterrupted(execute, monkeypatch, stage):
-    """Ragged batches (15, 15, 10), momentum, a stop between measurements and checkpoints."""
-    from repro.stability import phases
+@pytest.fixture(scope="module")
+def whole(make, tmp_path_factory):
+    """Return the directory of a run without interruption, by its settings."""
+    made = {}
 
-    whole, whole_path = execute("whole", stage=stage)
-    save, calls = phases.tf.train.CheckpointManager.save, []
+    def whole(settings):
+        if settings not in made:
+            path = tmp_path_factory.mktemp("whole") / settings.stage
+            make(settings, path)
+            made[settings] = path
+        return made[settings]
 
-    def save_and_stop(self, *arguments, **options):
-        save(self, *arguments, **options)
-        calls.append(1)
-        if len(calls) == 4:
-            raise Interrupted
-
-    monkeypatch.setattr(phases.tf.train.CheckpointManager, "save", save_and_stop)
-    with pytest.raises(Interrupted):
-        execute("parts", stage=stage)
-    monkeypatch.undo()
-    import gc
-
-    gc.collect()  # lets go of the directory's lock
-    parts, parts_path = execute("parts", stage=stage)
-    assert len(calls) == 4
-    drop = ("seconds", "settings")
-    assert {k: v for k, v in parts.items() if k not in drop} == {
-        k: v for k, v in whole.items() if k not in drop
-    }
-    assert rows(parts_path) == rows(whole_path)
-    for name, value in weights(whole_path).items():
-        np.testing.assert_array_equal(weights(parts_path)[name], value)
+    return whole
 
 
-def test_result_has_the_stable_names(execute):
-    result, path = execute("train", batch_size=40, iterations=5, momentum=0.0, max_iterations=60)
+# --- results --------------------------------------------------------------------------------------
+
+
+def test_rows_are_where_they_are_due(whole):
+    """At multiples of --measure_every, of an escape after the switch, and at the end."""
+    trained = rows(whole(TRAIN))
+    assert [(row["epoch"], row["step"]) for row in trained] == [(0, 0), (1, 5), (2, 10), (3, 12)]
+    assert all("train/loss" in row and "test/accuracy" in row for row in trained)
+
+    escaped = rows(whole(ESCAPE))
+    assert [row["epoch"] for row in escaped] == list(range(6))
+    steps = [(row["phase"], row["step"]) for row in escaped]
+    assert steps == [(0, 0), (0, 6), (1, 0), (1, 5), (1, 10), (1, 12)]
+    assert [row["step"] for row in escaped if "train/loss" in row] == [0, 5, 10, 12]
+    assert [row["step"] for row in escaped if "curvature/sharpness" in row] == [0, 5, 10]
+    assert ["start/running_loss" in row for row in escaped] == [False, True] + [False] * 4
+
+
+def test_long_pieces_end_at_thousands(make, tmp_path):
+    """Where it is not measured there is a row with the running loss alone."""
+    changes = {"iterations": 1200, "measure_every": 1100, "batch_size": 2, "train_examples": 4}
+    make(TRAIN.replace(**changes), tmp_path / "run")
+    kept = [(row["step"], "train/loss" in row) for row in rows(tmp_path / "run")]
+    assert kept == [(0, True), (1000, False), (1100, True), (1200, True)]
+
+
+def test_an_escape_starts_where_gd_ended(whole):
+    """Its start is what training by GD for as many steps reaches, to the bit."""
+    gd = TRAIN.replace(batch_size=None, momentum=0.0, iterations=6)
+    start, end = weights(whole(ESCAPE), "start"), weights(whole(gd))
+    assert start.keys() == end.keys()
+    for name, value in end.items():
+        np.testing.assert_array_equal(start[name], value)
+
+
+def test_result_has_the_stable_names(make, tmp_path):
+    result = make(
+        TRAIN.replace(batch_size=40, iterations=5, momentum=0.0, max_iterations=60),
+        tmp_path / "run",
+    )
     for name in ("sharpness", "nonuniformity"):
-        assert set(result[name]) == {"value", "residual", "iterations", "converged"}
+        assert {"value", "residual", "iterations", "converged"} <= set(result[name])
         assert result[name]["converged"] and result[name]["value"] > 0
     assert result["sharpness_margin"] == pytest.approx(result["sharpness"]["value"] * 0.25)
     assert result["nonuniformity_margin"] == 0  # no bound at B = n
     assert 0 <= result["train_accuracy"] <= 1 and result["train_loss"] > 0
     assert result["train_examples"] == 40 and result["test_examples"] == 359
-    # The run can be measured again, to the same numbers.
-    limits = {"probes": 1, "max_iterations": 60}
-    again, measured = execute("measured", stage="measure", run=str(path), **limits)
-    for name in ("sharpness", "nonuniformity"):
-        assert again[name]["value"] == pytest.approx(result[name]["value"], rel=1e-3)
-    assert again["eigenvalues"][0] == pytest.approx(again["sharpness"]["value"], rel=1e-3)
-    assert again["lowest_eigenvalue"] <= again["eigenvalues"][-1]
-    assert (measured / "spectrum.png").exists() and (measured / "arrays.npz").exists()
 
 
-def test_training_is_the_recursion_in_numpy(execute):
-    """Three steps of heavy-ball SGD on a linear network, by hand."""
+def test_training_is_the_recursion_in_numpy():
+    """Four steps of heavy-ball SGD on a linear network, by hand."""
     import keras
     import tensorflow as tf
 
-    from repro.stability.data import Examples
     from repro.stability import descent
+    from repro.stability.data import Examples
 
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((5, 3)).astype("f"), rng.standard_normal((5, 2)).astype("f")
     network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, use_bias=False)])
+    network.set_weights([rng.standard_normal((3, 2))])  # whatever other tests have drawn before
     w = network.get_weights()[0].astype(float)
     phase = descent.Phase(0.1, 2, 0.9, 3, 0.0)
     velocities = [tf.Variable(tf.zeros((3, 2)))]
@@ -139,30 +141,164 @@ def test_training_is_the_recursion_in_numpy(execute):
     assert float(running) == pytest.approx(average, rel=1e-5)
 
 
-def test_divergence_is_a_result(execute):
-    result, _ = execute("diverged", learning_rate=1e6, iterations=60, momentum=0.0)
+@pytest.mark.parametrize("iterations", [60, 1])
+def test_divergence_is_a_result(make, tmp_path, iterations):
+    """Also where no step is left that would notice: the last one's update went too far."""
+    result = make(
+        TRAIN.replace(learning_rate=1e30, iterations=iterations, momentum=0.0), tmp_path / "run"
+    )
     assert result["status"] == "diverged" and result["sharpness"] is None
     assert result["sharpness_margin"] is None and result["test_accuracy"] is None
+    assert result["iterations"] == 1 and not result["fitted"]
 
 
-def test_stopping_rule(execute):
-    result, _ = execute("stopped", stop_loss=1.0, momentum=0.0)
+def test_stopping_rule(make, tmp_path):
+    result = make(TRAIN.replace(stop_loss=1.0, momentum=0.0), tmp_path / "run")
     assert result["fitted"] and result["iterations"] == 1
 
 
-def test_toy(execute):
-    result, _ = execute("toy", stage="toy", learning_rate=0.7, iterations=500)
+def test_toy(make, tmp_path):
+    result = make(Toy(), tmp_path / "run")
     assert result["sgd_at_0"] >= 0.99 and result["gd_end"] == pytest.approx(1.0, abs=1e-12)
     assert result["condition"] == pytest.approx(1.7476)
 
 
-def test_wrong_labels_are_those_of_the_released_code():
-    from repro.stability.data import wrong_labels
+# --- stopped and taken up again -------------------------------------------------------------------
 
-    labels = np.random.default_rng(0).integers(0, 10, 500)
-    wrong = wrong_labels(labels, 9)
-    assert (wrong != labels).all() and wrong.max() == 8  # its bug: class 9 is never drawn
-    assert (wrong_labels(labels, 9) == wrong).all()
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("settings", [TRAIN, ESCAPE], ids=["train", "escape"])
+def test_interrupted_equals_uninterrupted(whole, make, tmp_path, monkeypatch, settings):
+    """Ragged batches (15, 15, 10), momentum, and a piece of work that is lost."""
+    from repro.stability import phases
+
+    look, path = phases.Descent._look, tmp_path / "run"
+
+    def interrupt(self, number):
+        if number == 3:
+            raise Interrupted
+        return look(self, number)
+
+    monkeypatch.setattr(phases.Descent, "_look", interrupt)
+    with pytest.raises(Interrupted):
+        make(settings, path)
+    assert len(rows(path)) == 3
+    monkeypatch.undo()
+    make(settings, path)
+    assert_same_run(path, whole(settings))
+
+
+def stop_in(monkeypatch, name, count):
+    """Let this process get SIGTERM in the `count`-th call of a function of the experiment."""
+    from repro.stability import experiment
+
+    module, function = {
+        "measure": (experiment.curvature, "nonuniformity"),
+        "steps": (experiment.descent, "epoch_orders"),
+        "evaluate": (experiment.descent, "evaluate"),
+    }[name]
+    original, calls = getattr(module, function), []
+
+    def stopping(*arguments, **options):
+        calls.append(1)
+        if len(calls) == count:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(module, function, stopping)
+    if name == "steps":
+        from repro.stability import phases
+
+        monkeypatch.setattr(phases, function, stopping)
+        monkeypatch.setattr(phases, "SECONDS_PER_CALL", 0.0)  # a step a call
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "count", "kept"),
+    [
+        (TRAIN, "steps", 8, 2),  # in the midst of the second piece
+        (TRAIN, "evaluate", 5, 2),  # its steps are done, and its row is not there yet
+        (ESCAPE, "steps", 2, 3),  # GD takes no orders: after the switch
+        (ESCAPE, "measure", 1, 2),  # of the start, the switch being done
+        (ESCAPE, "measure", 3, 4),
+    ],
+)
+def test_sigterm_saves_and_the_run_goes_on(
+    whole, make, tmp_path, monkeypatch, settings, where, count, kept
+):
+    path = tmp_path / "run"
+    stop_in(monkeypatch, where, count)
+    with pytest.raises(SystemExit) as caught:
+        make(settings, path)
+    assert caught.value.code == 143
+    assert len(rows(path)) == kept and not (path / "result.json").exists()
+    monkeypatch.undo()
+    make(settings, path)
+    assert_same_run(path, whole(settings))
+
+
+def test_a_damaged_checkpoint_is_passed_over(whole, make, tmp_path, monkeypatch):
+    """The run goes on from the one before, and ends with the same bits."""
+    path = tmp_path / "run"
+    stop_in(monkeypatch, "measure", 3)
+    with pytest.raises(SystemExit):
+        make(ESCAPE, path)
+    monkeypatch.undo()
+    saved = sorted((path / "checkpoints").glob("ckpt-*.data-*"), key=lambda f: f.stat().st_mtime)
+    assert len(saved) == 2
+    saved[-1].write_bytes(saved[-1].read_bytes()[:100])
+    make(ESCAPE, path)
+    assert_same_run(path, whole(ESCAPE))
+
+
+def test_sigterm_ends_a_process(stopped, tmp_path):
+    """In training that would last for hours, and while it is being measured."""
+    run = tmp_path / "run"
+    ended = stopped(
+        "-m", "repro.stability", "--dataset=digits", "--train_examples=1000", "--batch_size=4",
+        "--stop_loss=0", "--iterations=100_000_000", "--measure_every=200", f"--run_dir={run}",
+        when=lambda: (run / "metrics.jsonl").exists() and len(rows(run)) > 1, by=signal.SIGTERM,
+    )
+    assert ended.returncode == 143, ended.stderr
+    assert ended.stderr == ""
+    assert list((run / "checkpoints").glob("ckpt-*.index"))
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+def test_open_run(whole):
+    from repro.stability import descent
+    from repro.stability.experiment import open_run
+
+    opened = open_run(whole(TRAIN), download=False)
+    assert opened.settings == settings_.settle(TRAIN)[0]
+    assert [len(part) for part in opened.data] == [40, 40]
+    outputs = opened.network(opened.data[0], training=False)
+    loss = float(np.mean(opened.loss(opened.data[1], outputs)))
+    result = json.loads((whole(TRAIN) / "result.json").read_text())
+    assert loss == pytest.approx(result["train_loss"], rel=1e-5)  # float32 against float64 sums
+    assert len(open_run(whole(TRAIN), download=False, examples=7).data[0]) == 7
+    assert opened.loss is descent.squared_error
+
+
+def test_runs_that_cannot_be_opened(make, tmp_path):
+    from repro.stability.experiment import open_run
+
+    with pytest.raises(ValueError, match="no complete run"):
+        open_run(tmp_path / "nowhere")
+    make(Toy(iterations=5), tmp_path / "toy")
+    with pytest.raises(ValueError, match="--stage=toy, which trains no network"):
+        open_run(tmp_path / "toy")
+    make(TRAIN.replace(learning_rate=1e30, momentum=0.0), tmp_path / "diverged")
+    with pytest.raises(ValueError, match="left no network"):
+        open_run(tmp_path / "diverged", download=False)
+
+
+# --- data and settings ----------------------------------------------------------------------------
 
 
 @pytest.mark.real_data
@@ -190,16 +326,55 @@ def test_wrong_labels_of_fashion_mnist():
     assert np.bincount(wrong).tolist() == [31, 25, 28, 16, 10, 30, 16, 21, 23]
 
 
-def test_bad_input(execute, tmp_path):
-    with pytest.raises(ValueError, match="batch_size=41 is larger than the 40 examples"):
-        execute("large batch", batch_size=41)
+def named(settings):
+    return settings_.name(settings_.settle(settings)[0])
+
+
+def test_equal_settings_are_one_run():
+    """What is said and what follows from it, in either wording; other settings are other runs."""
+    assert named(Train()) == named(Train(batch_size=1000))
+    assert named(Train(dataset="cifar10")) == named(Train(dataset="cifar10", classes=(0, 1)))
+    assert named(Train()) == named(Train(classes=tuple(range(10))))
+    different = [
+        Train(), Train(wrong_examples=200), Train(gain=0.5), Train(momentum=0.9), Escape(), Toy(),
+        Train(classes=(1, 0)), Train(dataset="cifar10"), Train(batch_size=4), Train(seed=1),
+    ]
+    assert len({named(settings) for settings in different}) == len(different)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 1001}, "--batch_size=1001 is larger than the 1000 examples"),
+        ({"classes": (1, 1)}, "--classes=1,1 must be two different labels or more"),
+        ({"classes": (3,)}, "--classes=3 must be two different labels or more"),
+        ({"classes": (0, 10)}, "--classes=0,10: fashion_mnist has the labels 0 to 9"),
+        ({"dataset": "cifar10", "wrong_examples": 10}, "--wrong_examples=10 wants three classes"),
+        ({"classes": (0, 1), "wrong_examples": 1}, "--wrong_examples=1 wants three classes"),
+    ],
+)
+def test_settings_that_cannot_go_together(changes, message):
+    with pytest.raises(ValueError, match=message):
+        settings_.settle(Train(**changes))
+
+
+def test_more_images_than_there_are(make, tmp_path):
     with pytest.raises(ValueError, match="2000 training images are asked for"):
-        execute("many", train_examples=2000)
-    with pytest.raises(ValueError, match="no complete run"):
-        execute("nothing", stage="measure", run=str(tmp_path / "nowhere"))
+        make(TRAIN.replace(train_examples=2000), tmp_path / "run")
 
 
-def test_one_line_for_a_users_mistake(python):
-    done = python("-m", "repro.stability", "--stage=measure")
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("error: --stage=measure wants --run")
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--stage=measure", "--run=RUN"], "--stage=measure is gone: use tools/measure RUN"),
+        (["--strategy=mirrored"], "--strategy is gone: 1,000 images train on one device"),
+        (["--stage=toy", "--momentum=0.9"],
+         "--momentum is not for --stage=toy, but for --stage=train and escape"),
+    ],
+)
+def test_flags_that_are_refused(flags, line):
+    from repro import launch
+
+    with pytest.raises(ValueError) as caught:
+        launch.parse(STAGES, flags)
+    assert str(caught.value).startswith(line)

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from repro.tools import benchmark, benchmark_rows as measure
+from repro.tools import benchmark
+from repro.tools import benchmark_rows as measure
 
 
 @pytest.mark.parametrize(

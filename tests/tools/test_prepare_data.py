@@ -13,10 +13,13 @@ from repro.tools import prepare_data
 
 @pytest.mark.parametrize(
     "arguments, problem",
-    [(["nothing"], "unknown dataset 'nothing'"), ([], "name a dataset"),
-     (["digits"], "digits is embedded and needs no preparation")],
+    [
+        (["nothing"], "unknown dataset 'nothing'"),
+        ([], "name a dataset"),
+        (["digits"], "digits is embedded and needs no preparation"),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_wrong_name_lists_the_choices(python, arguments, problem):
     done = python("-m", "repro.tools.prepare_data", *arguments)
     assert done.returncode == 1

@@ -16,14 +16,27 @@ from repro.data import datasets
 from repro.settings import name
 from repro.tools import tune
 
-QUICK = ("randomization", "--model=mlp_1x512", "--dataset=digits", "--train_examples=200",
-         "--epochs=1", "--trials=2")  # fmt: skip
+QUICK = (
+    "randomization",
+    "--model=mlp_1x512",
+    "--dataset=digits",
+    "--train_examples=200",
+    "--epochs=1",
+    "--trials=2",
+)
 
 
 def arguments(**changes):
     names = ("train_split", "test_split", "train_examples")
-    given = {"paper": "randomization", "model": "mlp_1x512", "dataset": "cifar10", "seed": 0,
-             "strategy": "default", "precision": "float32", **dict.fromkeys(names)}  # fmt: skip
+    given = {
+        "paper": "randomization",
+        "model": "mlp_1x512",
+        "dataset": "cifar10",
+        "seed": 0,
+        "strategy": "default",
+        "precision": "float32",
+        **dict.fromkeys(names),
+    }
     return argparse.Namespace(**{**given, **changes})
 
 
@@ -41,10 +54,13 @@ def test_digits_hold_out_a_tenth():
 
 @pytest.mark.parametrize(
     "splits",
-    [{"test_split": "test"}, {"train_split": "train", "test_split": "train"},
-     {"train_split": "test[:50%]"}],
+    [
+        {"test_split": "test"},
+        {"train_split": "train", "test_split": "train"},
+        {"train_split": "test[:50%]"},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_test_data_is_refused(splits):
     with pytest.raises(ValueError, match="different parts of the training data"):
         tune.trial_flags(arguments(**splits))
@@ -138,9 +154,18 @@ def test_a_killed_sweep_goes_on(tmp_path, command, environment):
 
 
 def test_a_failing_trial_ends_the_sweep_in_one_line(tmp_path, python):
-    done = python("-m", "repro.tools.tune", "randomization", "--model=mlp_1x512", "--trials=1",
-                  "--dataset=mnist", "--download=false", f"--data_dir={tmp_path}",
-                  f"--output_dir={tmp_path}", f"--tuned_file={tmp_path}/tuned.json")  # fmt: skip
+    done = python(
+        "-m",
+        "repro.tools.tune",
+        "randomization",
+        "--model=mlp_1x512",
+        "--trials=1",
+        "--dataset=mnist",
+        "--download=false",
+        f"--data_dir={tmp_path}",
+        f"--output_dir={tmp_path}",
+        f"--tuned_file={tmp_path}/tuned.json",
+    )
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "error: mnist is not prepared in" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "tuned.json").exists()
@@ -157,12 +182,19 @@ def test_a_chief_and_two_workers(tmp_path, command, environment):
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     processes = [
-        subprocess.Popen(command, env={
-            **environment, "KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": "127.0.0.1",
-            "KERASTUNER_ORACLE_PORT": port,
-        }, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command,
+            env={
+                **environment,
+                "KERASTUNER_TUNER_ID": name,
+                "KERASTUNER_ORACLE_IP": "127.0.0.1",
+                "KERASTUNER_ORACLE_PORT": port,
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for name in ("chief", "worker0", "worker1")
-    ]  # fmt: skip
+    ]
     try:
         printed = [process.communicate(timeout=300)[0] for process in processes]
     finally:

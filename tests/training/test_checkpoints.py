@@ -18,12 +18,17 @@ class Trained:
     def __init__(self, directory, seed=0, **options):
         keras.utils.set_random_seed(seed)
         self.model = keras.Sequential(
-            [keras.Input((4,)), keras.layers.Dense(8), batch_norm("norm"),
-             keras.layers.Dropout(0.5, name="dropout"), keras.layers.Dense(3)]
-        )  # fmt: skip
+            [
+                keras.Input((4,)),
+                keras.layers.Dense(8),
+                batch_norm("norm"),
+                keras.layers.Dropout(0.5, name="dropout"),
+                keras.layers.Dense(3),
+            ]
+        )
         self.optimizer = sgd(0.1, 0.9)
         self.optimizer.build(self.model.trainable_variables)
-        self.checkpoints = Checkpoints(directory, self.model, self.optimizer, **options)
+        self.checkpoints = Checkpoints(directory, self.model, optimizer=self.optimizer, **options)
 
     def step(self):
         with tf.GradientTape() as tape:
@@ -47,7 +52,7 @@ def assert_same(one, other):
 def states(tmp_path):
     """Save after epochs 1 to 3; return the states by epoch. Epoch 0 is the initial one."""
     trained = Trained(tmp_path)
-    trained.checkpoints.save_named("initial")
+    trained.checkpoints.keep("initial")
     states = {0: trained.state()}
     for epoch in (1, 2, 3):
         trained.step()
@@ -73,14 +78,14 @@ def damage(tmp_path, epoch, how):
 def test_nothing_to_restore_is_epoch_0(tmp_path):
     trained = Trained(tmp_path)
     before = trained.state()
-    assert trained.checkpoints.restore_latest() == 0
+    assert trained.checkpoints.restore() == 0
     assert_same(trained.state(), before)
 
 
 def test_training_goes_on_as_if_never_stopped(tmp_path, states):
     """Weights, momentum, step count, moving statistics and the draws of dropout."""
     fresh = Trained(tmp_path, seed=1)
-    assert fresh.checkpoints.restore_latest() == 3
+    assert fresh.checkpoints.restore() == 3
     assert_same(fresh.state(), states[3])
     uninterrupted = Trained(tmp_path / "other")
     for _ in range(5):
@@ -97,8 +102,15 @@ def test_the_state_of_dropout_counts(tmp_path, states):
     changed = {
         path for path, one, other in zip(paths, states[1], states[2]) if (one != other).any()
     }
-    assert changed == {"kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance",
-                       "seed_generator_state"}  # fmt: skip
+    assert changed == {
+        "kernel",
+        "bias",
+        "gamma",
+        "beta",
+        "moving_mean",
+        "moving_variance",
+        "seed_generator_state",
+    }
 
 
 def test_the_last_two_and_named_ones_are_kept(tmp_path, states):
@@ -117,7 +129,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, states, how
     damage(tmp_path, 3, how)
     fresh = Trained(tmp_path, seed=1)
     with caplog.at_level(logging.WARNING):
-        assert fresh.checkpoints.restore_latest() == 2
+        assert fresh.checkpoints.restore() == 2
     assert_same(fresh.state(), states[2])
     assert "ckpt-3 is unreadable" in caplog.text
     assert "using the one before" in caplog.text
@@ -128,27 +140,58 @@ def test_with_no_readable_checkpoint_training_starts_again(tmp_path, states, cap
     damage(tmp_path, 2, "truncated")
     fresh = Trained(tmp_path, seed=1)
     with caplog.at_level(logging.WARNING):
-        assert fresh.checkpoints.restore_latest() == 0
+        assert fresh.checkpoints.restore() == 0
     assert_same(fresh.state(), states[0])
     assert "starting again" in caplog.text
+
+
+def test_how_far_a_piece_has_come_is_saved_too(tmp_path):
+    """Steps and their losses, for a piece of work that is stopped in its midst."""
+    trained, fresh = Trained(tmp_path), Trained(tmp_path, seed=1)
+    trained.checkpoints.step.assign(7)
+    trained.checkpoints.total.assign(1 / 3)
+    trained.checkpoints.save(4)
+    assert fresh.checkpoints.restore() == 4
+    assert (int(fresh.checkpoints.step), float(fresh.checkpoints.total)) == (7, 1 / 3)
+
+
+def test_other_variables_are_saved_by_name(tmp_path):
+    """One, or a list of them."""
+
+    def tracked(value):
+        return {"shift": tf.Variable(value), "list": [tf.Variable(2 * value), tf.Variable(value)]}
+
+    others, fresh = tracked(3.0), tracked(0.0)
+    Trained(tmp_path, others=others).checkpoints.save(1)
+    assert Trained(tmp_path, others=fresh).checkpoints.restore() == 1
+    assert [float(v) for v in (fresh["shift"], *fresh["list"])] == [3.0, 6.0, 3.0]
+
+
+def test_a_network_alone_has_checkpoints_too(tmp_path):
+    model = Trained(tmp_path / "unused").model
+    Checkpoints(tmp_path / "run", model).save(1)
+    before = model.get_weights()
+    model.set_weights([0 * value for value in before])
+    assert Checkpoints(tmp_path / "run", model).restore() == 1
+    assert_same(model.get_weights(), before)
 
 
 def test_saving_goes_on_after_a_fall_back(tmp_path, states):
     damage(tmp_path, 3, "truncated")
     fresh = Trained(tmp_path, seed=1)
-    fresh.checkpoints.restore_latest()
+    fresh.checkpoints.restore()
     fresh.step()
     fresh.checkpoints.save(3)
     again = Trained(tmp_path, seed=2)
-    assert again.checkpoints.restore_latest() == 3
+    assert again.checkpoints.restore() == 3
     assert_same(again.state(), states[3])
 
 
 def test_other_workers_read_the_chiefs_and_write_elsewhere(tmp_path, states):
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     worker = Trained(tmp_path, seed=1, chief=False)
-    assert worker.checkpoints.restore_latest() == 3
+    assert worker.checkpoints.restore() == 3
     assert_same(worker.state(), states[3])
     worker.checkpoints.save(4)
-    worker.checkpoints.save_named("final")
+    worker.checkpoints.keep("final")
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before

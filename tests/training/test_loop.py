@@ -29,19 +29,30 @@ def test_stops_at_a_criterion_and_not_without_evaluation(stop, short, enough):
     assert stop.reached({"epoch": 1, **enough})
 
 
-def steps_asked_for(strategy, monkeypatch, seconds):
-    """Train an epoch on a machine whose steps take so long; return the sizes of the calls."""
+class Progress:
+    """What checkpoints hold of an epoch at work."""
+
+    def __init__(self, step=0, total=0.0):
+        self.step = tf.Variable(step, dtype=tf.int64)
+        self.total = tf.Variable(total, dtype=tf.float64)
+
+
+def train(train_steps, strategy, monkeypatch, store):
     monkeypatch.setattr(type(strategy), "distribute_datasets_from_function", lambda *_: [])
-    clock, asked = iter(range(10**6)), []
+    return loop.train_epoch(1, BATCHES, train_steps, strategy, loop.Progress(1), store)
+
+
+def steps_asked_for(strategy, monkeypatch, seconds):
+    """Train an epoch on a machine whose calls take so long; return the sizes of the calls."""
+    clock, asked, store = iter(range(10**6)), [], Progress()
     monkeypatch.setattr(loop.time, "perf_counter", lambda: next(clock) * seconds)
 
     def train_steps(_, steps):
         asked.append(int(steps))
-        return float(steps), steps
+        return tf.cast(steps, tf.float64), steps
 
-    mean_loss, done = loop.train_epoch(1, BATCHES, train_steps, strategy, loop.Progress(1))
-    assert (mean_loss, done) == (1.0, BATCHES.steps)
-    assert sum(asked) == BATCHES.steps
+    assert train(train_steps, strategy, monkeypatch, store) == BATCHES.steps
+    assert float(store.total) == sum(asked) == BATCHES.steps
     return asked
 
 
@@ -49,6 +60,12 @@ def test_calls_grow_until_they_take_a_second(monkeypatch):
     """A call of any size takes 0.5 s here: the next asks for twice as much."""
     asked = steps_asked_for(tf.distribute.get_strategy(), monkeypatch, 0.5)
     assert asked == [1, 2, 4, 8, 16, 32, 64, 10]
+
+
+def test_slow_steps_are_asked_for_one_by_one(monkeypatch):
+    """So that a signal is looked at after each."""
+    asked = steps_asked_for(tf.distribute.get_strategy(), monkeypatch, 3.0)
+    assert asked == [1] * BATCHES.steps
 
 
 def test_workers_ask_for_the_same_steps_whatever_their_clocks_say(monkeypatch):
@@ -59,13 +76,34 @@ def test_workers_ask_for_the_same_steps_whatever_their_clocks_say(monkeypatch):
 
 
 def test_the_loop_ends_at_a_loss_that_is_not_finite(monkeypatch):
-    strategy = tf.distribute.get_strategy()
-    monkeypatch.setattr(type(strategy), "distribute_datasets_from_function", lambda *_: [])
-    left = [5]
+    left, store = [5], Progress()
 
     def train_steps(_, steps):
         done = min(int(steps), left[0])
         left[0] -= done
-        return 2.0 * done, done
+        return tf.constant(2.0 * done, tf.float64), tf.constant(done)
 
-    assert loop.train_epoch(1, BATCHES, train_steps, strategy, loop.Progress(1)) == (2.0, 5)
+    assert train(train_steps, tf.distribute.get_strategy(), monkeypatch, store) == 5
+    assert float(store.total) == 10.0
+
+
+def test_an_epoch_goes_on_where_it_was_left(monkeypatch):
+    """Only the steps that are left are asked for, and of the data."""
+    store, asked, starts = Progress(step=100, total=50.0), [], []
+    strategy = tf.distribute.get_strategy()
+    monkeypatch.setattr(
+        type(strategy), "distribute_datasets_from_function", lambda self, make: make(None)
+    )
+    batches = types.SimpleNamespace(
+        steps=137,
+        batch_size=1,
+        epoch=lambda epoch, context, start: starts.append((epoch, start)) or [],
+    )
+
+    def train_steps(_, steps):
+        asked.append(int(steps))
+        return tf.cast(steps, tf.float64), steps
+
+    done = loop.train_epoch(3, batches, train_steps, strategy, loop.Progress(1), store)
+    assert (done, sum(asked), float(store.total)) == (137, 37, 87.0)
+    assert starts == [(3, 100)]

@@ -4,19 +4,17 @@ import errno
 import json
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import threading
 
+import filelock
 import numpy as np
 import pytest
 
 from repro.training.provenance import environment
-from repro.training.runs import (
-    RunDirectory,
-    RunDirectoryError,
-    find,
-    flag_lines,
-    settings_hash,
-)
+from repro.training.runs import HeldError, RunDirectory, RunDirectoryError
 
 SETTINGS = {"model": "mlp_1x512", "epochs": 3, "xla": False, "augment": [], "dropout": None}
 
@@ -38,39 +36,6 @@ def make(tmp_path):
 # --- identity -------------------------------------------------------------------------------------
 
 
-def test_hash_stands_for_all_settings():
-    digits = settings_hash(SETTINGS)
-    assert len(digits) == 8
-    assert int(digits, 16) >= 0
-    assert settings_hash(dict(reversed(SETTINGS.items()))) == digits
-    assert settings_hash({**SETTINGS, "new_flag": None}) == digits
-    for change in ({"epochs": 4}, {"augment": ["crop"]}, {"xla": True}, {"dropout": 0.0}):
-        assert settings_hash({**SETTINGS, **change}) != digits
-
-
-def test_hash_is_stable_over_versions():
-    """Names of old runs must not change: sha256 of the sorted JSON, computed by hand."""
-    assert settings_hash({"b": 1, "a": "x"}) == "385820f0"
-
-
-def test_flag_lines_are_what_absl_reads():
-    from absl import flags
-
-    lines = flag_lines({**SETTINGS, "augment": ["crop", "flip"], "rate": 1e-3, "xla": True})
-    values = flags.FlagValues()
-    flags.DEFINE_string("model", None, "", flag_values=values)
-    flags.DEFINE_integer("epochs", None, "", flag_values=values)
-    flags.DEFINE_bool("xla", False, "", flag_values=values)
-    flags.DEFINE_list("augment", ["x"], "", flag_values=values)
-    flags.DEFINE_float("dropout", None, "", flag_values=values)
-    flags.DEFINE_float("rate", None, "", flag_values=values)
-    values(["binary", *lines])
-    assert values.flag_values_dict() == {
-        "model": "mlp_1x512", "epochs": 3, "xla": True, "augment": ["crop", "flip"],
-        "dropout": None, "rate": 1e-3,
-    }  # fmt: skip
-
-
 def test_flags_are_written_once_places_apart(make):
     make(places={"data_dir": "/data", "download": True}).close()
     run = make(places={"data_dir": "/elsewhere", "download": False})
@@ -86,9 +51,21 @@ def test_other_settings_are_refused_and_named(make):
     message = str(caught.value)
     for part in ("--epochs=3", "--epochs=4", "--dropout=0.1", "--run_dir"):
         assert part in message
-    assert "--model" not in message
+    assert "--model" not in message and "data_dir" not in message
     assert "\n" not in message
     make()  # refusal has let go of the lock and left the settings
+
+
+def test_a_directory_can_be_read_by_anybody(make, tmp_path):
+    """Without settings it is neither made, nor held, nor compared."""
+    run = make(places={"data_dir": "/data"})
+    run.begin(0)
+    run.log(row(1))
+    reader = RunDirectory(tmp_path / "run")
+    assert reader.metrics() == [row(1)]
+    assert reader.result() is None
+    assert RunDirectory(tmp_path / "none").result() is None
+    assert not (tmp_path / "none").exists()
 
 
 # --- one writer -----------------------------------------------------------------------------------
@@ -96,7 +73,7 @@ def test_other_settings_are_refused_and_named(make):
 
 def test_one_directory_is_held_once(make):
     run = make()
-    with pytest.raises(RunDirectoryError, match="another process is writing to"):
+    with pytest.raises(HeldError, match="another process is writing to"):
         make()
     run.close()
     make()
@@ -115,7 +92,7 @@ def test_another_process_keeps_us_out(make, tmp_path):
     other = fork.Process(target=hold, args=(tmp_path / "run", held, done))
     other.start()
     assert held.wait(60)
-    with pytest.raises(RunDirectoryError, match="another process is writing to"):
+    with pytest.raises(HeldError, match="another process is writing to"):
         make()
     done.set()
     other.join(60)
@@ -123,9 +100,91 @@ def test_another_process_keeps_us_out(make, tmp_path):
     make()
 
 
+HOLD = """
+import sys, time
+from repro.training.runs import RunDirectory
+run = RunDirectory(sys.argv[1], {"seed": 0})
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def hold_and_die(environment, path, before=""):
+    """Let a process hold a directory, and kill it."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", before + HOLD, str(path)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(HeldError, match="another process is writing to"):
+            RunDirectory(path, {"seed": 0})
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        holder.stdout.close()
+
+
+def test_the_lock_of_a_killed_process_is_taken(environment, tmp_path):
+    hold_and_die(environment, tmp_path / "run")
+    RunDirectory(tmp_path / "run", {"seed": 0}).close()
+
+
+WITHOUT_FLOCK = """
+import errno, filelock
+class Unable(filelock.FileLock):
+    def acquire(self, *_, **__):
+        raise ERROR
+filelock.FileLock = Unable
+"""
+# What filelock answers on such file systems: its older versions, and the system's own errors.
+ANSWERS = [
+    "NotImplementedError()",
+    "OSError(errno.ENOSYS, 'no')",
+    "OSError(errno.ENOLCK, 'no')",
+    "OSError(errno.ENOTSUP, 'no')",
+]
+
+
+@pytest.fixture(params=ANSWERS)
+def without_flock(request, monkeypatch):
+    """A file system without flock; return the code that makes another process see it so."""
+    code = WITHOUT_FLOCK.replace("ERROR", request.param)
+    monkeypatch.setattr(filelock, "FileLock", filelock.FileLock)  # puts it back at the end
+    exec(code, {})
+    return code
+
+
+def test_without_flock_a_directory_is_held_once_all_the_same(make, without_flock):
+    run = make()
+    with pytest.raises(HeldError, match="another process is writing to"):
+        make()
+    run.close()
+    make().close()
+    assert not list(run.path.glob("lock.soft"))
+
+
+def test_without_flock_the_lock_of_a_killed_process_is_taken_too(
+    environment, tmp_path, without_flock
+):
+    hold_and_die(environment, tmp_path / "run", before=without_flock)
+    RunDirectory(tmp_path / "run", {"seed": 0}).close()
+
+
+def test_a_directory_that_cannot_be_locked_for_other_reasons_is_an_error(make, monkeypatch):
+    def acquire(*_, **__):
+        raise OSError(errno.EIO, "broken disk")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    with pytest.raises(OSError, match="broken disk"):
+        make()
+
+
 def test_only_the_chief_writes(make, tmp_path):
     worker = make(chief=False)
-    worker.begin(0, {})
+    worker.begin(0)
     worker.log({"epoch": 1, "step": 1, "train/loss": 1.0})
     worker.save_arrays(x=np.zeros(1))
     assert worker.finish({"status": "complete"}) == {"status": "complete"}
@@ -143,7 +202,7 @@ def row(epoch):
 @pytest.fixture
 def three_rows(make):
     run = make()
-    run.begin(0, {})
+    run.begin(0)
     for epoch in (1, 2, 3):
         run.log(row(epoch))
     return run
@@ -158,7 +217,7 @@ def test_metrics_are_one_object_a_line(three_rows):
 def test_metrics_after_the_checkpoint_are_dropped(three_rows, make):
     three_rows.close()
     run = make()
-    run.begin(2, {})
+    assert run.begin(2) == [row(1), row(2)]
     assert run.metrics() == [row(1), row(2)]
     run.log(row(3))
     assert run.metrics() == [row(1), row(2), row(3)]
@@ -172,7 +231,7 @@ def test_a_cut_last_line_is_left_out(three_rows, make, cut):
     file.write_bytes(file.read_bytes()[: -cut - 1])
     run = make()
     assert run.metrics() == [row(1), row(2)]
-    run.begin(2, {})
+    run.begin(2)
     run.log(row(3))
     assert run.metrics() == [row(1), row(2), row(3)]
 
@@ -189,12 +248,65 @@ def test_tensorboard_tags_are_the_metrics_names(three_rows):
     assert points == {10 * e: pytest.approx(1 / e, rel=2**-23) for e in (1, 2, 3)}  # float32
 
 
+def tensorboard(path):
+    """What TensorBoard shows of `train/loss`, what it would show twice too."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(path), purge_orphaned_data=False)
+    events.Reload()
+    return [event.step for event in events.Tensors("train/loss")]
+
+
+def test_tensorboard_shows_no_step_twice(three_rows, make):
+    """Killed after row 3, gone on from 2: rows that are dropped are dropped there too."""
+    three_rows.close()
+    assert tensorboard(three_rows.path) == [10, 20, 30]
+    run = make()
+    run.begin(2)
+    for epoch in (3, 4):
+        run.log(row(epoch))
+    run.close()
+    assert tensorboard(run.path) == [10, 20, 30, 40]
+
+
+def test_a_run_can_begin_twice_in_one_process(three_rows):
+    """As where its last part is measured anew: later rows do not go to a file that is gone."""
+    three_rows.begin(1)
+    three_rows.log(row(2))
+    three_rows.close()
+    assert three_rows.metrics() == [row(1), row(2)]
+    assert tensorboard(three_rows.path) == [10, 20]
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 40, b"{}", b"[1]", b"\xff\xfe", b"NaN", b"12"])
+def test_what_follows_a_line_that_is_no_row_is_left_out(three_rows, make, damage):
+    three_rows.close()
+    file = three_rows.path / "metrics.jsonl"
+    lines = file.read_bytes().splitlines()
+    file.write_bytes(b"\n".join([lines[0], damage, lines[2]]) + b"\n")
+    run = make()
+    assert run.metrics() == [row(1)]
+    assert run.begin(1) == [row(1)]
+    assert file.read_bytes() == lines[0] + b"\n"
+
+
+def test_rows_that_a_saved_state_needs_and_that_are_lost_are_an_error(three_rows, make):
+    """The run cannot go on after epoch 3 without its row, and nothing is cut off."""
+    three_rows.close()
+    file = three_rows.path / "metrics.jsonl"
+    file.write_bytes(b"\0" + file.read_bytes())
+    before = file.read_bytes()
+    with pytest.raises(RunDirectoryError, match=r"metrics.jsonl is damaged.* epoch 3 .*remove"):
+        make().begin(3)
+    assert file.read_bytes() == before
+
+
 # --- results --------------------------------------------------------------------------------------
 
 
 def test_the_result_is_the_mark_of_completion(make):
     run = make()
-    run.begin(0, {"devices": ["CPU:0"]})
+    run.begin(0)
     assert run.result() is None
     result = run.finish({"status": "complete", "epochs": 3})
     assert result == {"status": "complete", "epochs": 3}
@@ -202,9 +314,37 @@ def test_the_result_is_the_mark_of_completion(make):
     assert not list(run.path.glob("*.partial"))
 
 
-def test_environment_is_recorded(make):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"status": "comp', "is damaged"),
+        ("", "is damaged"),
+        ("[1, 2]", "holds no result"),
+        ("\0" * 9, "is damaged"),
+    ],
+)
+def test_a_damaged_result_is_named_in_one_line(make, text, said):
+    """It is neither taken for complete nor written over."""
+    file = make().path / "result.json"
+    file.write_text(text)
+    with pytest.raises(RunDirectoryError) as caught:
+        RunDirectory(file.parent).result()
+    message = str(caught.value)
+    assert str(file) in message and said in message and "remove it" in message
+    assert "\n" not in message
+
+
+def test_what_it_resumed_after_is_recorded(three_rows, make):
+    three_rows.close()
     run = make()
-    run.begin(0, environment("default", ["CPU:0"], "repro.randomization"))
+    run.begin(2)
+    recorded = json.loads((run.path / "environment.json").read_text())
+    assert recorded["resumed_after_epoch"] == 2
+
+
+def test_environment_is_recorded(make):
+    run = make(environment=environment("default", ["CPU:0"], "randomization"))
+    run.begin(0)
     recorded = json.loads((run.path / "environment.json").read_text())
     assert recorded["strategy"] == "default"
     assert recorded["devices"] == ["CPU:0"]
@@ -213,10 +353,13 @@ def test_environment_is_recorded(make):
     assert "commit" in recorded
     assert "dirty" in recorded
     assert "start" in recorded
+    assert recorded["resumed_after_epoch"] is None
     assert "end" not in recorded
+    run.record(code={"repro.x": "01234567"})
     run.finish({})
     recorded = json.loads((run.path / "environment.json").read_text())
     assert recorded["end"] >= recorded["start"]
+    assert recorded["code"] == {"repro.x": "01234567"}
 
 
 def test_arrays(make):
@@ -235,20 +378,12 @@ def test_a_full_disk_keeps_what_was_there(three_rows):
     before = (three_rows.path / "metrics.jsonl").read_text()
     os.symlink("/dev/full", three_rows.path / "metrics.jsonl.partial")
     with pytest.raises(OSError) as caught:
-        three_rows.begin(1, {})
+        three_rows.begin(1)
     assert caught.value.errno == errno.ENOSPC
     assert (three_rows.path / "metrics.jsonl").read_text() == before
 
 
-# --- runs that need other runs --------------------------------------------------------------------
-
-
-def test_a_run_is_found_by_its_settings(tmp_path):
-    for name, epochs in (("any name", 3), ("other", 4)):
-        RunDirectory(tmp_path / name, {**SETTINGS, "epochs": epochs}, places={"p": "x"}).close()
-    assert find(tmp_path, SETTINGS).name == "any name"
-    assert find(tmp_path, {**SETTINGS, "epochs": 5}) is None
-    assert find(tmp_path / "nowhere", SETTINGS) is None
+# --- waiting --------------------------------------------------------------------------------------
 
 
 def test_a_run_can_be_waited_for(tmp_path):

@@ -46,14 +46,14 @@ def losses_and_slopes(kernel, bias, images, labels):
 
 
 def sgd_by_hand(model, batches, rates, momentum, decay):
-    """v <- m v - lr (g + decay w), w <- w + v, the decay on the kernel alone."""
+    """v <- m v + g + decay w, w <- w - lr v, the decay on the kernel alone."""
     kernel, bias = (w.astype(np.float64) for w in model.get_weights())
     kernel_speed, bias_speed, losses = 0, 0, []
     for (images, labels), rate in zip(batches, rates):
         loss, kernel_slope, bias_slope = losses_and_slopes(kernel, bias, images, labels)
-        kernel_speed = momentum * kernel_speed - rate * (kernel_slope + decay * kernel)
-        bias_speed = momentum * bias_speed - rate * bias_slope
-        kernel, bias = kernel + kernel_speed, bias + bias_speed
+        kernel_speed = momentum * kernel_speed + kernel_slope + decay * kernel
+        bias_speed = momentum * bias_speed + bias_slope
+        kernel, bias = kernel - rate * kernel_speed, bias - rate * bias_speed
         losses.append(loss.mean())
     return losses, [kernel, bias]
 
@@ -75,9 +75,7 @@ def test_sgd_is_the_papers(batches, momentum, decay, xla):
     """Weight decay is an L2 term of the loss, so it goes through the momentum as gradients do."""
     model = linear()
     losses, weights = sgd_by_hand(model, batches, [0.5] * 5, momentum, decay)
-    total, done = train(
-        model, batches, optimizers.sgd(0.5, momentum), weight_decay=decay, xla=xla
-    )
+    total, done = train(model, batches, optimizers.sgd(0.5, momentum), weight_decay=decay, xla=xla)
     assert done == 5
     # The losses summed are those of the examples, without the L2 term.
     assert total == pytest.approx(sum(losses), rel=ROUNDING)
@@ -121,9 +119,10 @@ def test_weight_decay_acts_on_kernels_alone():
     model = models.build("wrn_28_1", (8, 8, 3), 4)
     decayed = step.kernels(model)
     convolutions_and_dense = [
-        layer.kernel for layer in model.layers
+        layer.kernel
+        for layer in model.layers
         if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
-    ]  # fmt: skip
+    ]
     assert {id(v) for v in decayed} == {id(v) for v in convolutions_and_dense}
 
 
@@ -132,10 +131,13 @@ def test_decayed_weights_can_be_chosen(batches):
     model = linear()
     bias = model.get_weights()[1]
     train(
-        model, batches[:1], optimizers.sgd(0.5, 0.0), weight_decay=0.2,
+        model,
+        batches[:1],
+        optimizers.sgd(0.5, 0.0),
+        weight_decay=0.2,
         decayed=[model.layers[0].bias],
         example_loss=lambda labels, logits: 0 * tf.reduce_sum(logits, axis=1),
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(model.get_weights()[1], bias * (1 - 0.5 * 0.2), rtol=ROUNDING)
 
 
@@ -237,9 +239,14 @@ def test_evaluation_is_exact_on_ragged_sets(count, batch):
 def test_evaluation_runs_in_inference_mode(make_images):
     """Batch norm uses its moving statistics, which evaluation leaves alone."""
     model = keras.Sequential(
-        [keras.Input((8, 8, 3)), models.layers.batch_norm("n"), keras.layers.Dropout(0.5),
-         keras.layers.Flatten(), keras.layers.Dense(10)]
-    )  # fmt: skip
+        [
+            keras.Input((8, 8, 3)),
+            models.layers.batch_norm("n"),
+            keras.layers.Dropout(0.5),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
     data, before = make_images(9), [v.numpy() for v in model.variables]
     batches = pipeline.EvaluationBatches(pipeline.preprocess(data.images, 8), data.labels, 4)
     evaluate = step.make_evaluate(model, STRATEGY)

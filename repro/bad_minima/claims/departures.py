@@ -1,18 +1,8 @@
-"""Claims on seed 000's departures from Liu et al. 2020, the toy, and starts from other images.
+"""Claims on the JAX rerun's departures, the toy, and starts from other images.
 
 They are B17 to B21.
 """
 
-from repro.reporting.claims import (
-    INCONCLUSIVE,
-    REPRODUCED,
-    Claim,
-    Finding,
-    agreed,
-    sign_verdict,
-    verdict,
-    within,
-)
 from repro.bad_minima.measures import (
     AUTHORS_WAY,
     INITS,
@@ -25,12 +15,22 @@ from repro.bad_minima.measures import (
     pairs,
     points,
 )
+from repro.reporting.claims import (
+    INCONCLUSIVE,
+    REPRODUCED,
+    Claim,
+    Finding,
+    agreed,
+    sign_verdict,
+    verdict,
+    within,
+)
 from repro.reporting.results import Run, select
 
 TOY = ("random_vanilla", "adversarial_vanilla", "adversarial_sota")
 
 
-# --- seed 000's departures ------------------------------------------------------------------------
+# --- the JAX rerun's departures -------------------------------------------------------------------
 
 
 def b17(runs):
@@ -67,13 +67,13 @@ def b18(runs):
 
 def b19(runs):
     reset = [run for run in select(runs, reset_batch_norm=True, **AUTHORS_WAY)
-             if run.result["status"] == "complete"]  # fmt: skip
+             if run.result["status"] == "complete"]
     both = by_seed(of(runs, "vanilla", "adversarial"), reset)
     finding = no_difference("kept", "reset", both, at_most=0.02)
     if finding is None:
         return None
     before = [", ".join(f"{run.curve('test/accuracy')[1][0]:.2%}" for run in side)
-              for side in zip(*both)]  # fmt: skip
+              for side in zip(*both)]
     measured = f"{finding.measured}; before training {before[0]} and {before[1]}"
     if all(_same_end(*pair) for pair in both):
         measured += "; one network, as training never reads the statistics and forgets the old ones"
@@ -122,12 +122,13 @@ def b21(runs):
 
 CLAIMS = (
     Claim("B17", "It does not matter (1 point) whose statistics batch norm takes in testing.",
-          "seed 000", "test batches there, running statistics in the paper", b17),
-    Claim("B18", "An unshuffled order harms vanilla SGD.", "seed 000", "never shuffled there", b18),
+          "the JAX rerun", "test batches there, running statistics in the paper", b17),
+    Claim("B18", "An unshuffled order harms vanilla SGD.", "the JAX rerun",
+          "never shuffled there", b18),
     Claim("B19", "Forgetting batch norm's state at the hand-over makes no difference (2 points).",
-          "seed 000", "forgotten there, kept by the authors", b19),
+          "the JAX rerun", "forgotten there, kept by the authors", b19),
     Claim("B20", "Toy: after the adversarial start vanilla SGD leaves islands, SOTA does not.",
           "Figure 1", "yes (picture)", b20),
     Claim("B21", "Pre-training on random labels of other images speeds up training.",
           "Maennel et al. 2020", "yes", b21),
-)  # fmt: skip
+)

@@ -3,16 +3,6 @@
 import itertools
 from collections.abc import Sequence
 
-from repro.reporting.claims import (
-    CONTRADICTED,
-    INCONCLUSIVE,
-    REPRODUCED,
-    Claim,
-    Finding,
-    agreed,
-    verdict,
-    within,
-)
 from repro.bad_minima.measures import (
     EPOCHS,
     FITTED,
@@ -32,6 +22,16 @@ from repro.bad_minima.measures import (
     spread,
     start_cut_short,
 )
+from repro.reporting.claims import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    REPRODUCED,
+    Claim,
+    Finding,
+    agreed,
+    verdict,
+    within,
+)
 from repro.reporting.results import Run, select
 
 CHANCE_MARGIN = 0.015
@@ -45,7 +45,7 @@ def starts(runs: Sequence[Run]) -> dict[str, Run]:
     return {
         run.result["pretraining"]["directory"]: run for run in select(runs, init="adversarial")
         if run.result["pretraining"]["ceiling"] == 1
-    }  # fmt: skip
+    }
 
 
 def b3(runs):
@@ -103,7 +103,7 @@ def _shortened(runs: Sequence[Run]) -> str:
     accuracies = [run.result["train_accuracy"] for run in runs]
     epochs = max(run.settings["epochs"] for run in runs)
     return (f"; cut short: {min(accuracies):.0%} to {max(accuracies):.0%} of the training set "
-            f"right after {epochs} of the authors' {EPOCHS} epochs")  # fmt: skip
+            f"right after {epochs} of the authors' {EPOCHS} epochs")
 
 
 def b6(runs):
@@ -151,7 +151,7 @@ def b8(runs):
     measured = f"mean gap with 0, 1, 2, 3 heuristics {', '.join(map(points, means))} points"
     vanilla = gaps.pop((False, False, False))
     larger = [average([one - other for one, other in zip(values, vanilla)])
-              for values in gaps.values()]  # fmt: skip
+              for values in gaps.values()]
     most, error = max(larger)
     measured += f"; beside vanilla's the largest other gap is {points(most)} ± {100 * error:.2f}"
     falls = most < 0 and all(a >= b for a, b in itertools.pairwise(means))
@@ -195,4 +195,4 @@ CLAIMS = (
           "Table 2", "not readable", b8),
     Claim("B9", "SOTA moves farther from the adversarial start than vanilla SGD.", "Section 3.3",
           "yes; the direction is our reading", b9),
-)  # fmt: skip
+)

@@ -1,10 +1,10 @@
-"""Claims of Liu et al. 2020 and of seed 000 on norms, B10 to B13."""
+"""Claims of Liu et al. 2020 and of its JAX rerun on norms, B10 to B13."""
 
 import itertools
 import math
 
-from repro.reporting.claims import INCONCLUSIVE, REPRODUCED, Claim, Finding, verdict
 from repro.bad_minima.measures import decided, of, spread
+from repro.reporting.claims import INCONCLUSIVE, REPRODUCED, Claim, Finding, verdict
 from repro.reporting.results import only
 
 READINGS = {
@@ -72,7 +72,7 @@ def b12(runs):
         return None
     measured = (
         f"doubling a convolution changes log10 of the folded norm by at most {ours:.0e}, "
-        f"of seed 000's by at least {min(theirs):.2g}"
+        f"of the JAX rerun's by at least {min(theirs):.2g}"
     )
     outcome = REPRODUCED if ours < 1e-4 and min(theirs) > 1e-2 else INCONCLUSIVE
     return Finding(measured, outcome if ours < 1e-4 else verdict([False]), chosen)
@@ -91,9 +91,9 @@ CLAIMS = (
     Claim("B10", "Norms: adversarial start + vanilla above random start + vanilla; SOTA lowest.",
           "Figure 10", "yes (Frobenius)", b10),
     Claim("B11", "ResNet-18: a product over layers has tens of decades, a sum over weights not.",
-          "Figure 10 and seed 000", "about 1e50 against about 1e5", b11),
-    Claim("B12", "Path norms of the folded network ignore rescaling under batch norm, seed 000's "
-          "do not.", "Neyshabur's code and seed 000", "-", b12),
+          "Figure 10 and the JAX rerun", "about 1e50 against about 1e5", b11),
+    Claim("B12", "Path norms of the folded network ignore rescaling under batch norm, the JAX "
+          "rerun's do not.", "Neyshabur's code and the JAX rerun", "-", b12),
     Claim("B13", "Batch norm folded into the weights changes no logit by 1e-4.", "Figure 10",
           "needed by its norms", b13),
-)  # fmt: skip
+)

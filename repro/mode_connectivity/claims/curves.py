@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from repro.mode_connectivity.curve_figures import VARIANTS, curve_run
 from repro.reporting.claims import (
     CONTRADICTED,
     INCONCLUSIVE,
@@ -14,7 +15,6 @@ from repro.reporting.claims import (
     verdict,
     worst,
 )
-from repro.mode_connectivity.figures import VARIANTS, curve_run
 from repro.reporting.results import Run, only, select
 
 TOLERATED = 0.012  # accuracy a curve may lose: Garipov's VGG16 chain lost 1.2 points (table, M14)
@@ -25,7 +25,7 @@ RESTARTS = (10, 30, 70, 150)
 # Garipov et al.'s VGG16: lowest and highest test error, and training loss with L2, along the curve.
 GARIPOV = {
     "polychain": ((0.0679, 0.0808), (0.16, 0.27)), "bezier": ((0.0679, 0.0775), (0.14, 0.24)),
-}  # fmt: skip
+}
 CLOSE = {"test_error": 0.01, "train_loss": 0.02}
 
 
@@ -64,7 +64,7 @@ def m2(runs):
     holds = (
         restarts == RESTARTS and np.isclose(rates[0], 0.05, rtol=1e-6)
         and np.isclose(half, 0.0250005, rtol=1e-4) and np.allclose(last, expected, rtol=1e-3)
-    )  # fmt: skip
+    )
     measured = (
         f"{rates[0]:g} at first, {half:.7f} half way through the first period, restarts after "
         f"epochs {', '.join(map(str, restarts))}, last rates {', '.join(f'{r:.2e}' for r in last)} "
@@ -224,4 +224,4 @@ CLAIMS = tuple(itertools.starmap(Claim, (
     ("M14", "Test error and training loss, with L2, of VGG16 along chain and Bezier curve.",
      "Garipov et al., README", "6.79 to 8.08 % and 0.16 to 0.27; 6.79 to 7.75 % and 0.14 to 0.24",
      m14),
-)))  # fmt: skip
+)))

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from repro.mode_connectivity.curve_figures import curve_run
 from repro.reporting.claims import (
     CONTRADICTED,
     INCONCLUSIVE,
@@ -12,7 +13,6 @@ from repro.reporting.claims import (
     Finding,
     verdict,
 )
-from repro.mode_connectivity.figures import curve_run
 from repro.reporting.results import only, select
 
 NOTICEABLE = 0.01  # share of the higher end's loss that a barrier or a gap must exceed
@@ -130,4 +130,4 @@ CLAIMS = tuple(itertools.starmap(Claim, (
      "Figure 3", "a region of the plane", m11),
     ("M12", "Iterates are projected orthogonally onto the plane.", "Appendix A.2",
      "least squares", m12),
-)))  # fmt: skip
+)))

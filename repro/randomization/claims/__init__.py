@@ -1,7 +1,8 @@
 """The claims of Zhang et al. 2017, and of the EPFL student rerun, that runs are judged by."""
 
-from repro.randomization.claims import corruptions, noise, regularizers
+from repro.randomization.claims import corruptions, noise, regularizers, theory
 
 CLAIMS = {
-    claim.id: claim for part in (corruptions, noise, regularizers) for claim in part.CLAIMS
+    claim.id: claim for part in (corruptions, noise, regularizers, theory) for claim in part.CLAIMS
 }
+MAIN = "R3"  # the claim that stands for the work

@@ -1,4 +1,4 @@
-"""The claims of Wu, Ma, E 2018 about sharpness and non-uniformity, P1 to P10 and S2, as checks.
+"""The claims of Wu, Ma, E 2018 about sharpness and non-uniformity, P1 to P10, as checks.
 
 Tolerances are those the authors' own published results call for: the same network in two of their
 files differs by up to 2.8 % in sharpness and 5.7 % in non-uniformity.
@@ -9,16 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from repro.reporting.claims import (
-    CONTRADICTED,
-    REPRODUCED,
-    Claim,
-    Finding,
-    verdict,
-)
+from repro.reporting.claims import CONTRADICTED, REPRODUCED, Claim, Finding, verdict
 from repro.reporting.results import Run, select
 from repro.stability.measures import (
-    SEED_001,
+    COURSE_PROJECT,
     TABLE2,
     a,
     bound,
@@ -39,8 +33,8 @@ SMALL_BATCHES = (4, 10, 25)  # of the sharpness-non-uniformity diagram
 def p1(runs):
     full = [
         run for run in trained(runs)
-        if run.settings["model"] in PARAMETERS and run.settings["dataset"] in SEED_001
-    ]  # fmt: skip
+        if run.settings["model"] in PARAMETERS and run.settings["dataset"] in COURSE_PROJECT
+    ]
     if not full:
         return None
     counts = {run.settings["model"]: run.result["parameters"] for run in full}
@@ -67,7 +61,7 @@ def p3(runs):
     chosen = [
         run for run in solutions(runs) if is_gd(run)
         and (run.settings["dataset"], run.settings["learning_rate"]) != ("fashion_mnist", 0.01)
-    ]  # fmt: skip
+    ]
     if not chosen:
         return None
     margins = {
@@ -95,7 +89,7 @@ def p5(runs):
     chosen = [
         run for run in select(runs, stage="train", dataset="cifar10", momentum=0.0)
         if run.settings["learning_rate"] >= 1
-    ]  # fmt: skip
+    ]
     if not chosen:
         return None
     outcomes = [run.result["status"] == "diverged" for run in chosen]
@@ -118,11 +112,7 @@ def p6(runs):
 
 
 def p7(runs):
-    return _below_bound(runs, 1.05)
-
-
-def s2(runs):
-    return _below_bound(runs, 1.0)
+    return below_bound(runs, 1.05)
 
 
 def p8(runs):
@@ -149,13 +139,13 @@ def p9(runs):
     rising = [
         row[low] < row[high] for row in table.values()
         for low, high in pairwise(sorted(row)) if high <= 100
-    ]  # fmt: skip
+    ]
     measured = f"a rises in {sum(rising)} of {len(rising)} steps of B up to 100; a(100) is off by "
     measured += ", ".join(f"{gap:.1%} at {eta:g}" for eta, gap in saturated.items()) + " from a(n)"
     falling = [
         table[low][batch] > table[high][batch] for low, high in pairwise(sorted(table))
         for batch in {*table[low]} & {*table[high]}
-    ]  # fmt: skip
+    ]
     if falling:
         measured += f"; at one B it falls in {sum(falling)} of {len(falling)} steps of eta"
     outcomes = [*rising, *falling, *(gap < 0.1 for gap in saturated.values())]
@@ -171,11 +161,12 @@ def p10(runs):
     return Finding(measured, verdict([correlation > 0.95, 0.7 <= power <= 0.95]), chosen)
 
 
-def _below_bound(runs: Sequence[Run], slack: float) -> Finding | None:
+def below_bound(runs: Sequence[Run], slack: float) -> Finding | None:
+    """Return whether every solution of SGD has s below `slack` times its bound."""
     chosen = [
         run for run in solutions(runs)
         if run.settings["batch_size"] in SMALL_BATCHES and not is_gd(run)
-    ]  # fmt: skip
+    ]
     if not chosen:
         return None
     shares = [s(run) / bound(run) for run in chosen]
@@ -208,7 +199,4 @@ CLAIMS = (
           "published results", "within 9 % of GD's at B = 100", p9),
     Claim("P10", "s is roughly proportional to a.", "published results",
           "r = 0.981, but s ~ a^0.78", p10),
-    Claim("S2", "Every solution of SGD has s within its bound, without slack.",
-          "poster and seed 001",
-          "all points below their lines; 4 of 45 in the published data are not", s2),
-)  # fmt: skip
+)

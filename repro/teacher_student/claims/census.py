@@ -1,8 +1,7 @@
-"""Claims of seed 002 and Simsek et al. 2021 on counts and converged points: C1, C2, C8 to C14."""
+"""Claims of the EPFL slides and Simsek et al. on counts and converged points: C1, C2, C8 to C14."""
 
 import numpy as np
 
-from repro.reporting import shares
 from repro.reporting.claims import (
     CONTRADICTED,
     INCONCLUSIVE,
@@ -12,7 +11,7 @@ from repro.reporting.claims import (
     verdict,
 )
 from repro.reporting.results import select
-from repro.teacher_student.figures import FAILED
+from repro.teacher_student.measures import FAILED, share_text
 
 # --- counting and exactness -----------------------------------------------------------------------
 
@@ -39,7 +38,7 @@ def c2(runs):
 
 
 def c8(runs):
-    chosen = select(runs, protocol="census", width=5, teacher="alternating")
+    chosen = select(runs, stage="census", hidden=5, teacher="alternating")
     if not chosen:
         return None
     arrays = chosen[0].arrays()
@@ -52,11 +51,11 @@ def c8(runs):
 
 
 def c9(runs):
-    chosen = select(runs, protocol="census", teacher="alternating")
+    chosen = select(runs, stage="census", teacher="alternating")
     losses = [
         point["loss"] for run in chosen for point in run.result["points"]
         if point["name"].startswith("local") and point["certified"]
-    ]  # fmt: skip
+    ]
     if not losses:
         return None
     measured = f"{len(losses)} certified, losses {min(losses):.1e} to {max(losses):.1e}"
@@ -66,21 +65,21 @@ def c9(runs):
 def c10(runs):
     lowest = {}
     for teacher in ("alternating", "ones"):
-        for run in select(runs, protocol="census", teacher=teacher):
+        for run in select(runs, stage="census", teacher=teacher):
             for point in run.result["points"]:
                 if point["certified"] and point["index"] == 0:
                     lowest[teacher] = min(point["loss"], lowest.get(teacher, np.inf))
     if "alternating" not in lowest:
         return None
     measured = ", ".join(f"{teacher} {loss:.1e}" for teacher, loss in lowest.items())
-    used = select(runs, protocol="census")
+    used = select(runs, stage="census")
     # The slides' teacher alternates. Within a factor of ten of C9's 1e-4 it is hardly another loss.
     outcome = REPRODUCED if lowest["alternating"] < 1e-5 else INCONCLUSIVE
     return Finding(f"lowest certified: {measured}", outcome, used)
 
 
 def c12(runs):
-    chosen = select(runs, protocol="census")
+    chosen = select(runs, stage="census")
     low = {}
     for threshold in (1e-3, 1e-4):
         below = total = 0
@@ -98,17 +97,17 @@ def c12(runs):
 
 def c13(runs):
     chosen = [
-        run for run in select(runs, protocol="census") if run.settings["width"] in (5, 10, 45)
+        run for run in select(runs, stage="census") if run.settings["hidden"] in (5, 10, 45)
     ]
-    if not {5, 45} <= {run.settings["width"] for run in chosen}:
+    if not {5, 45} <= {run.settings["hidden"] for run in chosen}:
         return None
     failing = []
-    for run in sorted(chosen, key=lambda run: run.settings["width"]):
+    for run in sorted(chosen, key=lambda run: run.settings["hidden"]):
         loss = run.arrays()["loss"]
         undecided = run.result["counts"]["undecided"]["count"]
-        failing.append((run.settings["width"], int((loss > FAILED).sum()), len(loss), undecided))
+        failing.append((run.settings["hidden"], int((loss > FAILED).sum()), len(loss), undecided))
     measured = ", ".join(
-        f"width {width}: {shares.text(failed, students)} above {FAILED:g}, {undecided} undecided"
+        f"width {width}: {share_text(failed, students)} above {FAILED:g}, {undecided} undecided"
         for width, failed, students, undecided in failing
     )
     outcomes = [(failed > 0) == (width == 5) for width, failed, *_ in failing]
@@ -116,7 +115,7 @@ def c13(runs):
 
 
 def c14(runs):
-    chosen = [run for run in select(runs, protocol="census") if run.settings["width"] <= 7]
+    chosen = [run for run in select(runs, stage="census") if run.settings["hidden"] <= 7]
     typed = untyped = 0
     for run in chosen:
         kinds = run.result["kinds"]
@@ -128,18 +127,18 @@ def c14(runs):
     return Finding(measured, REPRODUCED if not untyped else INCONCLUSIVE, chosen)
 
 
-SEED, OWN = "seed 002's slides", "this reproduction"
+EPFL, OWN = "the EPFL slides", "this reproduction"
 CLAIMS = (
-    Claim("C1", "1,681 points; G(4,5), G(3,5), G(2,5) and T(4,5).", SEED,
+    Claim("C1", "1,681 points; G(4,5), G(3,5), G(2,5) and T(4,5).", EPFL,
           "1681; 240, 150, 30; 360", c1),
     Claim("C2", "The loss on half the grid is the loss.", OWN, "1e-12 relative", c2),
-    Claim("C8", "Losses form three regimes: saddles, local minima, global minima.", SEED,
+    Claim("C8", "Losses form three regimes: saddles, local minima, global minima.", EPFL,
           "three clusters", c8),
-    Claim("C9", "There are local minima with a loss of about 1e-4.", SEED, "1e-4", c9),
-    Claim("C10", "Others have an even smaller loss.", SEED, "yes, no number", c10),
-    Claim("C12", "A fixed threshold of 1e-3 or 1e-4 mislabels.", SEED, "unreliable", c12),
+    Claim("C9", "There are local minima with a loss of about 1e-4.", EPFL, "1e-4", c9),
+    Claim("C10", "Others have an even smaller loss.", EPFL, "yes, no number", c10),
+    Claim("C12", "A fixed threshold of 1e-3 or 1e-4 mislabels.", EPFL, "unreliable", c12),
     Claim("C13", "Wide students (10, 45) always reach zero loss, width 5 does not.",
           "Simsek et al. 2021", "width 45 always", c13),
     Claim("C14", "Zero-loss students are made of signed teacher, zero and constant groups.",
-          f"{SEED} and {OWN}", "visually", c14),
-)  # fmt: skip
+          f"{EPFL} and {OWN}", "visually", c14),
+)

@@ -4,7 +4,7 @@ import numpy as np
 
 from repro.reporting.claims import Claim, Finding, verdict
 from repro.reporting.results import select
-from repro.teacher_student.graph_figures import channel_jumps, eigenvalue_exponent, loss_exponent
+from repro.teacher_student.measures import channel_jumps, eigenvalue_exponent, loss_exponent
 
 
 def c15(runs):
@@ -13,11 +13,11 @@ def c15(runs):
 
 def _constructed(runs):
     """Compare the rule's index of split points with eigenvalues counted in the Hessian itself."""
-    chosen = select(runs, protocol="graph")
+    chosen = select(runs, stage="graph")
     embedded = [
         node for run in chosen for node in run.result["nodes"]
         if "parent" in node and node["inertia"]
-    ]  # fmt: skip
+    ]
     if not embedded:
         return None
     agree = [node["inertia"][0] == node["index"] for node in embedded]
@@ -30,7 +30,7 @@ def _constructed(runs):
 
 
 def _where_descent_ends(runs):
-    chosen = select(runs, protocol="census")
+    chosen = select(runs, stage="census")
     obey = break_ = 0
     for run in chosen:
         kinds = run.result["kinds"]
@@ -47,7 +47,7 @@ def _where_descent_ends(runs):
 
 
 def c16(runs):
-    chosen = select(runs, protocol="graph")
+    chosen = select(runs, stage="graph")
     if not chosen:
         return None
     arrays = chosen[0].arrays()
@@ -72,7 +72,7 @@ def c16(runs):
 
 
 def c17(runs):
-    chosen = select(runs, protocol="graph")
+    chosen = select(runs, stage="graph")
     if not chosen:
         return None
     nodes = chosen[0].result["nodes"]
@@ -80,7 +80,7 @@ def c17(runs):
     pairs = [
         (inertia[node["parent"]], node["inertia"]) for node in nodes
         if "parent" in node and node["inertia"] and inertia[node["parent"]]
-    ]  # fmt: skip
+    ]
     if not pairs:
         return None
     holds = [all(c >= p for p, c in zip(parent, child)) for parent, child in pairs]
@@ -89,7 +89,7 @@ def c17(runs):
 
 
 def c18(runs):
-    chosen, channels, exponents = select(runs, protocol="census"), 0, []
+    chosen, channels, exponents = select(runs, stage="census"), 0, []
     for run in chosen:
         channels += run.result["counts"]["channel"]["count"]
         exponents += [
@@ -121,4 +121,4 @@ CLAIMS = (
           "always", c17),
     Claim("C18", "In a channel L - L0 ~ eps^2 and the largest eigenvalue ~ eps^-2.",
           "Flat channels to infinity", "2 and -2", c18),
-)  # fmt: skip
+)

@@ -1,31 +1,31 @@
-"""Claims of seed 002's slides on what follows Adam: C3 to C7 and C11."""
+"""Claims of the EPFL slides on what follows Adam: C3 to C7 and C11."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from repro.reporting import shares
 from repro.reporting.claims import INCONCLUSIVE, Claim, Finding, verdict
 from repro.reporting.results import Run, select
+from repro.teacher_student.measures import interval, share_text
 
 STEPS = (30_000, 100_000, 300_000)  # Adam steps at which the share of negative ones is judged
 TO_ZERO = 2e-5  # width-5 students below this after 100,000 steps end at zero: minima start at 5e-5
-SLIDES = {"width": 5, "teacher": "alternating"}
+SLIDES = {"hidden": 5, "teacher": "alternating"}
 EXAMPLE = (1.75e-7, -1.7e-6)  # loss and smallest eigenvalue of the slides' example
 
 
 def c3(runs):
-    chosen = select(runs, protocol="seed", **SLIDES)
+    chosen = select(runs, stage="slides", **SLIDES)
     parts, inside = [], []
     for run in chosen:
         s = run.settings
         for row in run.metrics:
             if row["step"] in STEPS and row["step"] <= s["adam_steps"]:
                 hits = round(row["students/negative_lambda_min"] * s["num_students"])
-                low, high = shares.wilson(hits, s["num_students"])
+                low, high = interval(hits, s["num_students"])
                 inside.append(low <= 0.347 <= high)
                 parts.append(
-                    f"{shares.text(hits, s['num_students'])} after {row['step']:,} steps in "
+                    f"{share_text(hits, s['num_students'])} after {row['step']:,} steps in "
                     f"{s['adam_precision']} from {s['init']} weights"
                 )
     if not parts:
@@ -35,17 +35,17 @@ def c3(runs):
 
 
 def c4(runs):
-    chosen = select(runs, protocol="seed", **SLIDES)
+    chosen = select(runs, stage="slides", **SLIDES)
     lowest = [
         (row["step"], run.settings, row["students/lowest_lambda_min"])
         for run in chosen for row in run.metrics if row["step"] in STEPS
-    ]  # fmt: skip
+    ]
     if not lowest:
         return None
     parts = [
         f"{value:.1e} of {s['num_students']:,} after {step:,} steps in {s['adam_precision']} from "
         f"{s['init']} weights" for step, s, value in lowest
-    ]  # fmt: skip
+    ]
     measured = "the lowest " + "; ".join(dict.fromkeys(parts))  # students in several runs
     return Finding(measured, verdict([value > -1e-4 for *_, value in lowest]), chosen)
 
@@ -59,7 +59,7 @@ def c6(runs):
 
 
 def c7(runs):
-    chosen = select(runs, protocol="census", **SLIDES)
+    chosen = select(runs, stage="census", **SLIDES)
     if not chosen:
         return None
     arrays = chosen[0].arrays()
@@ -81,9 +81,9 @@ def c7(runs):
 
 def c11(runs):
     chosen = [
-        run for run in select(runs, protocol="seed", init="glorot", **SLIDES)
+        run for run in select(runs, stage="slides", init="glorot", **SLIDES)
         if run.settings["adam_steps"] >= 100_000
-    ]  # fmt: skip
+    ]
     parts, outcomes = [], []
     for run in chosen:
         loss = run.arrays()["loss"]
@@ -91,7 +91,7 @@ def c11(runs):
         outcomes.append(1e-10 < middle < 1e-8)
         parts.append(f"median {middle:.0e} (10 to 90 %: {low:.0e} to {high:.0e}) after "
                      f"{run.settings['adam_steps']:,} steps of {run.settings['num_students']:,} "
-                     f"students in {run.settings['adam_precision']}")  # fmt: skip
+                     f"students in {run.settings['adam_precision']}")
     if not parts:
         return None
     return Finding("; ".join(parts) + "; it falls on", verdict(outcomes), chosen)
@@ -99,7 +99,7 @@ def c11(runs):
 
 def _by_ftol(runs: Sequence[Run], key: str, holds: Callable[[float], bool]) -> Finding | None:
     """Judge a share of successes at every tolerance of SLSQP that was run."""
-    chosen = [run for run in select(runs, protocol="seed") if run.result[key]["of"]]
+    chosen = [run for run in select(runs, stage="slides") if run.result[key]["of"]]
     if not chosen:
         return None
     parts, outcomes = [], []
@@ -108,21 +108,21 @@ def _by_ftol(runs: Sequence[Run], key: str, holds: Callable[[float], bool]) -> F
         idle = run.result["slsqp_one_iteration"]
         outcomes.append(holds(counted["count"] / counted["of"]))
         parts.append(
-            f"{shares.text(counted['count'], counted['of'])} with ftol "
+            f"{share_text(counted['count'], counted['of'])} with ftol "
             f"{run.settings['slsqp_ftol']:g}, with which {idle} stop after one iteration"
         )
     return Finding("; ".join(parts), verdict(outcomes), chosen)
 
 
-SEED = "seed 002's slides"
+EPFL = "the EPFL slides"
 CLAIMS = (
-    Claim("C3", "Share of width-5 students with a negative smallest eigenvalue.", SEED,
+    Claim("C3", "Share of width-5 students with a negative smallest eigenvalue.", EPFL,
           "347/1000", c3),
-    Claim("C4", "All negative smallest eigenvalues are small (below 1e-4 here).", SEED,
+    Claim("C4", "All negative smallest eigenvalues are small (below 1e-4 here).", EPFL,
           "yes, no number", c4),
-    Claim("C5", "SLSQP from there rarely gives a positive spectrum.", SEED, "rarely", c5),
-    Claim("C6", "Perturbing and SLSQP end with a positive spectrum always.", SEED, "all", c6),
-    Claim("C7", "A student with a loss of 1.75e-7, then 5.92e-8, has converged to a minimum.", SEED,
+    Claim("C5", "SLSQP from there rarely gives a positive spectrum.", EPFL, "rarely", c5),
+    Claim("C6", "Perturbing and SLSQP end with a positive spectrum always.", EPFL, "all", c6),
+    Claim("C7", "A student with a loss of 1.75e-7, then 5.92e-8, has converged to a minimum.", EPFL,
           "-1.7e-6 -> 4.45e-7 in 2 perturbations", c7),
-    Claim("C11", "Global minima have a loss of about 1e-9 where Adam stops.", SEED, "1e-9", c11),
-)  # fmt: skip
+    Claim("C11", "Global minima have a loss of about 1e-9 where Adam stops.", EPFL, "1e-9", c11),
+)

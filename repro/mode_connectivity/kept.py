@@ -1,0 +1,99 @@
+"""Points of weight space as runs keep them on disk, and how others come by them.
+
+An endpoint keeps checkpoints/epoch_E.npz, one for each epoch of names.kept_epochs, and swa
+checkpoints/average.npz; a curve keeps the nodes checkpoints/epoch_E/node_K.npz.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from etils import epath
+
+from repro.mode_connectivity.mode_settings import Modes
+from repro.mode_connectivity.names import EPOCHS, kept_epochs, parse_point
+from repro.mode_connectivity.settings import Curve, Endpoint
+from repro.training.runs import Job
+
+AVERAGE = "average"
+
+
+def save_point(file: epath.Path, point: Sequence[np.ndarray]) -> None:
+    """Write a point of weight space, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.parent / f"{file.name}.partial"
+    with partial.open("wb") as stream:
+        np.savez(stream, *point)
+    partial.replace(file)
+
+
+def load_point(file: epath.Path) -> list[np.ndarray]:
+    """Read what save_point wrote.
+
+    Raises:
+      ValueError: there is none, as where training diverged.
+    """
+    if not file.exists():
+        raise ValueError(
+            f"{file} is missing: the run diverged before it, or its weights were thrown away, as "
+            "in outputs/reference"
+        )
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return [arrays[f"arr_{place}"] for place in range(len(arrays.files))]
+
+
+def iterate_file(checkpoints: epath.Path, epoch: int) -> epath.Path:
+    """Return where an endpoint keeps an epoch's iterate, in its folder of checkpoints."""
+    return checkpoints / f"epoch_{epoch}.npz"
+
+
+def average_file(checkpoints: epath.Path) -> epath.Path:
+    """Return where swa keeps the average of its iterates."""
+    return checkpoints / f"{AVERAGE}.npz"
+
+
+def node_file(checkpoints: epath.Path, epoch: int, number: int) -> epath.Path:
+    """Return where a curve keeps one of its nodes at an epoch."""
+    return checkpoints / f"epoch_{epoch}" / f"node_{number}.npz"
+
+
+def load_nodes(checkpoints: epath.Path, epoch: int, count: int) -> list[list[np.ndarray]]:
+    """Return the nodes of a curve at an epoch."""
+    return [load_point(node_file(checkpoints, epoch, number)) for number in range(count)]
+
+
+# --- points of runs that are made where they are missing ------------------------------------------
+
+
+def load(settings: Modes, job: Job, text: str) -> list[np.ndarray]:
+    """Return the weights of a point, training its mode where it is not there yet.
+
+    `swa` without an epoch is its average.
+    """
+    parsed = parse_point(text)
+    if parsed is None:
+        return load_point(iterate_file(epath.Path(text) / "checkpoints", EPOCHS))
+    mode, following, epoch = parsed
+    checkpoints = _endpoint(settings, job, mode, following)
+    if mode == "swa" and epoch is None:
+        return load_point(average_file(checkpoints))
+    return load_point(iterate_file(checkpoints, epoch or EPOCHS))
+
+
+def trajectory(
+    settings: Modes, job: Job, mode: str, following: bool, until: int = EPOCHS
+) -> tuple[list[int], list]:
+    """Return epochs and iterates that a mode, or that of the next seed, keeps up to an epoch."""
+    epochs = [epoch for epoch in kept_epochs(mode, settings.cycle_epochs) if epoch <= until]
+    checkpoints = _endpoint(settings, job, mode, following)
+    return epochs, [load_point(iterate_file(checkpoints, epoch)) for epoch in epochs]
+
+
+def curve_checkpoints(job: Job, curve: Curve) -> epath.Path:
+    """Return the folder of checkpoints of a curve, trained where it is missing."""
+    return job.need(curve).path / "checkpoints"
+
+
+def _endpoint(settings: Modes, job: Job, mode: str, following: bool) -> epath.Path:
+    """Return the folder of checkpoints of a mode, or of that of the next seed."""
+    asked = settings.of_stage(Endpoint, mode=mode, seed=settings.seed + following)
+    return job.need(asked).path / "checkpoints"

@@ -1,0 +1,66 @@
+"""Prove the certificates in files again, in ball arithmetic, from their numbers alone.
+
+    python -m repro.teacher_student.verify outputs/teacher_student/RUN/certificates.json
+
+A census whose students met no point that can be certified leaves a file without certificates; to
+check that one says nothing, so it is an error here.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from repro.critical import certificates, proofs
+from repro.teacher_student import teacher
+
+
+def verify(file: Path) -> int:
+    """Prove all certificates in a file again and return their number.
+
+    Raises:
+      ValueError: the file is missing or no JSON, holds no certificate, or one does not prove its
+        claim.
+    """
+    try:
+        content = json.loads(Path(file).read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"cannot read certificates from {file}: {error}") from error
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"{file} holds no certificates")
+    named = {"the certificate": content} if "kind" in content else content
+    exact = {name: _exact(teacher.get(name)) for name in _teachers(named, file)}
+    for name, certificate in named.items():
+        try:
+            certificates.verify(certificate, exact[str(certificate["teacher"])])
+        except certificates.InvalidCertificate as error:
+            raise ValueError(f"{name} in {file} is not valid: {error}") from error
+    return len(named)
+
+
+def _teachers(named: dict, file: Path) -> set[str]:
+    """Return the names of the teachers that certificates are about."""
+    for name, certificate in named.items():
+        if not isinstance(certificate, dict) or "teacher" not in certificate:
+            raise ValueError(f"{name} in {file} is no certificate")
+    return {str(certificate["teacher"]) for certificate in named.values()}
+
+
+def _exact(net: teacher.Teacher):
+    return proofs.exact(teacher.half_grid(), net.incoming, net.outgoing)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m repro.teacher_student.verify", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("files", nargs="+", type=Path, help="certificates.json of a run")
+    for file in parser.parse_args().files:
+        try:
+            print(f"{file}: {verify(file)} certificates hold")
+        except ValueError as error:
+            sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

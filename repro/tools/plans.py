@@ -1,0 +1,164 @@
+"""From the TOMLs in configs/ to runs: which there are, what each is called, what makes it.
+
+A figure is one file, configs/<paper>/<figure>.toml. Settings come from its tables [flags], [grid],
+[scale.NAME] and [[scale.NAME.runs]], later ones winning; a list of values is an axis of the grid,
+and there is one run per combination. `runs_of` names a figure whose runs are looked at anew.
+"""
+
+import dataclasses
+import itertools
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from repro import papers
+from repro import settings as settings_
+from repro.settings import CONFIGS, Place, Settings, fields
+
+SCALES = ("smoke", "cpu", "paper")
+PLACES = {field.name for field, _ in fields(Place)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A run of a figure: its directory, its settings as settled, its command line."""
+
+    path: Path
+    settings: Settings
+    command: list[str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has its result."""
+        return (self.path / "result.json").exists()
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure or table at a scale, and its runs."""
+
+    name: str
+    config: Mapping
+    runs: Sequence[Planned]
+
+
+def figures(names: Iterable[str], scale: str, configs: Path = CONFIGS) -> list[str]:
+    """Return the figures that names stand for: `all`, papers, or figures as `paper/figure`.
+
+    Figures of a paper, or of all, that have no such scale are left out.
+
+    Raises:
+      ValueError: a name stands for nothing; the message lists what there is.
+    """
+    known = sorted(str(f.relative_to(configs).with_suffix("")) for f in configs.rglob("*.toml"))
+    chosen = []
+    for name in names:
+        if name in known:
+            chosen.append(name)
+            continue
+        found = [one for one in known if name in ("all", one.split("/")[0])]
+        if not found:
+            raise ValueError(
+                f"unknown figure {name!r}; choose from all, {', '.join(papers.PAPERS)}, "
+                f"{', '.join(known)}"
+            )
+        chosen += [one for one in found if scale in _with_runs(load_config(one, configs), configs)]
+    return list(dict.fromkeys(chosen))
+
+
+def load_config(name: str, configs: Path = CONFIGS) -> dict:
+    """Return the parsed configs/<name>.toml.
+
+    Raises:
+      ValueError: there is none, or it is no TOML; the message lists those there are.
+    """
+    file = configs / f"{name}.toml"
+    if not file.resolve().is_relative_to(configs.resolve()) or not file.exists():
+        known = sorted(str(f.relative_to(configs).with_suffix("")) for f in configs.rglob("*.toml"))
+        raise ValueError(f"unknown figure {name!r}; choose from {', '.join(known)}")
+    try:
+        return tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file} is no TOML: {error}") from error
+
+
+def expand(config: Mapping, scale: str, configs: Path = CONFIGS) -> list[dict]:
+    """Return the flags of every run of a figure at a scale.
+
+    Raises:
+      ValueError: the figure has no such scale.
+    """
+    if "runs_of" in config:
+        config = load_config(config["runs_of"], configs)
+    scales = config.get("scale", {})
+    if scale not in scales:
+        raise ValueError(f"no scale {scale!r}; this figure has {', '.join(scales)}")
+    chosen = dict(scales[scale])
+    groups = chosen.pop("runs", None) or config.get("runs") or [{}]
+    runs = []
+    for group in groups:
+        flags = {**config.get("flags", {}), **config.get("grid", {}), **chosen, **group}
+        axes = {k: value if isinstance(value, list) else [value] for k, value in flags.items()}
+        runs += [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
+    return runs
+
+
+def plan(paper: str, runs: Iterable[Mapping], output_dir: Path, passed: Mapping) -> list[Planned]:
+    """Return the runs of a figure, each once, whatever the texts that say it.
+
+    Args:
+      paper: whose runs they are.
+      runs: flags of each, as `expand` returns them.
+      output_dir: where they land.
+      passed: flags of this machine, such as data_dir and strategy, for all runs that have them.
+
+    Raises:
+      ValueError: flags that the paper does not take; the message says which.
+    """
+    stages, planned = papers.stages(paper), {}
+    for flags in runs:
+        own = {name: value for name, value in flags.items() if name not in PLACES}
+        asked = settings_.from_dict(stages, own)
+        known = {field.name for field, _ in fields(type(asked))} | PLACES
+        extra = {name: value for name, value in passed.items() if name in known}
+        asked = asked.replace(**{k: v for k, v in extra.items() if k not in PLACES})
+        settled, _ = settings_.settle(asked)
+        path = output_dir / paper / settings_.name(settled)
+        lines = settings_.flag_lines({**flags, **extra, "output_dir": output_dir})
+        command = [sys.executable, "-m", f"repro.{paper}", *lines]
+        planned.setdefault(path, Planned(path, settled, command))
+    return list(planned.values())
+
+
+def with_needed(runs: Iterable[Planned], output_dir: Path, places: Mapping) -> list[Planned]:
+    """Return runs and all that they need from others, each once, what is needed first.
+
+    Args:
+      runs: planned; what a run needs, such as its start, its settings say (`needs`).
+      output_dir: where they land.
+      places: flags of a Place for the needed ones.
+    """
+    ordered: dict[Path, Planned] = {}
+
+    def add(run: Planned) -> None:
+        if run.path in ordered:
+            return
+        for needed in run.settings.needs():
+            settled, _ = settings_.settle(needed)
+            path = output_dir / settled.paper / settings_.name(settled)
+            flags = settings_.as_dict(settled) | dict(places) | {"output_dir": output_dir}
+            command = [sys.executable, "-m", f"repro.{settled.paper}"]
+            add(Planned(path, settled, [*command, *settings_.flag_lines(flags)]))
+        ordered.setdefault(run.path, run)
+
+    for run in runs:
+        add(run)
+    return list(ordered.values())
+
+
+def _with_runs(config: Mapping, configs: Path) -> Mapping:
+    """Return the scales of a figure, those of another one where it looks at that one's runs."""
+    if "runs_of" in config:
+        config = load_config(config["runs_of"], configs)
+    return config.get("scale", {})

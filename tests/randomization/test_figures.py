@@ -1,0 +1,256 @@
+"""Figures and tables from made-up runs: what is drawn, line by line, and what is written."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pytest
+
+from repro import papers
+from repro.reporting import results
+
+
+@pytest.fixture
+def draw():
+    """Draw a figure of the paper, or make its table."""
+    yield lambda name, runs: papers.figure("randomization", name)(runs)
+    plt.close("all")
+
+
+def labelled(axes):
+    """Label -> (x, y) of every line that a legend names and that is not empty."""
+    lines = [line for line in axes.lines if not line.get_label().startswith("_")]
+    drawn = {line.get_label(): tuple(map(list, line.get_data())) for line in lines}
+    return {label: data for label, data in drawn.items() if data[0]}
+
+
+def styled(axes, style):
+    """(x, y) of every line of a style, such as `:`, that is not empty."""
+    data = [line.get_data() for line in axes.lines if line.get_linestyle() == style]
+    return [(list(x), list(y)) for x, y in data if len(x)]
+
+
+def legend(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+KINDS = ("none", "random_labels", "shuffled_pixels", "random_pixels", "gaussian")
+NAMES = ("true labels", "random labels", "shuffled pixels", "random pixels", "Gaussian")
+
+
+def test_learning_curves(draw, made_up):
+    """Figure 1a: the loss over minibatches against thousand steps; the paper's curves beside."""
+    curves = [[2.0 / (n + i) for n in range(1, 4)] for i in range(5)]
+    runs = [
+        made_up(metrics={"train/running_loss": curve, "train/loss": [9, 9, 9]}, corruption=kind)
+        for curve, kind in zip(curves, KINDS)
+    ]
+    ours, paper = draw("fig1a", runs[::-1]).axes
+    assert labelled(ours) == {
+        name: ([0.391, 0.782, 1.173], curve) for name, curve in zip(NAMES, curves)
+    }
+    assert ours.get_title() == "ours: inception, 50,000 images of cifar10"
+    assert ours.get_xscale() == "linear"
+    published = labelled(paper)
+    assert list(published) == list(NAMES) == legend(paper)
+    first = {name: (x[0], y[0]) for name, (x, y) in published.items()}
+    assert first == {  # as read off the paper, after one epoch of 391 steps
+        "true labels": (0.391, 0.8393), "random labels": (0.391, 2.3034),
+        "shuffled pixels": (0.391, 1.4683), "random pixels": (0.391, 2.3057),
+        "Gaussian": (0.391, 2.3055),
+    }
+    colours = [{line.get_label(): line.get_color() for line in a.lines} for a in (ours, paper)]
+    assert colours[0] == colours[1]
+
+
+def test_learning_curves_of_very_different_lengths(draw, made_up):
+    curve = {"train/running_loss": [2.0, 1.0]}
+    runs = [made_up(metrics=curve, result={"steps": steps}) for steps in (100, 501)]
+    ours, _ = draw("fig1a", runs).axes
+    assert ours.get_xscale() == "log"
+
+
+def overfitting(made_up, model, epochs, **settings):
+    """Runs at p = 0, 0.5 and 1 that get 98.5 % of the training set right after these epochs."""
+    return [
+        made_up(
+            metrics={"train/accuracy": [0.5] * (epoch - 1) + [0.985, 1.0]}, model=model,
+            corrupt_prob=p, corruption="partial_labels",
+            result={"test_accuracy": 0.9 - p / 2, "test_accuracy_corrupted_labels": 0.9 - 0.8 * p},
+            **settings,
+        )
+        for p, epoch in zip((0.0, 0.5, 1.0), epochs)
+    ]
+
+
+def test_times_to_overfit(draw, made_up):
+    """Figure 1b: epochs over those at p = 0, from runs without regularisers alone."""
+    runs = [
+        *overfitting(made_up, "inception", (10, 20, 36)),
+        *overfitting(made_up, "mlp_1x512", (4, 6, 8))[1:],  # without p = 0 nothing is relative
+        *overfitting(made_up, "inception", (1, 2, 3), weight_decay=0.1),
+        *overfitting(made_up, "inception", (1, 2, 3), redraw=True),
+        made_up(metrics={"train/accuracy": [0.9]}, model="alexnet"),  # never overfits
+    ]
+    (axes,) = draw("fig1b", runs).axes
+    assert labelled(axes) == {"Inception (10 epochs at p = 0)": ([0.0, 0.5, 1.0], [1.0, 2.0, 3.6])}
+    assert "98.5% train accuracy" in axes.get_ylabel()
+    dotted = styled(axes, ":")
+    assert [y[0] for _, y in dotted] == [1.0, 1.0, 1.0]
+    assert [(x[-1], y[-1]) for x, y in dotted] == [(1.0, 3.6), (1.0, 1.548), (1.0, 1.964)]
+    assert legend(axes) == ["Inception (10 epochs at p = 0)", "published"]
+
+
+def test_test_errors_on_corrupted_and_on_clean_labels(draw, made_up):
+    """Figure 1c: on the left the test labels are corrupted with the same p, on the right clean."""
+    runs = [
+        *overfitting(made_up, "alexnet", (1, 1, 1))[::-1],
+        *overfitting(made_up, "inception", (1, 1, 1), augment="crop"),
+    ]
+    corrupted, clean = draw("fig1c", runs).axes
+    assert "corrupted" in corrupted.get_title() and "clean" in clean.get_title()
+    for axes, errors in ((corrupted, [0.1, 0.5, 0.9]), (clean, [0.1, 0.35, 0.6])):
+        ((x, y),) = labelled(axes).values()
+        assert list(labelled(axes)) == ["AlexNet"]
+        assert x == [0.0, 0.5, 1.0]
+        assert y == pytest.approx(errors)
+        published = [y[0] for _, y in styled(axes, ":")]  # Inception, AlexNet, MLP at p = 0
+        assert published == [0.1285, 0.3011, 0.4951]
+
+
+def test_accuracies_with_fewer_regularisers(draw, made_up):
+    """Figure 2a: test accuracy as a line, training accuracy dashed, in the colour of its run."""
+    metrics = {"test/accuracy": [0.5, 0.6], "train/accuracy": [0.7, 0.9]}
+    runs = [
+        made_up(metrics=metrics, augment="crop,flip", weight_decay=5e-4, dropout_rate=0.2),
+        made_up(metrics=metrics, weight_decay=5e-4),
+        made_up(metrics={"test/accuracy": [0.1], "train/accuracy": [0.2]}),
+    ]
+    (axes,) = draw("fig2a", runs).axes
+    assert labelled(axes) == {
+        "test, crop, flip, weight decay at 0.0005, dropout 0.2": ([1, 2], [0.5, 0.6]),
+        "test, weight decay at 0.0005": ([1, 2], [0.5, 0.6]),
+        "test, none": ([1], [0.1]),
+    }
+    assert styled(axes, "--") == [([1, 2], [0.7, 0.9]), ([1, 2], [0.7, 0.9]), ([1], [0.2])]
+    assert legend(axes)[-1] == "train"
+    solid, dashed = axes.lines[0], axes.lines[1]
+    assert solid.get_color() == dashed.get_color()
+
+
+def test_accuracies_with_and_without_batch_norm(draw, made_up):
+    """Figure 2b: the published test curves are dotted; the axis ends after our longest run."""
+    runs = [
+        made_up(metrics={"test/accuracy": [0.5, 0.6, 0.7], "train/accuracy": [0.6, 0.8, 1.0]}),
+        made_up(
+            metrics={"test/accuracy": [0.1, 0.2], "train/accuracy": [0.1, 0.2]},
+            model="inception_no_bn", learning_rate=0.02,
+        ),
+    ]
+    (axes,) = draw("fig2b", runs).axes
+    assert labelled(axes) == {
+        "test, inception (lr 0.1)": ([1, 2, 3], [0.5, 0.6, 0.7]),
+        "test, inception_no_bn (lr 0.02)": ([1, 2], [0.1, 0.2]),
+    }
+    assert [(x[0], y[0]) for x, y in styled(axes, ":")] == [(1, 0.689), (1, 0.6606)]
+    assert axes.get_xlim() == (0, 4)
+    assert legend(axes) == [
+        "test, inception (lr 0.1)", "test, inception_no_bn (lr 0.02)", "train", "published, test",
+    ]
+
+
+def test_labels_drawn_afresh(draw, made_up):
+    """By rising p, p = 0 and 1 too, each with its ceiling; pixels are another matter."""
+    def metrics(p):
+        return {"train/accuracy": [0.5 - p / 4], "test/accuracy": [0.6]}
+
+    runs = [
+        made_up(metrics=metrics(p), corruption="partial_labels", corrupt_prob=p, redraw=True)
+        for p in (1.0, 0.0, 0.5)
+    ]
+    runs.append(made_up(metrics=metrics(0), corruption="gaussian", redraw=True))
+    figure = draw("redraw", runs)
+    (axes,) = figure.axes
+    train = {k: v for k, v in labelled(axes).items() if k.endswith("train")}
+    assert train == {
+        "p = 0, train": ([1], [0.5]), "p = 0.5, train": ([1], [0.375]),
+        "p = 1, train": ([1], [0.25]),
+    }
+    assert [y for _, y in styled(axes, "--")] == [[0.6]] * 3
+    ceilings = [y[0] for _, y in styled(axes, ":")]
+    assert ceilings == pytest.approx([1.0, 0.55, 0.1])
+    assert len(figure.legends[0].get_texts()) == 6
+
+
+def test_table_of_regularisers(draw, made_up):
+    """Table 1: a row for each run that the paper has one for, in the paper's order."""
+    runs = [
+        made_up(model="mlp_1x512", corruption="random_labels",
+                result={"parameters": 1_209_866, "test_accuracy": 0.1}),
+        made_up(weight_decay=5e-4, augment="crop", result={"train_accuracy": 0.9994}),
+        made_up(),
+        made_up(corrupt_prob=0.5),  # in no row of the paper's
+        made_up(augment="flip"),
+        made_up(model="wrn_28_1"),
+    ]
+    table = draw("table1", runs)
+    assert table.columns[4:8] == ["train %", "published", "test %", "published"]
+    # 80 % of 10,000 images: sqrt(0.8 * 0.2 / 10,000) = 0.40 points; 10 %: 0.30 points
+    assert table.rows == [
+        ["inception (1,649,402)", "true", "yes", "0.0005", "99.94", "100.00", "80.00 ± 0.40",
+         "89.05", "50,000"],
+        ["inception (1,649,402)", "true", "no", "no", "100.00", "100.00", "80.00 ± 0.40",
+         "85.75", "50,000"],
+        ["mlp_1x512 (1,209,866)", "random", "no", "no", "100.00", "99.34", "10.00 ± 0.30",
+         "10.61", "50,000"],
+    ]
+    assert "standard error of the test set" in table.note
+    assert results.protocol(runs) in table.note
+
+
+def test_table_of_random_labels_under_regularisers(draw, made_up):
+    """Table 4: weight decay of any size, augmentation by its operations, random labels alone."""
+    random = {"corruption": "random_labels"}
+    runs = [
+        made_up(**random, augment="flip,rotation", result={"train_accuracy": 0.9}),
+        made_up(**random, model="alexnet", weight_decay=4e-3, result={"train_accuracy": 0.5}),
+        made_up(**random, model="alexnet", weight_decay=5e-4, result={"train_accuracy": None}),
+        made_up(**random),  # without a regulariser
+        made_up(weight_decay=5e-4),  # true labels
+        made_up(**random, augment="crop,flip"),  # not in the paper
+    ]
+    table = draw("table4", runs)
+    assert table.rows == [
+        ["alexnet", "weight decay at 0.004", "50.00", "failed to converge", "50,000"],
+        ["alexnet", "weight decay at 0.0005", "–", "failed to converge", "50,000"],
+        ["inception", "flip, rotation", "90.00", "99.28", "50,000"],
+    ]
+
+
+def test_table_of_first_epochs(draw, made_up):
+    """The loss over minibatches after epoch 1 alone, by what the noise or permutation is of."""
+    def run(loss, **settings):
+        return made_up(metrics={"train/running_loss": [loss, 1.0]}, **settings)
+
+    runs = [
+        run(2.2, corruption="random_pixels"),
+        run(2.1, corruption="gaussian", gaussian_moments="image", redraw=True),
+        run(2.3, corruption="gaussian"),
+        run(2.0, corruption="shuffled_pixels"),  # in no row
+    ]
+    assert draw("first_epoch", runs).rows == [
+        ["gaussian", "dataset", "once", "2.3000", "2.3055 (paper)", "50,000"],
+        ["gaussian", "image", "at every access", "2.1000", "2.09 (student rerun)", "50,000"],
+        ["random_pixels", "entries", "once", "2.2000", "2.3057 (paper)", "50,000"],
+    ]
+
+
+def test_every_figure_and_table_is_tested_here():
+    """A new one is to be drawn by a test of its own."""
+    known = {**papers.module("randomization", "figures").FIGURES,
+             **papers.module("randomization", "tables").TABLES}
+    text = Path(__file__).read_text()
+    assert [name for name in known if f'draw("{name}"' not in text] == []
