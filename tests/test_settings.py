@@ -430,8 +430,8 @@ def test_defaults_are_the_papers():
         "dropout_rate": 0.0,
         "weight_decay": 0.0,
         "augment": [],
-        "permute": "entries",
-        "gaussian_moments": "dataset",
+        "permute": None,  # of pixels, of which nothing is random here
+        "gaussian_moments": None,
         "redraw": False,
         "strategy": "default",
         "seed": 0,

@@ -1,18 +1,35 @@
 """What figures, tables and claims of Liu et al. 2020 share: settings, gaps, seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from repro.reporting.claims import INCONCLUSIVE, Finding, accuracy_error, within
+from repro.reporting import statistics
+from repro.reporting.claims import SEEDS, Finding, ended, of_seeds, undecided
 from repro.reporting.results import Run
+from repro.reporting.statistics import Estimate
 
 HEURISTICS = {"augment": "augment", "weight_decay": "l2", "momentum": "momentum"}  # -> shown as
 INITS = ("random", "adversarial")
-SEEDS = 3  # fewer decide no claim on how training ends
-FITTED = 0.999  # train accuracy
+TRIALS = 5  # seeds of the paper's own experiments, which verdicts on these need as well
 EPOCHS = 350  # of the authors' trainings
 AUTHORS_WAY = {"shuffle": True, "batch_statistics": False}  # not the JAX rerun's
+# What two runs share that are compared, whatever they start from.
+ALIKE = (
+    "model",
+    "width",
+    "dataset",
+    "train_split",
+    "test_split",
+    "train_examples",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "precision",
+    "augment",
+    "weight_decay",
+    "momentum",
+)
 
 
 def heuristics(run: Run) -> tuple[bool, bool, bool]:
@@ -32,8 +49,10 @@ def of(runs: Sequence[Run], kind: str | None = None, init: str | None = None, **
     """Return the complete runs of a setting and a start, as the authors train, by seed."""
     wanted = {**AUTHORS_WAY, **settings}
     chosen = [
-        run for run in runs
-        if run.result["status"] == "complete"
+        run
+        for run in runs
+        if run.settings.get("stage", "train") == "train"
+        and run.result["status"] == "complete"
         and run.settings["epochs"] > 0
         and kind in (None, setting(run))
         and init in (None, run.settings["init"])
@@ -56,26 +75,91 @@ def pairs(runs: Sequence[Run], kind: str, **settings) -> list[tuple[Run, Run]]:
     return by_seed(*(of(runs, kind, init, **settings) for init in INITS))
 
 
+def grouped(runs: Sequence[Run], names: Sequence[str]) -> dict[tuple, list[Run]]:
+    """Return runs by the values of some settings."""
+    groups: dict[tuple, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(tuple(run.settings[name] for name in names), []).append(run)
+    return groups
+
+
+def networks(runs: Sequence[Run], kind: str) -> dict[str, dict[int, list[tuple[Run, Run]]]]:
+    """Return network and dataset -> copies R -> pairs of (random start, adversarial start).
+
+    Of several trainings of a network, the longest count: gaps at the end are asked for. Starts are
+    the paper's, with a share of the entries black, from the training images themselves.
+    """
+    found: dict[tuple, dict[int, list[tuple[Run, Run]]]] = {}
+    starts = [
+        run
+        for run in of(runs, kind, "adversarial", zero_unit="entries", pretrain_split=None)
+        if run.settings["zero_out"]
+    ]
+    for run in starts:
+        key = _alike(run), run.settings["zero_out"]
+        plain = [
+            other
+            for other in of(runs, kind, "random")
+            if other.settings["seed"] == run.settings["seed"] and _alike(other) == key[0]
+        ]
+        if plain:
+            by_copies = found.setdefault(key, {})
+            by_copies.setdefault(run.settings["replicas"], []).append((plain[0], run))
+    best: dict[str, dict[int, list[tuple[Run, Run]]]] = {}
+    for by_copies in found.values():
+        settings = by_copies[max(by_copies)][0][0].settings
+        name = f"{settings['model']} on {settings['dataset']}"
+        if name not in best or _epochs(by_copies) > _epochs(best[name]):
+            best[name] = by_copies
+    return best
+
+
+def _alike(run: Run) -> tuple:
+    values = [run.settings.get(name) for name in ALIKE]
+    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+
+
+def _epochs(by_copies: dict[int, list[tuple[Run, Run]]]) -> tuple[int, int]:
+    hardest = by_copies[max(by_copies)]
+    return hardest[0][0].settings["epochs"], len(hardest)
+
+
 def diverged(runs: Sequence[Run]) -> list[Run]:
     """Return the runs whose loss was not finite in the end; `of` and `pairs` leave them out."""
     return [run for run in runs if run.result["status"] == "diverged"]
 
 
-def cut_short(run: Run) -> bool:
-    """Whether a run neither fitted its training set nor had the authors' number of epochs."""
-    return run.result["train_accuracy"] < FITTED and run.settings["epochs"] < EPOCHS
+def cut_short(run: Run, all_of_it: bool = False) -> bool:
+    """Whether a run had less than the authors' epochs and does not fit its training set.
+
+    `all_of_it`: it is asked to fit all of it, so that 99 % are not enough.
+    """
+    accuracy = None if all_of_it else run.result["train_accuracy"]
+    return not ended(accuracy, run.settings["epochs"] >= EPOCHS)
 
 
 def start_cut_short(run: Run) -> bool:
-    """Whether that is so of the pre-training of a run's start."""
+    """Whether the pre-training of a run's start, which is to fit all, ended at a small budget."""
     stage, budget = run.result["pretraining"], run.settings["pretrain_epochs"]
-    return stage["train_accuracy"] < FITTED and stage["epochs"] == budget < EPOCHS
+    return not ended(None, stage["epochs"] < budget or budget >= EPOCHS)
 
 
-def decided(outcome: str, runs: Sequence[Run]) -> str:
-    """Return a verdict on trainings, inconclusive where fewer than SEEDS seeds stand behind it."""
-    seeds = {run.settings["seed"] for run in runs}
-    return outcome if len(seeds) >= SEEDS else INCONCLUSIVE
+def shortened(runs: Sequence[Run], all_of_it: bool = False) -> str:
+    """Say which of runs were cut short, and where; empty where none was."""
+    short = [run for run in runs if cut_short(run, all_of_it)]
+    if not short:
+        return ""
+    accuracies = [run.result["train_accuracy"] for run in short]
+    epochs = max(run.settings["epochs"] for run in short)
+    return (
+        f"cut short: {min(accuracies):.0%} to {max(accuracies):.0%} of the training set "
+        f"right after {epochs} of the authors' {EPOCHS} epochs"
+    )
+
+
+def settled(finding: Finding, least: int = SEEDS) -> Finding:
+    """Return a finding on where trainings end: undecided where they are cut short or too few."""
+    return of_seeds(undecided(finding, shortened(finding.runs)), least)
 
 
 def gap(pair: tuple[Run, Run]) -> float:
@@ -89,34 +173,42 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), deviation
 
 
-def average(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean over seeds and its standard error; 0 for one seed."""
-    mean, deviation = spread(values)
-    return mean, deviation / len(values) ** 0.5
+def losses(both: Sequence[tuple[Run, Run]]) -> Estimate:
+    """Return what the second runs of pairs lose in test accuracy, with both errors.
 
-
-def losses(both: Sequence[tuple[Run, Run]]) -> tuple[float, float]:
-    """Return what the second runs of pairs lose in test accuracy on average, and its error.
-
-    The standard error is the larger of two: that over seeds, and that of the test set, which all
-    seeds share, so that more seeds do not lower it.
+    They are those of seeds (Student's) and of the test images.
     """
-    loss, error = average([gap(pair) for pair in both])
-    return loss, max(error, *(accuracy_error(*pair) for pair in both))
+    first, second = zip(*both)
+    return statistics.difference(statistics.test_accuracy(first), statistics.test_accuracy(second))
 
 
 def compared(
-    name: str, other: str, both: Sequence[tuple[Run, Run]]
-) -> tuple[str, tuple[float, float]]:
-    """Return in words, and as mean and standard error, what the second arm loses by seed."""
+    name: str,
+    other: str,
+    both: Sequence[tuple[Run, Run]],
+    judge: Callable[[Estimate], str],
+    tolerance: Callable[[Estimate, float], str] | None = None,
+    margin: float = 0.0,
+) -> Finding:
+    """Judge what the second arm of pairs loses in test accuracy, in words and by `judge`.
+
+    Args:
+      name, other: of the arms.
+      both: their runs side by side, one pair a seed.
+      judge: estimate of the loss -> verdict.
+      tolerance: the same for any margin, where the claim has one.
+      margin: that of the claim.
+    """
     first, second = (
         ", ".join(f"{run.result['test_accuracy']:.2%}" for run in side) for side in zip(*both)
     )
-    loss, error = losses(both)
-    words = f"{name} {first}, {other} {second}"
-    if len(both) > 1:
-        words += f"; first minus second {points(loss)} ± {100 * error:.2f} points"
-    return words, (loss, error)
+    loss = losses(both)
+    words = f"{name} {first}, {other} {second}; first minus second {signed(loss)}"
+    used = [run for pair in both for run in pair]
+    sensitivity = None
+    if tolerance is not None:
+        sensitivity = statistics.sensitivity(lambda bound: tolerance(loss, bound), margin)
+    return Finding(words, judge(loss), used, loss.method, sensitivity)
 
 
 def no_difference(
@@ -125,12 +217,16 @@ def no_difference(
     """Judge that the test accuracies of two arms differ by no more than `at_most`."""
     if not both:
         return None
-    measured, (loss, error) = compared(name, other, both)
-    used = [run for pair in both for run in pair]
-    return Finding(measured, decided(within(abs(loss), at_most, error), used), used)
+    tolerance = statistics.no_difference
+    finding = compared(name, other, both, lambda loss: tolerance(loss, at_most), tolerance, at_most)
+    return settled(finding)
 
 
 def points(value: float) -> str:
     """Return a difference of accuracies in percentage points."""
     return f"{100 * value:+.2f}"
 
+
+def signed(found: Estimate) -> str:
+    """Return a difference of accuracies in points with its 95 % interval."""
+    return f"{points(found.value)} ± {100 * found.half_width():.2f} points"

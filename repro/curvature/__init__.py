@@ -21,7 +21,21 @@ from repro.curvature.stability import Measure, nonuniformity, sharpness, theorem
 from repro.curvature.traces import TraceEstimate
 
 __all__ = [
-    "Data", "Eigenpairs", "ExampleLoss", "Measure", "Operator", "SpectralDensity", "TraceEstimate",
-    "along", "dense", "gauss_newton", "hessian", "nonuniformity", "sharpness", "spectral_density",
-    "theorem_1", "top_eigenvalues", "trace",
-]  # fmt: skip
+    "Data",
+    "Eigenpairs",
+    "ExampleLoss",
+    "Measure",
+    "Operator",
+    "SpectralDensity",
+    "TraceEstimate",
+    "along",
+    "dense",
+    "gauss_newton",
+    "hessian",
+    "nonuniformity",
+    "sharpness",
+    "spectral_density",
+    "theorem_1",
+    "top_eigenvalues",
+    "trace",
+]

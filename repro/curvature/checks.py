@@ -80,10 +80,15 @@ def _losses(loss, targets, outputs) -> tf.Tensor:
                 hints.append("a column of labels becomes a vector by labels[:, 0]")
             if t.dtype.is_floating and t.dtype != o.dtype:
                 hints.append(f"targets are {t.dtype.name} and outputs {o.dtype.name}")
-        raise ValueError("; ".join([
-            f"`loss` failed on targets {shapes(targets)} and outputs {shapes(outputs)}: "
-            f"{_line(error)}", *dict.fromkeys(hints),
-        ])) from error  # fmt: skip
+        raise ValueError(
+            "; ".join(
+                [
+                    f"`loss` failed on targets {shapes(targets)} and outputs {shapes(outputs)}: "
+                    f"{_line(error)}",
+                    *dict.fromkeys(hints),
+                ]
+            )
+        ) from error
 
 
 def _shape_message(losses: tf.Tensor, count: int, targets, outputs) -> str:

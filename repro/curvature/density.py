@@ -84,9 +84,7 @@ def lanczos_quadrature(
     )
 
 
-def _tridiagonal(
-    operator: Operator, steps: int, rows: int, rng: np.random.Generator
-) -> np.ndarray:
+def _tridiagonal(operator: Operator, steps: int, rows: int, rng: np.random.Generator) -> np.ndarray:
     """Return T [steps, steps] of Lanczos from a random vector, which remembers so many vectors."""
     basis, projected = np.empty((rows, operator.size)), np.zeros((steps, steps))
     vector = rng.standard_normal(operator.size)

@@ -53,17 +53,30 @@ def top_eigenvalues(
     if method == "power" and (k != 1 or which != "largest"):
         raise ValueError("power iteration finds the one eigenvalue of largest magnitude")
     operator, _ = operators(
-        matrix, model, loss, dataset,
-        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
-    )  # fmt: skip
+        matrix,
+        model,
+        loss,
+        dataset,
+        at=at,
+        variables=variables,
+        training=training,
+        batch_size=batch_size,
+        strategy=strategy,
+    )
     if method == "power":
         return eigen.power_iteration(
             operator, tolerance=tolerance, max_iterations=max_iterations, start=start, seed=seed
         )
     return eigen.lanczos(
-        operator, k, which=which, tolerance=tolerance, max_iterations=max_iterations, start=start,
-        seed=seed, memory_limit=memory_limit,
-    )  # fmt: skip
+        operator,
+        k,
+        which=which,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        start=start,
+        seed=seed,
+        memory_limit=memory_limit,
+    )
 
 
 def along(
@@ -98,17 +111,29 @@ def along(
       ValueError: as for `top_eigenvalues`; a point that does not fit.
     """
     _, operator_at = operators(
-        matrix, model, loss, dataset,
-        variables=variables, training=training, batch_size=batch_size, strategy=strategy,
-    )  # fmt: skip
+        matrix,
+        model,
+        loss,
+        dataset,
+        variables=variables,
+        training=training,
+        batch_size=batch_size,
+        strategy=strategy,
+    )
     rng = np.random.default_rng(seed)
     found, start = [], None
     for values in points:
         operator = operator_at(values)
         pairs = eigen.lanczos(
-            operator, k, which=which, tolerance=tolerance, max_iterations=max_iterations,
-            start=start, seed=seed, memory_limit=memory_limit,
-        )  # fmt: skip
+            operator,
+            k,
+            which=which,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+            start=start,
+            seed=seed,
+            memory_limit=memory_limit,
+        )
         found.append(pairs)
         fresh = rng.standard_normal(operator.size)
         start = pairs.vectors.sum(axis=1) / k**0.5 + FRESH * fresh / np.linalg.norm(fresh)
@@ -143,9 +168,16 @@ def trace(
     """
     check("method", method, TRACE_METHODS)
     operator, _ = operators(
-        matrix, model, loss, dataset,
-        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
-    )  # fmt: skip
+        matrix,
+        model,
+        loss,
+        dataset,
+        at=at,
+        variables=variables,
+        training=training,
+        batch_size=batch_size,
+        strategy=strategy,
+    )
     estimate = TRACE_METHODS[method]
     return estimate(operator, tolerance=tolerance, max_iterations=max_iterations, seed=seed)
 
@@ -177,9 +209,16 @@ def spectral_density(
       ValueError: as for `top_eigenvalues`.
     """
     operator, _ = operators(
-        matrix, model, loss, dataset,
-        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
-    )  # fmt: skip
+        matrix,
+        model,
+        loss,
+        dataset,
+        at=at,
+        variables=variables,
+        training=training,
+        batch_size=batch_size,
+        strategy=strategy,
+    )
     return density.lanczos_quadrature(
         operator, probes=probes, steps=steps, seed=seed, memory_limit=memory_limit
     )

@@ -97,9 +97,14 @@ def lanczos(
     values = found.values[order]
     near = np.abs(values[:, None] - values[None]) <= max(2 * tolerance, 1e-12) * scale
     return Eigenpairs(
-        sign * values[:k], found.vectors[:, order[:k]], found.residuals[order[:k]],
-        found.iterations, found.converged, near.sum(axis=1)[:k], found.restarts,
-    )  # fmt: skip
+        sign * values[:k],
+        found.vectors[:, order[:k]],
+        found.residuals[order[:k]],
+        found.iterations,
+        found.converged,
+        near.sum(axis=1)[:k],
+        found.restarts,
+    )
 
 
 def _search(
@@ -137,9 +142,14 @@ def _search(
         if converged or done >= max_iterations:
             break
     return _Search(
-        values[: -k - 1 : -1], krylov.basis.T @ vectors[:, : -k - 1 : -1], residuals, done,
-        converged, krylov.restarts, (low, high),
-    )  # fmt: skip
+        values[: -k - 1 : -1],
+        krylov.basis.T @ vectors[:, : -k - 1 : -1],
+        residuals,
+        done,
+        converged,
+        krylov.restarts,
+        (low, high),
+    )
 
 
 def _none_missed(value: float, least: float, low: float, steps: int, size: int) -> bool:
@@ -164,9 +174,11 @@ def _with_copies(operator: Operator, k: int, found: _Search, **limits) -> _Searc
         more = _search(operator, 1, rng.standard_normal(operator.size), before=top, **limits)
         found = dataclasses.replace(
             found,
-            iterations=found.iterations + more.iterations, converged=more.converged,
-            restarts=found.restarts + more.restarts, extent=more.extent,
-        )  # fmt: skip
+            iterations=found.iterations + more.iterations,
+            converged=more.converged,
+            restarts=found.restarts + more.restarts,
+            extent=more.extent,
+        )
         slack = tolerance * max(map(abs, found.extent))
         if not more.converged or more.values[0] < least - 2 * slack:
             return found
@@ -212,9 +224,13 @@ def power_iteration(
             break
         vector = product / norm
     return Eigenpairs(
-        np.array([value]), vector[:, None], np.array([residual]), iteration, converged,
+        np.array([value]),
+        vector[:, None],
+        np.array([residual]),
+        iteration,
+        converged,
         np.array([1]),
-    )  # fmt: skip
+    )
 
 
 def _start(start: np.ndarray | None, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -69,9 +69,16 @@ def hessian(
         passes differ.
     """
     return operators(
-        "hessian", model, loss, dataset,
-        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
-    )[0]  # fmt: skip
+        "hessian",
+        model,
+        loss,
+        dataset,
+        at=at,
+        variables=variables,
+        training=training,
+        batch_size=batch_size,
+        strategy=strategy,
+    )[0]
 
 
 def gauss_newton(
@@ -91,9 +98,16 @@ def gauss_newton(
     every example is at its minimum (interpolation). Arguments and errors as those of `hessian`.
     """
     return operators(
-        "gauss_newton", model, loss, dataset,
-        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
-    )[0]  # fmt: skip
+        "gauss_newton",
+        model,
+        loss,
+        dataset,
+        at=at,
+        variables=variables,
+        training=training,
+        batch_size=batch_size,
+        strategy=strategy,
+    )[0]
 
 
 def operators(
@@ -118,9 +132,12 @@ def operators(
     stream = data.batches(dataset, ARRAY_BATCH if batch_size is None else batch_size)
     seen = look(model, here, loss, data.first(stream))
     mean = mean_over_examples(
-        functools.partial(MATRICES[matrix], loss), stream, strategy,
-        training=training, agreement=seen.agreement,
-    )  # fmt: skip
+        functools.partial(MATRICES[matrix], loss),
+        stream,
+        strategy,
+        training=training,
+        agreement=seen.agreement,
+    )
 
     def at_point(there: Point) -> Operator:
         return Operator(there.size, lambda vector: mean(there, vector)[0])

@@ -29,10 +29,20 @@ from repro.curvature.weights import Point, join, split
 # The layers whose products are known here, exactly: a subclass may compute something else.
 WEIGHTED = (layers.Dense, layers.Conv2D)
 BETWEEN = (
-    layers.Activation, layers.AveragePooling2D, layers.Cropping2D, layers.ELU, layers.Flatten,
-    layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.LeakyReLU,
-    layers.MaxPooling2D, layers.ReLU, layers.Reshape, layers.Softmax, layers.ZeroPadding2D,
-)  # fmt: skip
+    layers.Activation,
+    layers.AveragePooling2D,
+    layers.Cropping2D,
+    layers.ELU,
+    layers.Flatten,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling2D,
+    layers.LeakyReLU,
+    layers.MaxPooling2D,
+    layers.ReLU,
+    layers.Reshape,
+    layers.Softmax,
+    layers.ZeroPadding2D,
+)
 
 
 def chain(model: keras.Layer, here: Point) -> list[keras.layers.Layer] | None:

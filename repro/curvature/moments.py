@@ -1,7 +1,9 @@
 """The first two moments of the examples' Hessians, as products: H, mean H_i^2, Sigma."""
 
+import contextlib
 import dataclasses
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 
 import keras
@@ -16,6 +18,8 @@ from repro.curvature.streaming import check_equal, mean_over_examples
 from repro.curvature.weights import Point, point
 
 METHODS = ("auto", "layerwise", "per_example")
+# model -> loss -> {what was asked for: number of the way that was right}
+_RIGHT: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 ARRAY_BATCH_MOMENTS = 250  # examples of arrays at once, unless told otherwise
 
 
@@ -109,9 +113,12 @@ def moments(
         return found
 
     return Moments(
-        here.size, examples, uniform,
-        Operator(here.size, lambda vector: first(here, vector)[0]), both,
-    )  # fmt: skip
+        here.size,
+        examples,
+        uniform,
+        Operator(here.size, lambda vector: first(here, vector)[0]),
+        both,
+    )
 
 
 def _count(stream: tf.data.Dataset) -> tuple[int, bool]:
@@ -126,6 +133,8 @@ def _way(
 ) -> tuple[Callable, bool]:
     """Return the fastest way that is right on two examples, and whether it goes by layers.
 
+    Found once for a model and a loss, not again for other weights or data.
+
     Raises:
       ValueError: the method asked for is not possible, or not right.
     """
@@ -134,32 +143,40 @@ def _way(
         raise ValueError(
             f"{model.name} is no chain of Keras's own dense and convolutional layers: use auto"
         )
-    slow = functools.partial(per_example.one_by_one, loss)
     ways = [(functools.partial(per_example.per_example, loss), False)]
+    ways.append((functools.partial(per_example.one_by_one, loss), False))
     if chained is not None:
         ways.insert(0, (functools.partial(layerwise.layerwise, chained, loss), True))
+    try:
+        known = _RIGHT.setdefault(model, weakref.WeakKeyDictionary()).setdefault(loss, {})
+    except TypeError:  # a loss without a hash, or without weak references
+        known = {}
+    asked = method, here.chosen, chained is None
+    if asked not in known:
+        known[asked] = _first_right(ways, here, batch, agreement)
+    if method == "layerwise" and known[asked]:
+        raise ValueError(
+            f"layerwise is not right on {model.name}: two examples' products are not those of the "
+            "model itself; use auto"
+        )
+    return ways[known[asked]]
+
+
+def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int:
+    """Return the number of the first way that computes two examples as the last one does."""
     two = tf.nest.map_structure(lambda x: x[:2], batch[:2])
     two = *two, tf.ones([len(batch[2][:2])], tf.float64)
     vector = tf.constant(np.random.default_rng(0).standard_normal(here.size))
-    expected = _computed(slow, here, vector, two)
+    expected = _computed(ways[-1][0], here, vector, two)
     if not np.isfinite(expected).all():
         raise ValueError("a Hessian-vector product is not finite: have the weights diverged?")
-    for way, layered in ways:
-        try:
+    scale = np.linalg.norm(expected, axis=1)
+    for number, (way, _) in enumerate(ways[:-1]):
+        with contextlib.suppress(Exception):  # of TensorFlow, for what cannot be vectorised
             found = _computed(way, here, vector, two)
-        except Exception as error:  # of TensorFlow, for what cannot be vectorised
-            if method == "layerwise":
-                raise ValueError(f"layerwise fails on {model.name}: use auto") from error
-            continue
-        scale = np.linalg.norm(expected, axis=1)
-        if (np.linalg.norm(found - expected, axis=1) <= agreement * scale).all():
-            return way, layered
-        if method == "layerwise":
-            raise ValueError(
-                f"layerwise is not right on {model.name}: two examples' products are not those of "
-                "the model itself; use auto"
-            )
-    return slow, False
+            if (np.linalg.norm(found - expected, axis=1) <= agreement * scale).all():
+                return number
+    return len(ways) - 1
 
 
 def _computed(way: Callable, here: Point, vector: tf.Tensor, examples: tuple) -> np.ndarray:

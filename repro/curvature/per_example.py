@@ -32,10 +32,12 @@ def per_example(loss, here: Point, vector, inputs, targets, weights) -> tf.Tenso
     once, again = tf.vectorized_map(
         lambda example: _twice(loss, here, direction, *example), (inputs, targets)
     )
-    return tf.stack([
-        join([tf.tensordot(tf.cast(weights, t.dtype), t, 1) for t in tensors])
-        for tensors in (once, again)
-    ])  # fmt: skip
+    return tf.stack(
+        [
+            join([tf.tensordot(tf.cast(weights, t.dtype), t, 1) for t in tensors])
+            for tensors in (once, again)
+        ]
+    )
 
 
 def one_by_one(loss, here: Point, vector, inputs, targets, weights) -> tf.Tensor:

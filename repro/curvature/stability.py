@@ -68,13 +68,25 @@ def sharpness(
       ValueError: as for both.
     """
     operator = hessian(
-        model, loss, dataset,
-        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
-    )  # fmt: skip
-    return _measure(lanczos(
-        operator, tolerance=tolerance, max_iterations=max_iterations, start=start, seed=seed,
-        memory_limit=memory_limit,
-    ))  # fmt: skip
+        model,
+        loss,
+        dataset,
+        at=at,
+        variables=variables,
+        training=training,
+        batch_size=batch_size,
+        strategy=strategy,
+    )
+    return _measure(
+        lanczos(
+            operator,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+            start=start,
+            seed=seed,
+            memory_limit=memory_limit,
+        )
+    )
 
 
 def nonuniformity(
@@ -100,14 +112,26 @@ def nonuniformity(
     lambda_max(Sigma).
     """
     both = moments(
-        model, loss, dataset, method=method,
-        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
-    )  # fmt: skip
-    found = _measure(lanczos(
-        both.covariance(),
-        tolerance=tolerance, max_iterations=max_iterations, start=start, seed=seed,
-        memory_limit=memory_limit,
-    ))  # fmt: skip
+        model,
+        loss,
+        dataset,
+        method=method,
+        at=at,
+        variables=variables,
+        training=training,
+        batch_size=batch_size,
+        strategy=strategy,
+    )
+    found = _measure(
+        lanczos(
+            both.covariance(),
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+            start=start,
+            seed=seed,
+            memory_limit=memory_limit,
+        )
+    )
     # Rounding alone can make lambda_max(Sigma) negative, where all examples have the same Hessian.
     value = math.sqrt(max(found.value, 0.0))
     # |sqrt(x) - sqrt(y)| is at most |x - y| / sqrt(x) and at most |x - y|^(1/2).
@@ -142,17 +166,29 @@ def theorem_1(
     the SGD in question; weights other than 0 must be equal, as SGD draws all examples alike.
     """
     both = moments(
-        model, loss, dataset, method=method,
-        at=at, variables=variables, training=training, batch_size=batch_size, strategy=strategy,
-    )  # fmt: skip
+        model,
+        loss,
+        dataset,
+        method=method,
+        at=at,
+        variables=variables,
+        training=training,
+        batch_size=batch_size,
+        strategy=strategy,
+    )
     if not both.uniform:
         raise ValueError("Theorem 1 is about examples drawn alike: weights of `dataset` differ")
     noise = (learning_rate / noise_reduction(sgd_batch_size, both.examples)) ** 2
-    return _measure(lanczos(
-        both.stability(learning_rate, noise),
-        tolerance=tolerance, max_iterations=max_iterations, start=start, seed=seed,
-        memory_limit=memory_limit,
-    ))  # fmt: skip
+    return _measure(
+        lanczos(
+            both.stability(learning_rate, noise),
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+            start=start,
+            seed=seed,
+            memory_limit=memory_limit,
+        )
+    )
 
 
 def noise_reduction(batch_size: int, examples: int) -> float:
@@ -180,6 +216,10 @@ def nonuniformity_margin(s: float, learning_rate: float, batch_size: int, exampl
 
 def _measure(found: Eigenpairs) -> Measure:
     return Measure(
-        float(found.values[0]), float(found.residuals[0]), found.iterations, found.converged,
-        found.vectors[:, 0], found.restarts,
-    )  # fmt: skip
+        float(found.values[0]),
+        float(found.residuals[0]),
+        found.iterations,
+        found.converged,
+        found.vectors[:, 0],
+        found.restarts,
+    )

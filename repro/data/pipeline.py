@@ -16,7 +16,7 @@ from repro.data.datasets import Images
 
 IMAGE_SIZE = 28  # Zhang et al. 2017, section 2: central 28x28 crop of CIFAR-10
 WHITENING_CHUNK = 5000  # images whitened at once, to bound memory
-# Divisible among 1 to 6, 8, 10, 12, 16 or 32 replicas; does not change any number.
+# Does not change any number.
 EVALUATION_BATCH = 960
 
 Normalize = Callable[[tf.Tensor], tf.Tensor]  # float32 [..., H, W, C] in [0, 1] -> same shape
@@ -197,18 +197,21 @@ class EvaluationBatches:
         Args:
           whitened: float32 [N, size, size, C], see `preprocess`.
           labels: int [N].
-          batch_size: of one step, over all replicas.
+          batch_size: of one step, over all replicas; rounded up where they cannot divide it.
         """
         self.steps = -(-len(labels) // batch_size)
-        positions = np.arange(self.steps * batch_size)
-        self._weights = (positions < len(labels)).astype(np.float32).reshape(self.steps, -1)
-        self._positions = (positions % len(labels)).reshape(self.steps, -1)
+        self._batch_size = batch_size
         with tf.device("CPU"):
             self._images, self._labels = whitened, tf.constant(labels, tf.int64)
 
     def dataset(self, context: tf.distribute.InputContext | None = None) -> tf.data.Dataset:
         """Return batches (images, labels, weights float32 [b]) for the replicas of `context`."""
-        shares = [replica_share(a, context) for a in (self._positions, self._weights)]
+        replicas, count = context.num_replicas_in_sync if context else 1, len(self._labels)
+        positions = np.arange(self.steps * replicas * -(-self._batch_size // replicas))
+        weights = (positions < count).astype(np.float32)
+        shares = [
+            replica_share(a.reshape(self.steps, -1), context) for a in (positions % count, weights)
+        ]
         return _prefetched(tf.data.Dataset.from_tensor_slices(tuple(shares)).map(self._gathered))
 
     def _gathered(self, positions: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -1,4 +1,4 @@
-from repro.randomization.settings import STAGES
 from repro.launch import launch
+from repro.randomization.settings import STAGES
 
 launch(STAGES)

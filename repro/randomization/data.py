@@ -52,10 +52,16 @@ def prepare(s: Train, data_dir: str | None, download: bool) -> RandomizedData:
     def corrupted(images: datasets.Images, access: int) -> datasets.Images:
         """Return what one access sees: the same every time, but under --redraw."""
         pixels, labels = corruptions.corrupt(
-            images.images, images.labels, s.corruption, s.corrupt_prob,
+            images.images,
+            images.labels,
+            s.corruption,
+            s.corrupt_prob,
             corruptions.redraw_seed(s.seed, access) if s.redraw else s.seed,
-            num_classes, ids=images.ids, permute=s.permute or "entries",
-            gaussian_moments=s.gaussian_moments or "dataset", moments=moments,
+            num_classes,
+            ids=images.ids,
+            permute=s.permute or "entries",
+            gaussian_moments=s.gaussian_moments or "dataset",
+            moments=moments,
         )
         return dataclasses.replace(images, images=pixels, labels=labels)
 
@@ -68,7 +74,11 @@ def prepare(s: Train, data_dir: str | None, download: bool) -> RandomizedData:
         measured = corrupted(train, 2 * epoch) if s.redraw else seen
         whitened = pipeline.preprocess(measured.images)
         batches = pipeline.TrainBatches(
-            seen, s.batch_size, s.seed, augment=s.augment, whitened=None if s.redraw else whitened,
+            seen,
+            s.batch_size,
+            s.seed,
+            augment=s.augment,
+            whitened=None if s.redraw else whitened,
             ranges=s.augment_ranges or "tensorflow",
         )
         evaluated = pipeline.EvaluationBatches(whitened, measured.labels, EVALUATION_BATCH)
@@ -103,14 +113,23 @@ def _streamed(s: Train, data_dir: str | None) -> RandomizedData:
     if s.corruption == "gaussian" and s.gaussian_moments == "dataset":
         moments = imagenet.sampled_moments(builder, s.train_split)
     corrupt = corruptions.make(
-        s.corruption, seed=s.seed, num_classes=imagenet.CLASSES, prob=s.corrupt_prob,
-        permute=s.permute or "entries", gaussian_moments=s.gaussian_moments or "dataset",
+        s.corruption,
+        seed=s.seed,
+        num_classes=imagenet.CLASSES,
+        prob=s.corrupt_prob,
+        permute=s.permute or "entries",
+        gaussian_moments=s.gaussian_moments or "dataset",
         moments=moments,
     )
     pixels = s.corruption in corruptions.PIXEL_KINDS
     test_split = "validation" if s.test_split == "test" else s.test_split
     train = imagenet.StreamedTrainBatches(
-        builder, s.train_split, s.batch_size, s.seed, s.augment, corrupt,
+        builder,
+        s.train_split,
+        s.batch_size,
+        s.seed,
+        s.augment,
+        corrupt,
         s.augment_ranges or "tensorflow",
     )
     # Test images are corrupted as the training images are; test labels are measured both ways.

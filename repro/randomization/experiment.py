@@ -55,11 +55,17 @@ def train(settings: Train, job: Job) -> dict:
 
     evaluate = step.make_evaluate(network, job.strategy)
     outcome = loop.fit(
-        job, network, optimizer,
+        job,
+        network,
+        optimizer,
         data=epoch_data,
         train_steps=step.make_train_steps(
-            network, optimizer, job.strategy, weight_decay=s.weight_decay,
-            decayed=network.trainable_variables if s.decayed == "all" else None, xla=s.xla,
+            network,
+            optimizer,
+            job.strategy,
+            weight_decay=s.weight_decay,
+            decayed=network.trainable_variables if s.decayed == "all" else None,
+            xla=s.xla,
         ),
         evaluate=evaluate,
         stop=loop.Stop(s.epochs, s.stop_train_loss, s.stop_train_accuracy),

@@ -45,10 +45,18 @@ def gabor(train: np.ndarray, test: np.ndarray) -> Chunk:
     bank = [_wavelet(w, np.pi * k / ORIENTATIONS) for w in WAVELENGTHS for k in range(ORIENTATIONS)]
 
     def moduli(images: np.ndarray) -> np.ndarray:
-        found = [np.concatenate([
-            _cells(np.abs(fftconvolve(part, wavelet[None, :, :, None], "same", axes=(1, 2))))
-            for wavelet in bank
-        ], axis=1) for part in _parts(images)]
+        found = [
+            np.concatenate(
+                [
+                    _cells(
+                        np.abs(fftconvolve(part, wavelet[None, :, :, None], "same", axes=(1, 2)))
+                    )
+                    for wavelet in bank
+                ],
+                axis=1,
+            )
+            for part in _parts(images)
+        ]
         return np.concatenate(found).astype(np.float64)
 
     return _scaled(moduli(train), moduli(test), train)
@@ -111,10 +119,11 @@ def filters(
     for start in range(0, count, FILTERS_AT_ONCE):
         some = bank[start : start + FILTERS_AT_ONCE].T
         found = [
-            np.concatenate([_responses(whiten(_patches(part, patch)), some)
-                            for part in _parts(images)]).astype(np.float64)
+            np.concatenate(
+                [_responses(whiten(_patches(part, patch)), some) for part in _parts(images)]
+            ).astype(np.float64)
             for images in (train, test)
-        ]  # fmt: skip
+        ]
         scale = share / np.maximum(np.sqrt((found[0] ** 2).mean(0)), 1e-6)
         yield found[0] * scale, found[1] * scale
 
@@ -156,12 +165,15 @@ def _responses(patches: np.ndarray, bank: np.ndarray) -> np.ndarray:
     found = patches @ bank
     middle = [side // 2 for side in found.shape[1:3]]
     signs = [np.maximum(sign * found - THRESHOLD, 0) for sign in (1, -1)]
-    return np.concatenate([
-        each[:, rows, columns].sum((1, 2))
-        for each in signs
-        for rows in (slice(middle[0]), slice(middle[0], None))
-        for columns in (slice(middle[1]), slice(middle[1], None))
-    ], axis=1)
+    return np.concatenate(
+        [
+            each[:, rows, columns].sum((1, 2))
+            for each in signs
+            for rows in (slice(middle[0]), slice(middle[0], None))
+            for columns in (slice(middle[1]), slice(middle[1], None))
+        ],
+        axis=1,
+    )
 
 
 def _scaled(train_features: np.ndarray, test_features: np.ndarray, images: np.ndarray) -> Chunk:

@@ -146,6 +146,12 @@ def _subset(runs: Sequence[Run]) -> str:
 
 
 FIGURES = {
-    "fig1a": fig1a, "fig1b": fig1b, "fig1c": fig1c, "fig2a": fig2a, "fig2b": fig2b,
-    "redraw": redraw, "kernel_curve": kernel_curve, "theorem1": theorem1,
-}  # fmt: skip
+    "fig1a": fig1a,
+    "fig1b": fig1b,
+    "fig1c": fig1c,
+    "fig2a": fig2a,
+    "fig2b": fig2b,
+    "redraw": redraw,
+    "kernel_curve": kernel_curve,
+    "theorem1": theorem1,
+}

@@ -45,8 +45,11 @@ def merge(rows: np.ndarray, labels: np.ndarray, classes: int) -> Points:
     sizes, most = counts.sum(1), counts.max(1)
     _, kept = np.unique(point_of, return_index=True)
     return Points(
-        kept=kept, targets=counts / sizes[:, None], point_of=point_of,
-        contradictory=int(sizes[most < sizes].sum()), unavoidable=int((sizes - most).sum()),
+        kept=kept,
+        targets=counts / sizes[:, None],
+        point_of=point_of,
+        contradictory=int(sizes[most < sizes].sum()),
+        unavoidable=int((sizes - most).sum()),
     )
 
 
@@ -79,7 +82,10 @@ def run(settings: Kernel, job: Job) -> dict:
             "training examples, a narrower kernel (a larger --gamma) or --weight_decay"
         )
     found = measured(
-        fitted[points.point_of], labels, cross @ alpha, test.labels,
+        fitted[points.point_of],
+        labels,
+        cross @ alpha,
+        test.labels,
         kernels.rkhs_norm(factored, alpha),
     )
     if s.gradient_steps:
@@ -89,13 +95,19 @@ def run(settings: Kernel, job: Job) -> dict:
         "status": "complete",
         "summary": summary(found, smallest, largest),
         "protocol": protocol(s, len(train), len(test)),
-        "train_examples": len(train), "test_examples": len(test),
-        "points": len(points.kept), "merged": len(train) - len(points.kept),
-        "contradictory": points.contradictory, "unavoidable_errors": points.unavoidable,
+        "train_examples": len(train),
+        "test_examples": len(test),
+        "points": len(points.kept),
+        "merged": len(train) - len(points.kept),
+        "contradictory": points.contradictory,
+        "unavoidable_errors": points.unavoidable,
         "wrong_labels": float((labels != train.labels).mean()),
-        "smallest_eigenvalue": smallest, "largest_eigenvalue": largest,
-        "condition_number": largest / smallest, "largest_residual": residual, **found,
-    }  # fmt: skip
+        "smallest_eigenvalue": smallest,
+        "largest_eigenvalue": largest,
+        "condition_number": largest / smallest,
+        "largest_residual": residual,
+        **found,
+    }
 
 
 def training_labels(s: Kernel, train: datasets.Images, classes: int) -> np.ndarray:
@@ -132,37 +144,48 @@ def refuse_low_rank(s: Kernel, points: int, images: np.ndarray) -> None:
 
 
 def measured(
-    fitted: np.ndarray, labels: np.ndarray, outputs: np.ndarray, test_labels: np.ndarray,
+    fitted: np.ndarray,
+    labels: np.ndarray,
+    outputs: np.ndarray,
+    test_labels: np.ndarray,
     norm: float,
-) -> dict:  # fmt: skip
+) -> dict:
     """Return errors, norm and margins.
 
     A margin is by how much the right output is the largest. It is 1 on all training images where
     the labels are taken exactly, so the paper's norm is the reciprocal of the normalised margin.
     """
     train_margins, test_margins = (
-        kernels.margins(fitted, labels), kernels.margins(outputs, test_labels)
-    )  # fmt: skip
+        kernels.margins(fitted, labels),
+        kernels.margins(outputs, test_labels),
+    )
     train_errors = int((fitted.argmax(1) != labels).sum())
     test_error = float((outputs.argmax(1) != test_labels).mean())
     return {
-        "train_errors": train_errors, "train_accuracy": 1 - train_errors / len(labels),
-        "test_error": test_error, "test_accuracy": 1 - test_error,
+        "train_errors": train_errors,
+        "train_accuracy": 1 - train_errors / len(labels),
+        "test_error": test_error,
+        "test_accuracy": 1 - test_error,
         "test_error_se": float(np.sqrt(test_error * (1 - test_error) / len(test_labels))),
         "rkhs_norm": norm,
         "train_margin": float(train_margins.min()),
         "normalized_margin": float(train_margins.min() / norm),
         "test_margin": float(test_margins.mean()),
-        "test_margin_quantiles": dict(zip(
-            map(str, QUANTILES), np.quantile(test_margins, QUANTILES).tolist(), strict=True
-        )),
-    }  # fmt: skip
+        "test_margin_quantiles": dict(
+            zip(map(str, QUANTILES), np.quantile(test_margins, QUANTILES).tolist(), strict=True)
+        ),
+    }
 
 
 def compared(
-    flat: np.ndarray, targets: np.ndarray, alpha: np.ndarray, steps: int,
-    smallest: float, largest: float, seed: int,
-) -> dict:  # fmt: skip
+    flat: np.ndarray,
+    targets: np.ndarray,
+    alpha: np.ndarray,
+    steps: int,
+    smallest: float,
+    largest: float,
+    seed: int,
+) -> dict:
     """Return how far from the minimum-norm weights X' alpha gradient descent ends.
 
     From zero it should end there. From random weights of the same norm it should end as far off as

@@ -135,10 +135,18 @@ class Factored:
         found = []
         for apply in (self.solve, lambda v: self.times(v) + self.ridge * v):
             operator = LinearOperator((size, size), matvec=apply, dtype=np.float64)
-            found.append(float(eigsh(
-                operator, k=1, which="LA", v0=start, tol=LANCZOS_TOLERANCE,
-                return_eigenvectors=False,
-            )[0]))
+            found.append(
+                float(
+                    eigsh(
+                        operator,
+                        k=1,
+                        which="LA",
+                        v0=start,
+                        tol=LANCZOS_TOLERANCE,
+                        return_eigenvectors=False,
+                    )[0]
+                )
+            )
         return 1 / found[0], found[1]
 
     def _triangular(self, rows: slice, vectors: np.ndarray, transposed: bool) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from repro.reporting.claims import ended
 from repro.reporting.results import Run, read_columns, select
 
 # Figure 1b does not say when a network has overfitted. Its base of 10 epochs for Inception is where
@@ -18,6 +19,8 @@ OVERFITTED_ACCURACY = 0.985
 # one and the same network can be ten times as large.
 AVERAGE_LOSS = "train/running_loss"
 FIG1_MODELS = {"inception": "Inception", "alexnet": "AlexNet", "mlp_1x512": "MLP1x512"}
+EPOCHS = 64  # of the paper's trainings: Figure 1a's axis ends at 25,000 steps, 391 an epoch
+STEPS = 300  # an epoch from which on a run counts as one on all images; the paper has 391
 PUBLISHED = Path(__file__).parent / "published"
 PLAIN = {"augment": [], "weight_decay": 0.0, "dropout_rate": 0.0, "redraw": False}
 
@@ -32,10 +35,32 @@ def corruption_level(run: Run) -> float:
 def label_noise_runs(runs: Sequence[Run], model: str) -> list[Run]:
     """Return a network's runs on true and on corrupted labels, by rising p."""
     chosen = [
-        run for run in select(runs, model=model, **PLAIN)
+        run
+        for run in select(runs, model=model, **PLAIN)
         if run.settings["corruption"] in ("none", "partial_labels", "random_labels")
-    ]  # fmt: skip
+    ]
     return sorted(chosen, key=corruption_level)
+
+
+def unfinished(runs: Sequence[Run], epochs: int = EPOCHS) -> str:
+    """Say how many of runs were cut short: they neither fit nor had the epochs; empty for none."""
+    short = [
+        run
+        for run in runs
+        if not ended(run.result["train_accuracy"], run.result["epochs"] >= epochs)
+    ]
+    if not short:
+        return ""
+    accuracies = ", ".join(f"{run.result['train_accuracy'] or 0:.1%}" for run in short)
+    return f"cut short: {len(short)} of {len(runs)} end at {accuracies} of the training set right"
+
+
+def subset(runs: Sequence[Run]) -> str:
+    """Say that runs saw a part of the images, where one did; empty where all saw all."""
+    few = [run for run in runs if run.result["steps"] / run.result["epochs"] <= STEPS]
+    if not few:
+        return ""
+    return f"a part of the images: {min(run.result['train_examples'] for run in few):,} of 50,000"
 
 
 def overfit_epochs(runs: Sequence[Run], model: str) -> dict[float, int]:

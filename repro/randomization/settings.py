@@ -44,14 +44,19 @@ class Train(Training):
     )
 
     corruption: str | None = flag(
-        None, "What is randomised; by default partial_labels where --corrupt_prob is given.",
+        None,
+        "What is randomised; by default partial_labels where --corrupt_prob is given.",
         choices=CORRUPTIONS,
     )
     corrupt_prob: float = flag(
-        0.0, "Probability that a label is replaced by a uniform one (partial_labels).", low=0, high=1
+        0.0,
+        "Probability that a label is replaced by a uniform one (partial_labels).",
+        low=0,
+        high=1,
     )
     permute: str | None = flag(
-        "entries", "What pixel corruptions permute: all entries, or positions of whole pixels.",
+        "entries",
+        "What pixel corruptions permute: all entries, or positions of whole pixels.",
         choices=PERMUTES,
     )
     gaussian_moments: str | None = flag(
@@ -65,8 +70,10 @@ class Train(Training):
     )
 
     augment_ranges: str | None = flag(
-        None, "How far random changes of colour go: as in the original TensorFlow pipeline, or as "
-        "in the EPFL student rerun.", choices=AUGMENTATION_RANGES,
+        None,
+        "How far random changes of colour go: as in the original TensorFlow pipeline, or as "
+        "in the EPFL student rerun.",
+        choices=AUGMENTATION_RANGES,
     )
 
     epochs: int = flag(100, "Train for at most so many.", unit="epochs", low=1)
@@ -75,7 +82,8 @@ class Train(Training):
         None, "Stop at this accuracy over the whole training set."
     )
     learning_rate: float | None = flag(
-        None, "Of the first epoch; by default 0.1 for Inception and WRN, 0.01 for other networks.",
+        None,
+        "Of the first epoch; by default 0.1 for Inception and WRN, 0.01 for other networks.",
         low=0,
     )
     learning_rate_decay: float = flag(0.95, "Factor of the rate after every epoch.", low=0)
@@ -88,13 +96,16 @@ class Train(Training):
         None, "Coefficient of half the squared norm of weights in the loss.", unsaid=0.0, low=0
     )
     decayed: str | None = flag(
-        None, "Which weights --weight_decay acts on; by default kernels.",
+        None,
+        "Which weights --weight_decay acts on; by default kernels.",
         choices=("kernels", "all"),
     )
     eval_every: int = flag(1, "Measure losses and accuracies so often.", unit="epochs", low=1)
     test_every: int | None = flag(
-        None, "Measure on test data only so often, and at the end; by default with the rest.",
-        unit="epochs", low=1,
+        None,
+        "Measure on test data only so often, and at the end; by default with the rest.",
+        unit="epochs",
+        low=1,
     )
 
     def settled(self) -> Self:
@@ -108,11 +119,19 @@ class Train(Training):
         ranges = (self.augment_ranges or "tensorflow") if COLOURS & set(self.augment) else None
         prob = self.corrupt_prob if corruption == "partial_labels" else 0.0
         decayed = None if self.decayed == "kernels" else self.decayed
-        return super().settled().replace(
-            corruption=corruption, corrupt_prob=prob, learning_rate=rate, augment_ranges=ranges,
-            decayed=decayed, redraw=self.redraw and corruption != "none",
-            permute=self.permute if corruption.endswith("_pixels") else None,
-            gaussian_moments=self.gaussian_moments if corruption == "gaussian" else None,
+        return (
+            super()
+            .settled()
+            .replace(
+                corruption=corruption,
+                corrupt_prob=prob,
+                learning_rate=rate,
+                augment_ranges=ranges,
+                decayed=decayed,
+                redraw=self.redraw and corruption != "none",
+                permute=self.permute if corruption.endswith("_pixels") else None,
+                gaussian_moments=self.gaussian_moments if corruption == "gaussian" else None,
+            )
         )
 
     def label(self) -> str:
@@ -144,20 +163,25 @@ class Kernel(Settings):
         None, "Train on a class-balanced subset of this size.", unit="images", low=1
     )
     corruption: str = flag(
-        "none", "Whether the training labels are the true ones or random ones.",
+        "none",
+        "Whether the training labels are the true ones or random ones.",
         choices=("none", "random_labels"),
     )
     kernel: str = flag(
-        "gaussian", "linear is x x', the paper's equation 3; gaussian exp(-gamma |x - x'|^2); "
-        "laplace exp(-gamma |x - x'|); quartic (x x')^4.",
+        "gaussian",
+        "The kernel: linear is x x', the paper's equation 3; gaussian "
+        "exp(-gamma |x - x'|^2); laplace exp(-gamma |x - x'|); quartic (x x')^4.",
         choices=("linear", "gaussian", "laplace", "quartic"),
     )
     gamma: float | None = flag(
-        None, "How narrow the Gaussian or Laplace's kernel is; by default 0.02, which the first "
-        "author used on MNIST, and 0.1.", above=0,
+        None,
+        "How narrow the Gaussian or Laplace's kernel is; by default 0.02, which the first "
+        "author used on MNIST, and 0.1.",
+        above=0,
     )
     features: str | None = flag(
-        None, "What the kernel looks at: pixels in 0..1, each image whitened, each normalized to "
+        None,
+        "What the kernel looks at: pixels in 0..1, each image whitened, each normalized to "
         "length 1, moduli of Gabor wavelets, or responses of random filters; by default pixels, "
         "and normalized for the quartic kernel.",
         choices=("pixels", "whitened", "normalized", "gabor", "filters"),
@@ -169,22 +193,34 @@ class Kernel(Settings):
         None, "Side of a random filter; by default 6 as Coates and Ng's.", unit="pixels", low=2
     )
     filters_from: str | None = flag(
-        None, "Random filters are whitened patches of training images, or normal noise; by default "
-        "patches.", choices=("patches", "noise"),
+        None,
+        "Random filters are whitened patches of training images, or normal noise; by default "
+        "patches.",
+        choices=("patches", "noise"),
     )
     weight_decay: float = flag(
-        0.0, "Coefficient of half the squared norm of the function beside the mean over images of "
-        "half the squared error; 0 interpolates.", low=0,
+        0.0,
+        "Coefficient of half the squared norm of the function beside the mean over images of "
+        "half the squared error; 0 interpolates.",
+        low=0,
     )
     gradient_steps: int | None = flag(
-        None, "Also train the weights of the linear kernel by gradient descent with momentum, from "
-        "zero and from random weights, and compare.", unit="steps", low=1,
+        None,
+        "Also train the weights of the linear kernel by gradient descent with momentum, from "
+        "zero and from random weights, and compare.",
+        unit="steps",
+        low=1,
     )
 
     def settled(self) -> Self:
         features = self.features or ("normalized" if self.kernel == "quartic" else "pixels")
-        changes = {"features": features, "gamma": None, "filters": None, "patch": None,
-                   "filters_from": None}
+        changes = {
+            "features": features,
+            "gamma": None,
+            "filters": None,
+            "patch": None,
+            "filters_from": None,
+        }
         if self.kernel in GAMMAS:
             changes["gamma"] = GAMMAS[self.kernel] if self.gamma is None else self.gamma
         if features == "filters":
@@ -215,23 +251,24 @@ class Theorem1(Settings):
     stage: ClassVar[str] = "theorem1"
 
     dataset: str = flag(
-        "gaussian", "The points: normal ones, or training images of a dataset.",
+        "gaussian",
+        "The points: normal ones, or training images of a dataset.",
         choices=("gaussian", *IN_MEMORY),
     )
     dimension: int | None = flag(
-        None, "d of normal points; by default 100.", unit="coordinates", low=1
+        None, "Dimension d of normal points; by default 100.", unit="coordinates", low=1
     )
-    train_examples: int = flag(1000, "n, how many points.", unit="points", low=2)
+    train_examples: int = flag(1000, "How many points, n of the theorem.", unit="images", low=2)
     layers: int = flag(
         1, "Layers of rectified units: 1 is Theorem 1, more are its corollary on depth.", low=1
     )
     arithmetic: str | None = flag(
-        None, "float64 measures the largest error, balls prove a bound on it; by default float64 "
-        "up to 2,000 points or with several layers, balls beyond.", choices=("float64", "balls"),
+        None,
+        "How the fit is verified: float64 measures the largest error, balls prove a bound on "
+        "it; by default float64 up to 2,000 points or with several layers, balls beyond.",
+        choices=("float64", "balls"),
     )
-    bits: int | None = flag(
-        None, "Precision of balls; by default 256.", unit="bits", low=64
-    )
+    bits: int | None = flag(None, "Precision of balls; by default 256.", unit="bits", low=64)
 
     def settled(self) -> Self:
         dimension = (self.dimension or 100) if self.dataset == "gaussian" else None

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from repro.randomization.measures import AVERAGE_LOSS, corruption_level, regularizers
 from repro.reporting.results import Run, protocol, select
 from repro.reporting.tables import Table, percent
-from repro.randomization.measures import AVERAGE_LOSS, corruption_level, regularizers
 
 # Table 1 of the paper: (network, crop, weight decay, random labels) -> train and test accuracy.
 TABLE1 = {
@@ -47,17 +47,33 @@ def table1(runs: Sequence[Run]) -> Table:
             if corruption_level(run) != random or (run.settings["weight_decay"] > 0) != decay:
                 continue
             result = run.result
-            error = (result["test_accuracy"] * (1 - result["test_accuracy"])
-                     / result["test_examples"]) ** 0.5  # fmt: skip
-            rows.append([
-                f"{model} ({result['parameters']:,})", "random" if random else "true",
-                "yes" if crop else "no", f"{run.settings['weight_decay']:g}" if decay else "no",
-                percent(result["train_accuracy"]), f"{paper_train:.2f}",
-                percent(result["test_accuracy"], error), f"{paper_test:.2f}",
-                f"{result['train_examples']:,}",
-            ])  # fmt: skip
-    columns = ["network (parameters)", "labels", "random crop", "weight decay", "train %",
-               "published", "test %", "published", "training images"]  # fmt: skip
+            error = (
+                result["test_accuracy"] * (1 - result["test_accuracy"]) / result["test_examples"]
+            ) ** 0.5
+            rows.append(
+                [
+                    f"{model} ({result['parameters']:,})",
+                    "random" if random else "true",
+                    "yes" if crop else "no",
+                    f"{run.settings['weight_decay']:g}" if decay else "no",
+                    percent(result["train_accuracy"]),
+                    f"{paper_train:.2f}",
+                    percent(result["test_accuracy"], error),
+                    f"{paper_test:.2f}",
+                    f"{result['train_examples']:,}",
+                ]
+            )
+    columns = [
+        "network (parameters)",
+        "labels",
+        "random crop",
+        "weight decay",
+        "train %",
+        "published",
+        "test %",
+        "published",
+        "training images",
+    ]
     return Table(columns, rows, f"± is the standard error of the test set. {protocol(runs)}.")
 
 
@@ -93,8 +109,14 @@ def first_epoch(runs: Sequence[Run]) -> Table:
             afresh = "at every access" if run.settings["redraw"] else "once"
             examples = f"{run.result['train_examples']:,}"
             rows.append([corruption, drawn, afresh, f"{loss:.4f}", stated, examples])
-    columns = ["data", "moments or permutation of", "drawn", "loss after epoch 1", "published",
-               "training images"]
+    columns = [
+        "data",
+        "moments or permutation of",
+        "drawn",
+        "loss after epoch 1",
+        "published",
+        "training images",
+    ]
     return Table(columns, rows, f"Mean over the minibatches of the epoch. {protocol(runs)}.")
 
 
@@ -118,22 +140,45 @@ def kernels(runs: Sequence[Run]) -> Table:
         if settings["filters"]:
             features = f"{settings['filters']:,} {features} ({settings['filters_from']})"
         gamma = "" if settings["gamma"] is None else f" (gamma {settings['gamma']:g})"
-        key = settings["dataset"], settings["kernel"], settings["features"], (
-            settings["weight_decay"] > 0
+        key = (
+            settings["dataset"],
+            settings["kernel"],
+            settings["features"],
+            (settings["weight_decay"] > 0),
         )
         paper = TABLE3.get(key, "–") if settings["corruption"] == "none" else "–"
-        rows.append([
-            settings["dataset"], settings["kernel"] + gamma, features,
-            "random" if settings["corruption"] == "random_labels" else "true",
-            f"{settings['weight_decay']:g}" if settings["weight_decay"] else "no",
-            f"{result['train_examples']:,}", f"{result['train_errors']:,}",
-            f"{result['rkhs_norm']:.3g}", f"{result['normalized_margin']:.2e}",
-            f"{result['test_margin']:.2f}", f"{result['condition_number']:.1e}",
-            percent(result["test_error"], result["test_error_se"]), paper,
-        ])  # fmt: skip
-    columns = ["images", "kernel", "of", "labels", "weight decay", "n", "training errors", "norm",
-               "training margin / norm", "mean test margin", "condition number", "test error %",
-               "published"]  # fmt: skip
+        rows.append(
+            [
+                settings["dataset"],
+                settings["kernel"] + gamma,
+                features,
+                "random" if settings["corruption"] == "random_labels" else "true",
+                f"{settings['weight_decay']:g}" if settings["weight_decay"] else "no",
+                f"{result['train_examples']:,}",
+                f"{result['train_errors']:,}",
+                f"{result['rkhs_norm']:.3g}",
+                f"{result['normalized_margin']:.2e}",
+                f"{result['test_margin']:.2f}",
+                f"{result['condition_number']:.1e}",
+                percent(result["test_error"], result["test_error_se"]),
+                paper,
+            ]
+        )
+    columns = [
+        "images",
+        "kernel",
+        "of",
+        "labels",
+        "weight decay",
+        "n",
+        "training errors",
+        "norm",
+        "training margin / norm",
+        "mean test margin",
+        "condition number",
+        "test error %",
+        "published",
+    ]
     note = (
         "± is the standard error of the test set. The norm is the root of the summed squared RKHS "
         "norms of the outputs; a margin is by how much the right output is the largest"

@@ -161,7 +161,8 @@ def certify(points: np.ndarray, targets: np.ndarray, seed: int = 0, bits: int = 
             off.append(balls.above(abs(slope * z[j] - shift - y[j])))
         gaps = [balls.below(after - before) for before, after in itertools.pairwise(z)]
         return Certificate(
-            largest_error=max(off), smallest_gap=min(gaps, default=float("inf")),
+            largest_error=max(off),
+            smallest_gap=min(gaps, default=float("inf")),
             smallest_eigenvalue=min(balls.below(z[j] - b[j]) for j in range(len(z))),
             weights=a.size + len(b) + len(w),
         )
@@ -179,20 +180,26 @@ def run(settings: Theorem1, job: Job) -> dict:
     if s.arithmetic == "balls":
         proved = certify(points, targets, s.seed, s.bits)
         found = {
-            "max_error": proved.largest_error, "smallest_gap": proved.smallest_gap,
-            "smallest_eigenvalue": proved.smallest_eigenvalue, "weights": proved.weights,
-        }  # fmt: skip
+            "max_error": proved.largest_error,
+            "smallest_gap": proved.smallest_gap,
+            "smallest_eigenvalue": proved.smallest_eigenvalue,
+            "weights": proved.weights,
+        }
     else:
         network = construct(points, targets, s.seed)
-        deep = deepen(
-            network.direction, network.thresholds, network.weights, s.layers
-        ) if s.layers > 1 else None
+        deep = (
+            deepen(network.direction, network.thresholds, network.weights, s.layers)
+            if s.layers > 1
+            else None
+        )
         error = float(np.abs((deep or network)(points) - targets).max())
         found = {
-            "max_error": error, "smallest_gap": network.smallest_gap,
-            "smallest_eigenvalue": network.smallest_eigenvalue, "weights": network.count(),
+            "max_error": error,
+            "smallest_gap": network.smallest_gap,
+            "smallest_eigenvalue": network.smallest_eigenvalue,
+            "weights": network.count(),
             "largest_weight": float(np.abs(network.weights).max()),
-        }  # fmt: skip
+        }
         if deep is not None:
             found |= {"width": deep.width(), "connections": deep.connections()}
     how = f"proved, {s.bits} bits" if s.arithmetic == "balls" else "measured in float64"
@@ -202,9 +209,12 @@ def run(settings: Theorem1, job: Job) -> dict:
         f"{found['max_error']:.1e} ({how}); smallest gap {found['smallest_gap']:.1e}",
         "protocol": f"Theorem 1 on {len(points):,} points of {s.dataset}, d = {points.shape[1]}, "
         f"{s.layers} layers, {s.arithmetic}, seed {s.seed}",
-        "train_examples": len(points), "test_examples": 0, "dimension": points.shape[1],
-        "certified": s.arithmetic == "balls", **found,
-    }  # fmt: skip
+        "train_examples": len(points),
+        "test_examples": 0,
+        "dimension": points.shape[1],
+        "certified": s.arithmetic == "balls",
+        **found,
+    }
 
 
 def sample(s: Theorem1, job: Job) -> np.ndarray:

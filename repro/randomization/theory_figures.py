@@ -16,7 +16,7 @@ WHOLE = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "cifar100"
 
 def kernel_curve(runs: Sequence[Run]) -> plt.Figure:
     """Test error against the number of training images; dashed lines are extrapolations."""
-    figure, axes = plt.subplots(figsize=(5, 3.4))
+    figure, axes = plt.subplots(figsize=(6.75, 3.8))
     found = curves(runs)
     for number, (key, curve) in enumerate(found.items()):
         colour = f"C{number}"
@@ -44,16 +44,15 @@ def kernel_curve(runs: Sequence[Run]) -> plt.Figure:
 def theorem1(runs: Sequence[Run]) -> plt.Figure:
     """Weights of Theorem 1's network against n; its largest error, measured or proved."""
     figure, (weights, errors) = plt.subplots(1, 2, figsize=(6.75, 3))
-    chosen = sorted(
-        select(runs, stage="theorem1"), key=lambda run: run.result["train_examples"]
-    )  # fmt: skip
+    chosen = sorted(select(runs, stage="theorem1"), key=lambda run: run.result["train_examples"])
     points = sorted({(run.settings["dataset"], run.result["dimension"]) for run in chosen})
     colours = {point: f"C{number}" for number, point in enumerate(points)}
     for dataset, dimension in points:
         own = [
-            run for run in chosen
+            run
+            for run in chosen
             if (run.settings["dataset"], run.result["dimension"]) == (dataset, dimension)
-        ]  # fmt: skip
+        ]
         colour, name = colours[dataset, dimension], f"{dataset}, d = {dimension:,}"
         flat = [run for run in own if run.settings["layers"] == 1]
         _line(weights, flat, "weights", colour, "o", name)

@@ -6,8 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from repro.reporting.results import Run, protocol
 
 REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_RUN = VERDICTS = (
-    "reproduced", "contradicted", "inconclusive", "not run",
-)  # fmt: skip
+    "reproduced",
+    "contradicted",
+    "inconclusive",
+    "not run",
+)
+FITTED = 0.99  # share of the training set from which on a network counts as fitted
+STAND_IN = "digits"  # for all data sets at scale smoke
+SEEDS = 3  # that a verdict on trainings needs; as many as the work had where it had more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +38,9 @@ class Claim:
     """A checkable statement of a paper or of a rerun of it.
 
     `judge` maps runs to a Finding, or to None where the runs it needs are not there. `criterion`
-    says in a sentence what must be measured for the claim to count as reproduced.
+    says in words what must be measured for the claim to count as reproduced, and what contradicts
+    it. It is given the runs of one figure, or all of the paper there are where `everywhere` says
+    so: a count of networks, for one, should not depend on which figure lists the claim.
     """
 
     id: str
@@ -41,24 +49,43 @@ class Claim:
     published: str  # the number there
     judge: Callable[[Sequence[Run]], Finding | None]
     criterion: str = ""
+    everywhere: bool = False
 
 
-def judge(claims: Sequence[Claim], runs: Sequence[Run], scale: str) -> list[dict]:
-    """Return one record per claim: the claim, the measured value, the verdict, its evidence."""
+def judge(
+    claims: Sequence[Claim], runs: Sequence[Run], scale: str, everywhere: Sequence[Run] = ()
+) -> list[dict]:
+    """Return one record per claim: the claim, the measured value, the verdict, its evidence.
+
+    Args:
+      claims: to be judged.
+      runs: of the figure that lists them.
+      scale: of the figure.
+      everywhere: all complete runs of the paper, for the claims that look at all; those of the
+        figure are enough where it is empty.
+    """
+    together = _together(runs, everywhere)
     records = []
     for claim in claims:
-        finding = claim.judge(runs)
+        finding = claim.judge(together if claim.everywhere else runs)
         record = {
-            "id": claim.id, "statement": claim.statement, "source": claim.source,
-            "published": claim.published, "scale": scale,
-            "measured": "", "verdict": NOT_RUN, "protocol": "", "runs": [],
-        }  # fmt: skip
+            "id": claim.id,
+            "statement": claim.statement,
+            "source": claim.source,
+            "published": claim.published,
+            "scale": scale,
+            "measured": "",
+            "verdict": NOT_RUN,
+            "protocol": "",
+            "runs": [],
+        }
         if finding is not None:
             record |= {
-                "measured": finding.measured, "verdict": finding.verdict,
+                "measured": finding.measured,
+                "verdict": finding.verdict,
                 "protocol": protocol(finding.runs),
                 "runs": sorted({run.path.name for run in finding.runs}),
-            }  # fmt: skip
+            }
             if finding.error:
                 record["error"] = finding.error
             if finding.sensitivity:
@@ -67,6 +94,65 @@ def judge(claims: Sequence[Claim], runs: Sequence[Run], scale: str) -> list[dict
             record["criterion"] = claim.criterion
         records.append(record)
     return records
+
+
+def _together(runs: Sequence[Run], others: Sequence[Run]) -> list[Run]:
+    """Return the runs of a figure and then those of its paper that are none of its own.
+
+    What is run on the small data set of scale smoke is not mixed with anything else.
+    """
+    here = {run.path.name for run in runs}
+    small = {run.settings.get("dataset") == STAND_IN for run in runs}
+    return [
+        *runs,
+        *(
+            run
+            for run in others
+            if run.path.name not in here and (run.settings.get("dataset") == STAND_IN) in small
+        ),
+    ]
+
+
+# --- what every claim asks of its runs ------------------------------------------------------------
+
+
+def ended(train_accuracy: float | None, by_rule: bool = False) -> bool:
+    """Whether a training got as far as claims about where trainings end ask for.
+
+    Args:
+      train_accuracy: share of the training set that the network has right; 99 % of it count as
+        fitted. None where fitting is not enough, as for the sharpness of a minimum, which goes on
+        changing, or for a claim that the share is 100 %.
+      by_rule: whether the paper's own stopping rule was met: a loss, or all of its epochs.
+    """
+    return by_rule or (train_accuracy is not None and train_accuracy >= FITTED)
+
+
+def undecided(finding: Finding, because: str) -> Finding:
+    """Return a finding as inconclusive, whichever way it points, with the reason.
+
+    It is returned as it is where there is no reason, that is, where `because` is empty.
+    """
+    if not because:
+        return finding
+    measured = f"{finding.measured}; {because}"
+    return dataclasses.replace(finding, measured=measured, verdict=INCONCLUSIVE, sensitivity=None)
+
+
+def of_seeds(finding: Finding, least: int = SEEDS, runs: Sequence[Run] | None = None) -> Finding:
+    """Return a finding, inconclusive where fewer seeds than `least` stand behind it.
+
+    Args:
+      finding: on trainings, which another seed might have ended elsewhere.
+      least: SEEDS, or as many as the work had.
+      runs: those whose seeds count; all of the finding's where None.
+    """
+    seeds = {run.settings["seed"] for run in (finding.runs if runs is None else runs)}
+    few = f"{len(seeds)} of the {least} seeds asked for" if len(seeds) < least else ""
+    return undecided(finding, few)
+
+
+# --- verdicts of parts ----------------------------------------------------------------------------
 
 
 def verdict(outcomes: Sequence[bool]) -> str:
@@ -84,35 +170,6 @@ def agreed(verdicts: Sequence[str]) -> str:
 def worst(verdicts: Sequence[str]) -> str:
     """Return the verdict on a claim that every part must hold for."""
     return max(verdicts, key=(REPRODUCED, INCONCLUSIVE, CONTRADICTED).index)
-
-
-def sign_verdict(difference: float, standard_error: float) -> str:
-    """Return the verdict on `difference > 0`, inconclusive within two standard errors of zero."""
-    if abs(difference) <= 2 * standard_error:
-        return INCONCLUSIVE
-    return REPRODUCED if difference > 0 else CONTRADICTED
-
-
-def within(off: float, bound: float, error: float) -> str:
-    """Return the verdict on `off <= bound`, where `off` has a standard error.
-
-    Inconclusive where two errors more or less would change it.
-    """
-    if off + 2 * error <= bound:
-        return REPRODUCED
-    return INCONCLUSIVE if off - 2 * error <= bound else CONTRADICTED
-
-
-def accuracy_error(*runs: Run, quantity: str = "test_accuracy") -> float:
-    """Return the standard error of a difference of test accuracies, from the sizes of test sets.
-
-    Runs tested on the same images are correlated, so this errs on the careful side.
-    """
-    variance = 0.0
-    for run in runs:
-        accuracy = run.result[quantity]
-        variance += accuracy * (1 - accuracy) / run.result["test_examples"]
-    return variance**0.5
 
 
 def as_text(records: Sequence[dict]) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 from scipy import stats
 
 from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, REPRODUCED
+from repro.reporting.results import Run
 
 LEVEL = 0.95  # confidence of intervals and verdicts
 
@@ -71,7 +72,9 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     if len(values) < 2:
         raise ValueError("a spread over seeds needs two seeds or more")
     return Estimate(
-        float(values.mean()), float(stats.sem(values)), len(values) - 1,
+        float(values.mean()),
+        float(stats.sem(values)),
+        len(values) - 1,
         f"Student's t over {len(values)} seeds",
     )
 
@@ -125,6 +128,15 @@ def accuracy(accuracies: Sequence[float], test_examples: int) -> Estimate:
         return Estimate(mean, images.error, math.inf, method)
     seeds = over_seeds(accuracies)
     return _summed(mean, seeds, images, f"{seeds.method}, {images.method}")
+
+
+def test_accuracy(runs: Sequence[Run], quantity: str = "test_accuracy") -> Estimate:
+    """Return the test accuracy of runs that differ in their seed, with both errors.
+
+    Where their test sets are of several sizes the smallest counts, on the careful side.
+    """
+    tested = min(run.result["test_examples"] for run in runs)
+    return accuracy([run.result[quantity] for run in runs], tested)
 
 
 def difference(first: Estimate, second: Estimate) -> Estimate:

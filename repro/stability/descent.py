@@ -80,10 +80,14 @@ def make_steps(
 
 def epoch_orders(examples: int, epochs: Sequence[int], key: Sequence[int]) -> np.ndarray:
     """Return the order of the examples in each epoch, [epochs, n]: the files' own in epoch 0."""
-    return np.stack([
-        np.random.default_rng([*key, epoch]).permutation(examples) if epoch else np.arange(examples)
-        for epoch in epochs
-    ])
+    return np.stack(
+        [
+            np.random.default_rng([*key, epoch]).permutation(examples)
+            if epoch
+            else np.arange(examples)
+            for epoch in epochs
+        ]
+    )
 
 
 def squared_error(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:

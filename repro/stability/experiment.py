@@ -76,9 +76,14 @@ def train(settings: Train | Escape, job: Job) -> dict:
         ]
         along_the_way = measure
     training = Descent(
-        network, images, plan,
-        loss=descent.squared_error, seed=s.seed, measure_every=s.measure_every,
-        evaluate=evaluate, measure=along_the_way,
+        network,
+        images,
+        plan,
+        loss=descent.squared_error,
+        seed=s.seed,
+        measure_every=s.measure_every,
+        evaluate=evaluate,
+        measure=along_the_way,
     )
     outcome = training.run(job)
     finite = outcome["status"] == "complete"
@@ -101,10 +106,14 @@ def train(settings: Train | Escape, job: Job) -> dict:
         "test_examples": len(test_images),
         "sharpness_margin": stability.sharpness_margin(
             found["sharpness"].value, s.learning_rate, s.momentum
-        ) if finite else None,
+        )
+        if finite
+        else None,
         "nonuniformity_margin": stability.nonuniformity_margin(
             found["nonuniformity"].value, s.learning_rate, s.batch_size, s.examples
-        ) if finite else None,
+        )
+        if finite
+        else None,
     }
 
 

@@ -62,8 +62,12 @@ def batch_size(runs: Sequence[Run]) -> plt.Figure:
             groups = grouped(rows, "batch_size")
             means = [mean(group, value) for group in groups.values()]
             axes.errorbar(
-                list(groups), [m for m, _ in means], np.nan_to_num([d for _, d in means]),
-                color=f"C{number}", marker="o", label=f"η = {eta:g}",
+                list(groups),
+                [m for m, _ in means],
+                np.nan_to_num([d for _, d in means]),
+                color=f"C{number}",
+                marker="o",
+                label=f"η = {eta:g}",
             )
             if value is a:
                 axes.axhline(2 / eta, color=f"C{number}", ls=":", lw=0.8)
@@ -115,8 +119,10 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
     """What changes after the switch from GD: a, s, losses and accuracies."""
     figure, grid = plt.subplots(2, 2, figsize=(6.75, 4.2), sharex=True)
     quantities = {
-        "curvature/sharpness": "sharpness a", "curvature/nonuniformity": "non-uniformity s",
-        "train/loss": "training loss", "test/accuracy": "test accuracy",
+        "curvature/sharpness": "sharpness a",
+        "curvature/nonuniformity": "non-uniformity s",
+        "train/loss": "training loss",
+        "test/accuracy": "test accuracy",
     }
     for axes, (quantity, label) in zip(grid.flat, quantities.items()):
         for number, run in enumerate(select(runs, stage="escape")):
@@ -185,7 +191,11 @@ def _label_1_2_5(axis) -> None:
 
 
 FIGURES = {
-    "toy": toy, "batch_size": batch_size, "diagram": diagram,
-    "proportional": proportional, "escape": escape, "wrong_labels": wrong_labels,
+    "toy": toy,
+    "batch_size": batch_size,
+    "diagram": diagram,
+    "proportional": proportional,
+    "escape": escape,
+    "wrong_labels": wrong_labels,
     "momentum": momentum,
 }

@@ -17,8 +17,14 @@ def load(
     """Return what a run trains on and what it is tested on."""
     s = settings
     return regression.load(
-        s.dataset, data_dir, download=download, classes=s.classes, train_split=s.train_split,
-        test_split=s.test_split, train_examples=s.train_examples, wrong_examples=s.wrong_examples,
+        s.dataset,
+        data_dir,
+        download=download,
+        classes=s.classes,
+        train_split=s.train_split,
+        test_split=s.test_split,
+        train_examples=s.train_examples,
+        wrong_examples=s.wrong_examples,
     )
 
 

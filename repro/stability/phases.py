@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from repro.stability.descent import Phase, epoch_orders, make_steps
 from repro.training.checkpoints import Checkpoints
-from repro.training.loop import SECONDS_PER_CALL
 from repro.training.resume import resume, stop_at_once, stop_if_asked
 from repro.training.runs import Job
 
 PIECE = 1000  # steps that a piece of work has at most
+SECONDS_PER_CALL = 1.0  # of compiled steps, between two looks at signals
 LAST_RUNNING, EARLIER_RUNNING = "train/running_loss", "start/running_loss"  # by phase
 
 
@@ -107,7 +107,9 @@ class Descent:
         The state where the last of several phases begins is kept as `start`.
         """
         self._store = Checkpoints(
-            job.checkpoints, self._network, others=self.state.variables(),
+            job.checkpoints,
+            self._network,
+            others=self.state.variables(),
             chief=job.directory.chief,
         )
         return resume(job, self._store, self._piece, self._finished, first=lambda: self._look(0))
@@ -180,8 +182,10 @@ class Descent:
                 epochs = range(step // per_epoch, (stop - 1) // per_epoch + 1)
                 orders = epoch_orders(examples, epochs, [self._seed, number])
             step_then, running, finite = self._compiled[number](
-                tf.constant(orders, tf.int64), tf.constant(step, tf.int64),
-                tf.constant(stop, tf.int64), tf.identity(state.running),
+                tf.constant(orders, tf.int64),
+                tf.constant(step, tf.int64),
+                tf.constant(stop, tf.int64),
+                tf.identity(state.running),
             )
             state.done.assign(step_then)
             state.running.assign(running)

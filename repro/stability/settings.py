@@ -29,17 +29,23 @@ class Images(Settings):
     gain: float = flag(1.0, "Factor of the dense layers' initial kernels.", low=0)
     dataset: str = flag("fashion_mnist", "Images to train and test on.", choices=IN_MEMORY)
     classes: tuple[int, ...] | None = flag(
-        None, "Labels whose images are used, renumbered in this order; by default 0 and 1 of "
-        "CIFAR-10, airplanes and automobiles, and all of other datasets.", low=0,
+        None,
+        "Labels whose images are used, renumbered in this order; by default 0 and 1 of "
+        "CIFAR-10, airplanes and automobiles, and all of other datasets.",
+        low=0,
     )
     train_split: str = flag("train", "What to train on: a tensorflow-datasets split string.")
     test_split: str = flag("test", "What to test on, such as train[40000:].")
     train_examples: int = flag(
-        1000, "Train on so many images, the first that are stored, with their true labels.",
-        unit="images", low=2,
+        1000,
+        "Train on so many images, the first that are stored, with their true labels.",
+        unit="images",
+        low=2,
     )
     wrong_examples: int = flag(
-        0, "Train on so many more, the next that are stored, with wrong labels.", unit="images",
+        0,
+        "Train on so many more, the next that are stored, with wrong labels.",
+        unit="images",
         low=0,
     )
     learning_rate: float = flag(0.1, "Of SGD, at every step the same.", low=0)
@@ -47,11 +53,14 @@ class Images(Settings):
         None, "Images of a step; by default all of them, which is GD.", unit="images", low=1
     )
     momentum: float = flag(
-        0.0, "Of the heavy ball: v <- momentum v + gradient, w <- w - learning_rate v.",
-        low=0, high=1,
+        0.0,
+        "Of the heavy ball: v <- momentum v + gradient, w <- w - learning_rate v.",
+        low=0,
+        high=1,
     )
     stop_loss: float = flag(
-        1e-4, "Stop once a moving average of the minibatches' losses is below; 0 never stops.",
+        1e-4,
+        "Stop once a moving average of the minibatches' losses is below; 0 never stops.",
         low=0,
     )
     iterations: int = flag(200_000, "Train for at most so many.", unit="steps", low=1)
@@ -59,7 +68,8 @@ class Images(Settings):
         1000, "Measure losses and accuracies so often, and at the end.", unit="steps", low=1
     )
     tolerance: float = flag(
-        1e-4, "Largest residual of an eigenvalue of the curvature, as a share of the largest.",
+        1e-4,
+        "Largest residual of an eigenvalue of the curvature, as a share of the largest.",
         low=0,
     )
     max_iterations: int = flag(
@@ -102,7 +112,11 @@ class Images(Settings):
 
     def label(self) -> str:
         parts = [
-            self.stage, self.model, self.dataset, f"lr{self.learning_rate:g}", f"B{self.batch_size}"
+            self.stage,
+            self.model,
+            self.dataset,
+            f"lr{self.learning_rate:g}",
+            f"B{self.batch_size}",
         ]
         parts += [f"m{self.momentum:g}"] if self.momentum else []
         parts += [f"wrong{self.wrong_examples}"] if self.wrong_examples else []
@@ -126,7 +140,9 @@ class Escape(Images):
 
     iterations: int = flag(3000, "Take so many after the switch.", unit="steps", low=1)
     measure_every: int = flag(
-        40, "Measure losses, accuracies and curvature so often after the switch.", unit="steps",
+        40,
+        "Measure losses, accuracies and curvature so often after the switch.",
+        unit="steps",
         low=1,
     )
     start_learning_rate: float = flag(0.1, "Of GD to the minimum.", low=0)

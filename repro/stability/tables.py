@@ -26,15 +26,33 @@ def table2(runs: Sequence[Run]) -> Table:
         for eta, group in grouped(chosen, "learning_rate").items():
             sharp, spread, accuracy = TABLE2.get(name, {}).get(eta, (None, None, None))
             margin = mean(group, lambda run: run.result["sharpness_margin"])[0]
-            rows.append([
-                name, f"{eta:g}", f"{2 / eta:g}", plus_minus(*mean(group, a)),
-                f"{sharp:g} ± {spread:g}" if sharp else "–", f"{margin:.3f}",
-                plus_minus(*mean(group, s)), percent(mean(group, test_accuracy)[0]),
-                f"{accuracy:.2f}" if accuracy else "–", _ended(group), str(len(group)),
-            ])
+            rows.append(
+                [
+                    name,
+                    f"{eta:g}",
+                    f"{2 / eta:g}",
+                    plus_minus(*mean(group, a)),
+                    f"{sharp:g} ± {spread:g}" if sharp else "–",
+                    f"{margin:.3f}",
+                    plus_minus(*mean(group, s)),
+                    percent(mean(group, test_accuracy)[0]),
+                    f"{accuracy:.2f}" if accuracy else "–",
+                    _ended(group),
+                    str(len(group)),
+                ]
+            )
     columns = [
-        "data", "η", "2/η", "sharpness", "published", "aη/2", "non-uniformity", "test %",
-        "published", "steps", "seeds",
+        "data",
+        "η",
+        "2/η",
+        "sharpness",
+        "published",
+        "aη/2",
+        "non-uniformity",
+        "test %",
+        "published",
+        "steps",
+        "seeds",
     ]
     note = f"GD; ± is the deviation over seeds; steps to the stopping rule. {protocol(runs)}."
     return Table(columns, rows, note)

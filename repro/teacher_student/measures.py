@@ -3,10 +3,15 @@
 import numpy as np
 from scipy.stats import binomtest
 
+from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, REPRODUCED
 from repro.reporting.results import Run
 
 COLOURS = {
-    "global": "C2", "local": "C0", "plateau": "C4", "saddle": "C3", "channel": "C1",
+    "global": "C2",
+    "local": "C0",
+    "plateau": "C4",
+    "saddle": "C3",
+    "channel": "C1",
     "undecided": "0.5",
 }
 FLOOR = 1e-33  # losses of zero are drawn here
@@ -17,6 +22,12 @@ def interval(hits: int, trials: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval for a share of `hits` in `trials`."""
     low, high = binomtest(hits, trials).proportion_ci(method="wilson")
     return float(low), float(high)
+
+
+def shown_above(hits: int, trials: int, bar: float) -> str:
+    """Return the verdict on "the true share is above the bar": by Wilson's interval."""
+    low, high = interval(hits, trials)
+    return REPRODUCED if low > bar else CONTRADICTED if high < bar else INCONCLUSIVE
 
 
 def share_text(hits: int, trials: int) -> str:

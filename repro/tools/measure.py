@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import json
 import math
+import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -74,12 +75,15 @@ def measure(
         "eigenvalue_residuals": top.residuals.tolist(),
         "eigenvalues_converged": top.converged,
         "smallest_eigenvalue": {
-            "value": float(low.values[0]), "residual": float(low.residuals[0]),
-            "iterations": low.iterations, "converged": low.converged,
+            "value": float(low.values[0]),
+            "residual": float(low.residuals[0]),
+            "iterations": low.iterations,
+            "converged": low.converged,
         },
         "trace": dataclasses.asdict(trace),
         "density": {
-            "nodes": density.nodes.tolist(), "weights": density.weights.tolist(),
+            "nodes": density.nodes.tolist(),
+            "weights": density.weights.tolist(),
             "second_moment": density.moment(2)[0],
             "second_moment_standard_error": density.moment(2)[1],
         },
@@ -214,13 +218,18 @@ def run(arguments: argparse.Namespace) -> None:
 
     path = epath.Path(arguments.run)
     paper = paper_of(path)
+    # Before TensorFlow starts: in 2.21, oneDNN's convolutions write beyond their memory where a
+    # narrow ResNet's examples are differentiated one at a time, and the process dies.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     strategy = launch.prepare_devices(Devices(strategy=arguments.strategy))
 
     from repro.training.strategy import is_chief
 
     with strategy.scope():
         trained = papers.module(paper, "experiment").open_run(
-            path, data_dir=arguments.data_dir, download=arguments.download == "true",
+            path,
+            data_dir=arguments.data_dir,
+            download=arguments.download == "true",
             examples=arguments.examples,
         )
     limits = {
@@ -254,17 +263,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run", help="the directory of a complete run, of any paper")
     parser.add_argument("--eigenvalues", type=_from(1), default=10, help="how many at the top")
     parser.add_argument("--probes", type=_from(1), default=4, help="of the spectral density")
-    parser.add_argument("--examples", type=_from(2), default=1000,
-                        help="measure over the first so many training examples")
-    parser.add_argument("--tolerance", type=float, default=1e-4,
-                        help="largest residual of an eigenvalue, as a share of the largest")
-    parser.add_argument("--max_iterations", type=_from(4), default=200,
-                        help="products at most for an eigenvalue, and for the trace")
+    parser.add_argument(
+        "--examples",
+        type=_from(2),
+        default=1000,
+        help="measure over the first so many training examples",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        help="largest residual of an eigenvalue, as a share of the largest",
+    )
+    parser.add_argument(
+        "--max_iterations",
+        type=_from(4),
+        default=200,
+        help="products at most for an eigenvalue, and for the trace",
+    )
     parser.add_argument("--data_dir", help="where tensorflow-datasets keeps prepared data")
-    parser.add_argument("--download", choices=("true", "false"), default="true",
-                        help="may missing data be fetched")
-    parser.add_argument("--strategy", choices=STRATEGIES, default="default",
-                        help="how products are distributed, as of the binaries")
+    parser.add_argument(
+        "--download", choices=("true", "false"), default="true", help="may missing data be fetched"
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        default="default",
+        help="how products are distributed, as of the binaries",
+    )
     parsed = parser.parse_args(arguments)
 
     from repro.launch import one_line_errors

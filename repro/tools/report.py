@@ -118,21 +118,30 @@ def judged_now(
             mine = [complete[paper, name] for name in planned if (paper, name) in complete]
             file = figures_dir / f"{figure.name.replace('/', '-')}-{scale}.json"
             if mine and not _newer(file, mine):
-                record = _judge(figure, scale, [each.run for each in mine])
+                everywhere = [each.run for (of, _), each in complete.items() if of == paper]
+                record = _judge(figure, scale, [each.run for each in mine], everywhere)
                 if record:
                     records[figure.name, scale] = file, record
     return list(records.values())
 
 
-def _judge(figure: ledger.Figure, scale: str, found: Sequence[results.Run]) -> dict | None:
+def _judge(
+    figure: ledger.Figure,
+    scale: str,
+    found: Sequence[results.Run],
+    everywhere: Sequence[results.Run],
+) -> dict | None:
     paper = figure.name.split("/")[0]
     if papers.module(paper, "figures").WITHOUT_DIVERGED:
-        found = [run for run in found if run.result.get("status") != "diverged"]
+        found, everywhere = (
+            [run for run in some if run.result.get("status") != "diverged"]
+            for some in (found, everywhere)
+        )
     if not found:
         return None
     known = papers.claims(paper)
     try:
-        judged = claims.judge([known[id_] for id_ in figure.claims], found, scale)
+        judged = claims.judge([known[id_] for id_ in figure.claims], found, scale, everywhere)
         protocol = results.protocol(found)
     except (KeyError, ValueError, IndexError, OSError) as error:  # only a part is there so far
         print(f"{figure.name}, {scale}: cannot be judged yet: {error!r}", file=sys.stderr)

@@ -59,6 +59,7 @@ def draw(figure: Figure, scale: str, output_dir: Path) -> int:
       results.DamagedError: a run's files cannot be read.
     """
     from repro.reporting import claims, figures, results
+    from repro.tools import runs as runs_
 
     paper, config = figure.name.split("/")[0], figure.config
     found = [results.load(run.path, as_dict(run.settings)) for run in figure.runs]
@@ -74,7 +75,8 @@ def draw(figure: Figure, scale: str, output_dir: Path) -> int:
     for file in figures.draw(papers.figure(paper, config["figure"]), runs, config["title"], stem):
         print(f"drew {file}")
     known = papers.claims(paper)
-    records = claims.judge([known[id_] for id_ in config["claims"]], runs, scale)
+    everywhere = runs_.complete(output_dir, paper)
+    records = claims.judge([known[id_] for id_ in config["claims"]], runs, scale, everywhere)
     record = {
         "title": config["title"],
         "name": figure.name,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from repro import papers
 from repro.reporting import evidence, rows
+from repro.reporting.results import Run
 from repro.settings import as_dict, name, settle
 
 
@@ -27,6 +28,17 @@ def find(output_dir: Path, only: str | None = None) -> Iterator[evidence.Found]:
         for path in sorted((output_dir / paper).glob("*/")):
             if (path / "flags.cfg").exists():
                 yield evidence.read(paper, path, _settings)
+
+
+def complete(output_dir: Path, paper: str) -> list[Run]:
+    """Return the complete runs of a paper below a folder, for claims that look at all of them.
+
+    Those that diverged are left out where the paper's figures leave them out.
+    """
+    found = [each.run for each in find(output_dir, paper) if each.result is not None]
+    if papers.module(paper, "figures").WITHOUT_DIVERGED:
+        found = [run for run in found if run.result.get("status") != "diverged"]
+    return found
 
 
 def read(output_dir: Path | str = "outputs", only: str | None = None) -> list[dict]:

@@ -5,9 +5,9 @@
 
 Each trial is one run of the binary on true labels, in the directory that its settings name, as if
 the binary had been called by hand. The same command again goes on where a killed sweep was, inside
-a run too; more --trials lengthen a finished sweep. The objective is the accuracy, after the last epoch, on
-training examples that the trial does not train on: never on test data. By default these are the
-last tenth of the training set (--train_split, --test_split); digits has no slices, so there
+a run too; more --trials lengthen a finished sweep. The objective is the accuracy, after the last
+epoch, on training examples that the trial does not train on: never on test data. By default these
+are the last tenth of the training set (--train_split, --test_split); digits has no slices, so there
 --train_examples, by default nine tenths, are drawn class-balanced by --seed and the others held out
 (--test_split=held_out). A diverged trial has the objective 0. Hyperband's longer trials train from
 the start again, as runs of different lengths are different runs.

@@ -69,6 +69,10 @@ class Checkpoints:
         """Keep the present state under a name, such as `initial` or `final`; return its path."""
         return self._checkpoint.write(os.path.join(self._directory, name))
 
+    def kept(self, name: str) -> bool:
+        """Whether there is a state under a name."""
+        return tf.io.gfile.exists(os.path.join(self._directory, f"{name}.index"))
+
     def restore(self) -> int:
         """Restore the newest readable checkpoint and return its position, 0 where there is none.
 

@@ -30,6 +30,9 @@ class Store(Protocol):
     def keep(self, name: str) -> None:
         """Keep the present state under a name, such as `initial` or `final`, for good."""
 
+    def kept(self, name: str) -> bool:
+        """Whether there is a state under a name."""
+
 
 def resume(
     job: Job,
@@ -59,7 +62,8 @@ def resume(
     position = store.restore()
     rows = job.directory.begin(position)
     if position == 0:
-        store.keep("initial")
+        if not store.kept("initial"):  # a run stopped in its first piece is past its beginning
+            store.keep("initial")
         if first is not None and not rows:
             rows = [first()]
             job.directory.log(rows[0])

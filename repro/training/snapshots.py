@@ -42,6 +42,10 @@ class Snapshots:
         """Keep the present state under a name for good."""
         self._write(f"{name}.npz", -1)
 
+    def kept(self, name: str) -> bool:
+        """Whether there is a state under a name."""
+        return (self._directory / f"{name}.npz").exists()
+
     def restore(self) -> int:
         """Restore the newest readable state and return its position, 0 where there is none.
 

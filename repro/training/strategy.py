@@ -1,6 +1,7 @@
 """Where a run computes: one device, all GPUs of a machine, several machines, a TPU."""
 
 import functools
+import os
 
 import tensorflow as tf
 
@@ -13,7 +14,8 @@ def get_strategy(name: str) -> tf.distribute.Strategy:
 
     Two MirroredStrategy objects in one process break synchronised batch norm for good, hence the
     cache. `multi_worker` reads TF_CONFIG and must be called before any other TensorFlow operation.
-    `tpu` needs the tensorflow-tpu package and has not been run by the authors.
+    `tpu` is the one of the machine, `local`, or the one that TPU_NAME names; it needs the
+    environment of requirements-tpu.txt, and has never been executed on a TPU.
 
     Raises:
       ValueError: unknown name.
@@ -32,7 +34,8 @@ def get_strategy(name: str) -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         try:
-            resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+            name = os.environ.get("TPU_NAME", "local")
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
             tf.config.experimental_connect_to_cluster(resolver)
             tf.tpu.experimental.initialize_tpu_system(resolver)
         except (ValueError, tf.errors.OpError) as error:

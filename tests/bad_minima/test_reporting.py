@@ -10,7 +10,7 @@ from repro.bad_minima.settings import STAGES
 from repro.bad_minima.tables import TABLES
 from repro.reporting import claims, figures, results
 from repro.settings import as_dict
-from repro.tools import reproduce
+from repro.tools import plans
 
 FIGURES = ("four_settings", "norms", "adversary", "departures", "initial_norms", "combinations")
 SHORT = {
@@ -29,7 +29,7 @@ def runs_of(make, tiny_network, tmp_path_factory):
 
     def get(figure):
         found = {}
-        for flags in reproduce.expand(reproduce.load_config(f"bad_minima/{figure}"), "smoke"):
+        for flags in plans.expand(plans.load_config(f"bad_minima/{figure}"), "smoke"):
             asked = settings_.from_dict(STAGES, {**flags, "sharpness_examples": 0})
             epochs = min(asked.epochs, SHORT["epochs"])
             settings, _ = settings_.settle(asked.replace(**{**SHORT, "epochs": epochs}))
@@ -44,7 +44,7 @@ def runs_of(make, tiny_network, tmp_path_factory):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_are_drawn_from_runs(runs_of, name, tmp_path):
-    config = reproduce.load_config(f"bad_minima/{name}")
+    config = plans.load_config(f"bad_minima/{name}")
     runs = runs_of(name)
     made = papers.figure("bad_minima", config["figure"])
     files = figures.draw(made, runs, config["title"], tmp_path / name)

@@ -53,10 +53,12 @@ def difference_hessian(model, loss, inputs, targets, eps=1e-5, training=False):
 
 def example_hessians(model, loss, inputs, targets, eps=1e-5):
     """Return the Hessian of each example's loss, [n, size, size]."""
-    return np.stack([
-        difference_hessian(model, loss, inputs[i : i + 1], targets[i : i + 1], eps)
-        for i in range(len(inputs))
-    ])  # fmt: skip
+    return np.stack(
+        [
+            difference_hessian(model, loss, inputs[i : i + 1], targets[i : i + 1], eps)
+            for i in range(len(inputs))
+        ]
+    )
 
 
 # --- any model, with inputs, targets and outputs of any structure ---------------------------------
@@ -85,10 +87,12 @@ class Truth:
             begin += size
 
     def _flat(self, parts):
-        return np.concatenate([
-            np.ravel(np.zeros(v.shape) if p is None else tf.convert_to_tensor(p).numpy())
-            for p, v in zip(parts, self.model.trainable_variables)
-        ])  # fmt: skip
+        return np.concatenate(
+            [
+                np.ravel(np.zeros(v.shape) if p is None else tf.convert_to_tensor(p).numpy())
+                for p, v in zip(parts, self.model.trainable_variables)
+            ]
+        )
 
     def gradient(self, example, flat):
         self._put(flat)

@@ -52,9 +52,9 @@ def test_softmax_regression(rng):
     model = linear_model(5, 3)
     logits = x @ model.trainable_variables[0].numpy()
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    expected = np.mean([
-        np.kron(np.outer(r, r), np.diag(q) - np.outer(q, q)) for r, q in zip(x, p)
-    ], axis=0)  # fmt: skip
+    expected = np.mean(
+        [np.kron(np.outer(r, r), np.diag(q) - np.outer(q, q)) for r, q in zip(x, p)], axis=0
+    )
     for matrix in (curvature.hessian, curvature.gauss_newton):
         actual = hvp.dense(matrix(model, softmax_loss, (x, y)))
         np.testing.assert_allclose(actual, expected, **EXACT)
@@ -62,10 +62,12 @@ def test_softmax_regression(rng):
 
 def test_gauss_newton_leaves_out_the_outputs_curvature():
     """One weight per layer, f = (u v x - y)^2: all second derivatives by hand."""
-    model = keras.Sequential([
-        keras.Input((1,), dtype="float64"),
-        *(keras.layers.Dense(1, use_bias=False) for _ in range(2)),
-    ])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((1,), dtype="float64"),
+            *(keras.layers.Dense(1, use_bias=False) for _ in range(2)),
+        ]
+    )
     u, v, x, y = 0.5, -2.0, 3.0, 1.0
     model.set_weights([np.array([[u]]), np.array([[v]])])
     data = np.array([[x]]), np.array([[y]])
@@ -85,7 +87,5 @@ def test_toy_of_wu_ma_e():
     data, model = (x, np.zeros((2, 1))), linear_model(1, 1)
     assert curvature.sharpness(model, squared_error, data).value == pytest.approx(2, abs=1e-12)
     assert curvature.nonuniformity(model, squared_error, data).value == pytest.approx(1.8)
-    condition = curvature.theorem_1(
-        model, squared_error, data, learning_rate=0.7, sgd_batch_size=1
-    )
+    condition = curvature.theorem_1(model, squared_error, data, learning_rate=0.7, sgd_batch_size=1)
     assert condition.value == pytest.approx(1.7476, abs=1e-12)  # (1 - 1.4)^2 + 0.49 * 3.24

@@ -86,41 +86,61 @@ def test_padding_of_evaluations_weighs_nothing(net, x, y):
 def test_loss_objects_of_keras(net, x, y):
     name = {"from_logits": True}
     mean = keras.losses.SparseCategoricalCrossentropy(**name)
-    refused(r"shape \(\).*targets \(3,\) and outputs \(3, 3\).*reduction=\"none\"",
-            net, mean, (x, y))  # fmt: skip
+    refused(
+        r"shape \(\).*targets \(3,\) and outputs \(3, 3\).*reduction=\"none\"", net, mean, (x, y)
+    )
     each = keras.losses.SparseCategoricalCrossentropy(**name, reduction="none")
     expected = curvature.sharpness(net, softmax_loss, (x, y)).value
     assert curvature.sharpness(net, each, (x, y)).value == pytest.approx(expected, abs=1e-9)
 
 
 def test_losses_that_are_not_one_number_an_example(net, x, y, rng):
-    refused(r"of shape \(3, 3\).*sum, tf\.reduce_sum\(losses, axis=1\)",
-            net, lambda t, o: tf.square(o - t), (x, rng.standard_normal((COUNT, 3))))  # fmt: skip
+    refused(
+        r"of shape \(3, 3\).*sum, tf\.reduce_sum\(losses, axis=1\)",
+        net,
+        lambda t, o: tf.square(o - t),
+        (x, rng.standard_normal((COUNT, 3))),
+    )
     tokens = Sequential([Input((5,)), layers.Embedding(6, 2), layers.Dense(3)])
     data = rng.integers(0, 6, (COUNT, 5)), rng.integers(0, 3, (COUNT, 5))
     refused(r"of shape \(3, 5\).*their sum|of shape \(3, 5\).*the sum", tokens, softmax_loss, data)
     one = Sequential([Input((4,)), layers.Dense(1)])
     real = rng.standard_normal(COUNT)
-    refused(r"of shape \(3, 3\) for targets \(3,\) and outputs \(3, 1\).*targets\[:, None\]",
-            one, lambda t, o: tf.square(o - t), (x, real))  # fmt: skip
+    refused(
+        r"of shape \(3, 3\) for targets \(3,\) and outputs \(3, 1\).*targets\[:, None\]",
+        one,
+        lambda t, o: tf.square(o - t),
+        (x, real),
+    )
     # The mean over the wrong axis has the right shape, also where all targets are the same.
     for targets in (real, np.zeros(COUNT)):
         refused("`loss` mixes examples.*broadcast", one, squared_error, (x, targets))
     refused("labels\\[:, 0\\]", net, softmax_loss, (x, y[:, None]))
-    refused("targets are float32 and outputs float64", one, squared_error,
-            (x, real[:, None].astype("f")))  # fmt: skip
+    refused(
+        "targets are float32 and outputs float64",
+        one,
+        squared_error,
+        (x, real[:, None].astype("f")),
+    )
 
 
 def test_data_that_differs_between_passes(net, x, y, rng):
     shuffled = dataset(x, y).shuffle(COUNT, seed=1)
     # Not tf.random: with the seed set it would begin anew in every pass.
-    noise = dataset(x, y).map(
-        lambda a, b: (tf.numpy_function(lambda r: r + rng.normal(size=4), [a], tf.float64), b)
-    ).map(lambda a, b: (tf.ensure_shape(a, [4]), b))
+    noise = (
+        dataset(x, y)
+        .map(lambda a, b: (tf.numpy_function(lambda r: r + rng.normal(size=4), [a], tf.float64), b))
+        .map(lambda a, b: (tf.ensure_shape(a, [4]), b))
+    )
     doors = [name for name in DOORS if name not in ("hessian", "gauss_newton", "moments", "along")]
     for data in (shuffled.batch(4, drop_remainder=True), noise.batch(4)):
-        refused("two passes gave different products.*drop_remainder", net, softmax_loss, data,
-                doors=doors)  # fmt: skip
+        refused(
+            "two passes gave different products.*drop_remainder",
+            net,
+            softmax_loss,
+            data,
+            doors=doors,
+        )
         with pytest.raises(ValueError, match="two passes"):
             curvature.along(net, softmax_loss, data, [net.get_weights()])
     # An order of its own for every pass is no matter where every example is met.
@@ -136,8 +156,13 @@ def test_a_model_that_draws_random_numbers(x, y):
             return inputs + tf.random.normal(tf.shape(inputs))
 
     model = Sequential([Input((4,)), Noise(), layers.Dense(3)])
-    refused("draw random numbers", model, softmax_loss, (x, y),
-            doors=["sharpness", "nonuniformity", "top_eigenvalues"])  # fmt: skip
+    refused(
+        "draw random numbers",
+        model,
+        softmax_loss,
+        (x, y),
+        doors=["sharpness", "nonuniformity", "top_eigenvalues"],
+    )
 
 
 def test_an_example_of_which_others_depend_has_no_hessian_of_its_own(x, y):
@@ -184,12 +209,13 @@ def test_data_that_ends_where_it_says(net, x, y):
         tf.data.Dataset.from_generator(
             lambda: iter([(x[:4], y[:4]), (x[4:], y[4:])]),
             output_signature=(
-                tf.TensorSpec([None, 4], tf.float64), tf.TensorSpec([None], tf.int64)
+                tf.TensorSpec([None, 4], tf.float64),
+                tf.TensorSpec([None], tf.int64),
             ),
         ),
         [x, y],
         (x.tolist(), y.tolist()),
-    ):  # fmt: skip
+    ):
         found = curvature.sharpness(net, softmax_loss, data).value
         assert found == pytest.approx(expected, abs=1e-6)
 
@@ -198,10 +224,16 @@ def test_no_replica_is_left_without_examples(float64, mirrored, rng):
     """The last batch is of one example, for two replicas; convolutions abort on none at all."""
     with mirrored.scope():
         keras.utils.set_random_seed(0)
-        model = Sequential([
-            Input((6, 6, 1)), layers.Conv2D(2, 3, activation="tanh"), layers.MaxPooling2D(),
-            layers.BatchNormalization(synchronized=True), layers.Flatten(), layers.Dense(3),
-        ])  # fmt: skip
+        model = Sequential(
+            [
+                Input((6, 6, 1)),
+                layers.Conv2D(2, 3, activation="tanh"),
+                layers.MaxPooling2D(),
+                layers.BatchNormalization(synchronized=True),
+                layers.Flatten(),
+                layers.Dense(3),
+            ]
+        )
     data = rng.standard_normal((5, 6, 6, 1)), rng.integers(0, 3, 5)
     vector = rng.standard_normal(sum(v.numpy().size for v in model.trainable_variables))
     whole = moments.moments(model, softmax_loss, data).both(vector)

@@ -130,11 +130,17 @@ def two_towers():
 ONE = {
     "embedding": (lambda: head(Input((3,)), layers.Embedding(6, 2), layers.Flatten()), words),
     "grouped": (
-        lambda: head(Input((5, 5, 4)), layers.Conv2D(4, 3, groups=2, activation="tanh"),
-                     layers.Flatten()), images),
+        lambda: head(
+            Input((5, 5, 4)), layers.Conv2D(4, 3, groups=2, activation="tanh"), layers.Flatten()
+        ),
+        images,
+    ),
     "depthwise": (
-        lambda: head(Input((5, 5, 4)), layers.DepthwiseConv2D(3, activation="tanh"),
-                     layers.Flatten()), images),
+        lambda: head(
+            Input((5, 5, 4)), layers.DepthwiseConv2D(3, activation="tanh"), layers.Flatten()
+        ),
+        images,
+    ),
     "lstm": (recurrent(layers.LSTM), sequences),
     "gru": (recurrent(layers.GRU), sequences),
     "simple_rnn": (recurrent(layers.SimpleRNN), sequences),
@@ -145,22 +151,32 @@ ONE = {
     "unused": (lambda: head(Input((4,)), layers.Dense(3, "tanh"), Unused()), vectors),
     "grey": (
         lambda: head(Input((5, 5, 1)), layers.Conv2D(2, 3, activation="tanh"), layers.Flatten()),
-        lambda rng: rng.standard_normal((5, 5, 5))),
+        lambda rng: rng.standard_normal((5, 5, 5)),
+    ),
     "two inputs": (two_inputs(False), lambda rng: [vectors(rng), vectors(rng)]),
     "named inputs": (two_inputs(True), lambda rng: {"a": vectors(rng), "b": vectors(rng)}),
-    "dropout": (
-        lambda: head(Input((4,)), layers.Dense(3, "tanh"), layers.Dropout(0.5)), vectors),
-}  # fmt: skip
+    "dropout": (lambda: head(Input((4,)), layers.Dense(3, "tanh"), layers.Dropout(0.5)), vectors),
+}
 OTHERS = {
     "two outputs": (
-        two_outputs(False), vectors, lambda rng: (labels(rng), labels(rng, 5, 2)), sum_of_losses),
+        two_outputs(False),
+        vectors,
+        lambda rng: (labels(rng), labels(rng, 5, 2)),
+        sum_of_losses,
+    ),
     "named outputs": (
-        two_outputs(True), vectors, lambda rng: {"a": labels(rng), "b": labels(rng, 5, 2)},
-        sum_of_losses),
+        two_outputs(True),
+        vectors,
+        lambda rng: {"a": labels(rng), "b": labels(rng, 5, 2)},
+        sum_of_losses,
+    ),
     "tokens": (
-        lambda: head(Input((3,)), layers.Embedding(6, 2)), words,
-        lambda rng: rng.integers(0, 3, (5, 3)), sum_over_tokens),
-}  # fmt: skip
+        lambda: head(Input((3,)), layers.Embedding(6, 2)),
+        words,
+        lambda rng: rng.integers(0, 3, (5, 3)),
+        sum_over_tokens,
+    ),
+}
 CASES = {**{name: (*case, labels, softmax_loss) for name, case in ONE.items()}, **OTHERS}
 
 
@@ -179,8 +195,10 @@ def test_products(name, rng):
     expected = truth.moments(vector)
     # Batches of 3 and 2.
     close(curvature.hessian(model, loss, data, batch_size=3).product(vector), expected[0])
-    close(curvature.gauss_newton(model, loss, data, batch_size=3).product(vector),
-          truth.gauss_newton(vector))  # fmt: skip
+    close(
+        curvature.gauss_newton(model, loss, data, batch_size=3).product(vector),
+        truth.gauss_newton(vector),
+    )
     both = moments.moments(model, loss, data, batch_size=3)
     assert both.examples == 5
     close(both.both(vector), expected)

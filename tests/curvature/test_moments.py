@@ -46,15 +46,21 @@ def test_smooth_network_against_dense(smooth, method):
 CHAINS = {
     # Strides, both paddings, max-pooling, and on both sides of the rule in LayerVectors.through.
     "same": lambda: [
-        layers.Conv2D(3, 3, padding="same", activation="tanh"), layers.MaxPooling2D(),
+        layers.Conv2D(3, 3, padding="same", activation="tanh"),
+        layers.MaxPooling2D(),
         layers.Conv2D(2, (2, 3), strides=2, padding="same", use_bias=False),
-        layers.Activation("tanh"), layers.Flatten(), layers.Dense(4, "softplus"), layers.Dense(2),
+        layers.Activation("tanh"),
+        layers.Flatten(),
+        layers.Dense(4, "softplus"),
+        layers.Dense(2),
     ],
     "valid": lambda: [
         layers.Conv2D(2, (3, 2), strides=(2, 1), activation="tanh"),
-        layers.AveragePooling2D(2), layers.Flatten(), layers.Dense(2, use_bias=False),
+        layers.AveragePooling2D(2),
+        layers.Flatten(),
+        layers.Dense(2, use_bias=False),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHAINS)

@@ -37,11 +37,15 @@ BLOCKS = {
 
 def network(block, seed=0):
     keras.utils.set_random_seed(seed)
-    return keras.Sequential([
-        keras.Input((4, 4, 2), dtype="float64"),
-        layers.Conv2D(4, 2, activation="tanh", padding="same"),
-        *BLOCKS[block](), layers.Flatten(), layers.Dense(3),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input((4, 4, 2), dtype="float64"),
+            layers.Conv2D(4, 2, activation="tanh", padding="same"),
+            *BLOCKS[block](),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
 
 
 def images(rng, count=6):

@@ -42,10 +42,14 @@ def test_mirrored_equals_one_device(mirrored, float64, rng):
     """Two replicas, a last batch of one example, batch norm over both replicas."""
     with mirrored.scope():
         keras.utils.set_random_seed(0)
-        model = keras.Sequential([
-            keras.Input((3,), dtype="float64"), layers.Dense(4, "tanh"),
-            layers.BatchNormalization(synchronized=True), layers.Dense(2),
-        ])  # fmt: skip
+        model = keras.Sequential(
+            [
+                keras.Input((3,), dtype="float64"),
+                layers.Dense(4, "tanh"),
+                layers.BatchNormalization(synchronized=True),
+                layers.Dense(2),
+            ]
+        )
     x, y = rng.standard_normal((9, 3)), rng.standard_normal((9, 2))
     vector = rng.standard_normal(sum(v.numpy().size for v in model.trainable_variables))
     for matrix in (curvature.hessian, curvature.gauss_newton):

@@ -227,7 +227,7 @@ def test_an_epoch_has_no_such_step(make_images, start):
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 11])
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [1, 2, 3, 4, 7, 256])
 def test_evaluation_meets_each_example_once(count, replicas):
     """Labels that number the examples show which were met; weights say which of them count."""
     whitened = tf.reshape(tf.range(count, dtype=tf.float32), [count, 1, 1, 1])
@@ -237,7 +237,7 @@ def test_evaluation_meets_each_example_once(count, replicas):
     parts = list(batches.dataset(context(replicas=replicas)))
     assert len(parts) == batches.steps * replicas
     for images, labels, weights in parts:
-        assert len(labels) == 4 // replicas
+        assert len(labels) == -(-4 // replicas)
         np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
         assert set(weights.numpy()) <= {0.0, 1.0}
         met += [label for label, weight in zip(labels.numpy(), weights.numpy()) if weight]

@@ -27,8 +27,14 @@ def make(tmp_path):
         path = tmp_path / f"run{count[0]}"
         path.mkdir()
         np.savez(path / "arrays.npz", **arrays)
-        settings = {"free_ends": False, "model": "vgg16_quarter_bn", "curve": "polychain",
-                    "seed": 0, "epoch_scale": 1.0, "large_batch_size": 4000} | settings
+        settings = {
+            "free_ends": False,
+            "model": "vgg16_quarter_bn",
+            "curve": "polychain",
+            "seed": 0,
+            "epoch_scale": 1.0,
+            "large_batch_size": 4000,
+        } | settings
         result = {"protocol": "made up", "test_examples": 2000} | result
         (path / "result.json").write_text(json.dumps(result))
         return results.load(path, settings)
@@ -39,10 +45,17 @@ def make(tmp_path):
 def evaluated(make, start, end, *, curve=FLAT, segment=FLAT, loss=1.0, error=0.2, **settings):
     """A curve and a segment whose loss and error rise over a level by these shapes."""
     arrays = {"t": T, "length": T, "segment_length": T, "snapshot_epochs": np.array([80])}
-    for name, level in (("train_nll", loss), ("test_nll", loss), ("train_error", error),
-                        ("test_error", error)):
-        arrays |= {name: level + curve, f"segment_{name}": level + segment,
-                   f"snapshot_{name}": (level + curve)[None]}
+    for name, level in (
+        ("train_nll", loss),
+        ("test_nll", loss),
+        ("train_error", error),
+        ("test_error", error),
+    ):
+        arrays |= {
+            name: level + curve,
+            f"segment_{name}": level + segment,
+            f"snapshot_{name}": (level + curve)[None],
+        }
     rise = float(segment.max() - max(segment[0], segment[-1]))
     integral = float(np.trapezoid(loss + segment, T))
     numbers = {"minimum": 0.0, "maximum": 1.0, "integral": integral, "average": 1.0, "length": 1.0}
@@ -51,7 +64,8 @@ def evaluated(make, start, end, *, curve=FLAT, segment=FLAT, loss=1.0, error=0.2
         "exactness": {"start": 0.0, "end": 0.0, "middle": 0.0, "untrained": 1e-8},
         "segment_barrier": {"over_maximum": rise, "over_chord": rise},
         "curve_barrier": {"over_maximum": 0.0, "over_chord": 0.0},
-        "segment_metrics": summary, "curve_metrics": summary,
+        "segment_metrics": summary,
+        "curve_metrics": summary,
         "network_sizes": {"vgg16": 15_245_130, "vgg16_bn": 15_253_578},
     }
     return make({"stage": "evaluate", "from": start, "to": end} | settings, result, **arrays)
@@ -108,14 +122,54 @@ def test_sizes_and_integrals(make):
     assert verdict("M3", run) == verdict("M4", run) == "contradicted"
 
 
+def many(runs):
+    """The same, validated on 50,000 images."""
+    for run in runs:
+        run.result["test_examples"] = 50_000
+    return runs
+
+
 @pytest.mark.parametrize(
-    ("lost", "expected"), [(0.01, "reproduced"), (0.03, "inconclusive"), (0.2, "contradicted")]
+    ("lost", "expected"), [(0.005, "reproduced"), (0.012, "inconclusive"), (0.2, "contradicted")]
 )
 def test_accuracy_along_curves(make, lost, expected):
-    """1.2 points are tolerated; 2.5 more are two standard errors at 80 % of 2,000 images."""
-    runs = [evaluated(make, "G", mode, curve=lost * HILL) for mode in "ABCDEF"]
+    """1.2 points are tolerated; at 80 % of 50,000 images the interval is 0.5 points wide."""
+    runs = many([evaluated(make, "G", mode, curve=lost * HILL) for mode in "ABCDEF"])
     assert verdict("M5", *runs) == expected
     assert verdict("M5", *runs[:5]) == ("inconclusive" if expected == "reproduced" else expected)
+
+
+def test_few_images_tell_no_small_loss(make):
+    """At 2,000 the interval is 2.5 points wide: a loss of nothing is not shown to be small."""
+    runs = [evaluated(make, "G", mode) for mode in "ABCDEF"]
+    assert verdict("M5", *runs) == "inconclusive" and verdict("M5", *many(runs)) == "reproduced"
+
+
+def test_modes_cut_short_decide_nothing(make):
+    """Fewer than the paper's epochs, and not fitted: inconclusive, whichever way it points."""
+    for lost in (0.0, 0.2):
+        curve = {"curve": lost * HILL, "epoch_scale": 0.4}
+        short = many([evaluated(make, "G", mode, **curve) for mode in "ABCDEF"])
+        finding = CLAIMS["M5"].judge(short)
+        assert finding.verdict == "inconclusive" and "80 of the paper's 200" in finding.measured
+        fitted = many([evaluated(make, "G", mode, error=0.005, **curve) for mode in "ABCDEF"])
+        assert verdict("M5", *fitted) == ("contradicted" if lost else "reproduced")
+    # An iterate on the way fits less by nature: its training had all epochs or not.
+    for error in (0.2, 0.005):
+        on_the_way = evaluated(
+            make,
+            "sgdr@70",
+            "sgdr@150",
+            curve=np.array([0, 0, -0.5, 0, 0.0]),
+            error=error,
+            epoch_scale=0.4,
+        )
+        assert verdict("M9", on_the_way) == "inconclusive"
+    study = study_run(make, 0.1)
+    study.settings["epoch_scale"] = 0.4
+    plane = plane_run(make, 1.0)
+    plane.settings["epoch_scale"] = 0.4
+    assert verdict("M13", study) == verdict("M11", plane) == "inconclusive"
 
 
 def test_a_mode_that_learnt_nothing_decides_nothing(make):
@@ -140,7 +194,11 @@ def test_barriers(make):
     assert verdict("M7", *pairs("sgdr", sgdr, HILL)) == "reproduced"
     assert verdict("M7", *pairs("sgdr", sgdr, FLAT)) == "contradicted"
     assert verdict("M7", *pairs("sgdr", sgdr[:1], HILL)) is None
-    assert verdict("M8", *pairs("step", step, -T)) == "reproduced"
+    no_barrier = pairs("step", step, -T)
+    assert verdict("M8", *no_barrier) == "inconclusive"  # would a barrier have been seen?
+    assert verdict("M8", *no_barrier, *pairs("sgdr", sgdr, HILL)) == "reproduced"
+    finding = CLAIMS["M8"].judge([*no_barrier, *pairs("sgdr", sgdr, FLAT)])
+    assert finding.verdict == "inconclusive" and "no power" in finding.measured
     assert verdict("M8", *pairs("step", step, HILL)) == "contradicted"
     one_rises = [*pairs("step", step[:2], -T), *pairs("step", step[2:], HILL)]
     assert verdict("M8", *one_rises) == "contradicted"  # it speaks of all pairs
@@ -167,11 +225,16 @@ def plane_run(make, test_in_between):
     return make(
         {"stage": "plane", "from": "sgdr@70", "to": "sgdr@150", "projection": "affine"},
         {"axis_lengths": [2.0, 1.0]},
-        alpha=alpha, beta=beta, train_nll=1.0 + between,
+        alpha=alpha,
+        beta=beta,
+        train_nll=1.0 + between,
         test_nll=np.where(between, test_in_between, 2.0) + 0.1 * alpha,
-        anchor_train_nll=np.ones(3), anchor_test_nll=np.full(3, 2.0),
-        anchors=np.array([[0, 0], [1, 0], [0.5, 1]]), iterates=np.array([[0.2, 0.3], [0, 0.0]]),
-        iterate_epochs=np.array([10, 70]), residuals=np.array([3.0, 1e-9]),
+        anchor_train_nll=np.ones(3),
+        anchor_test_nll=np.full(3, 2.0),
+        anchors=np.array([[0, 0], [1, 0], [0.5, 1]]),
+        iterates=np.array([[0.2, 0.3], [0, 0.0]]),
+        iterate_epochs=np.array([10, 70]),
+        residuals=np.array([3.0, 1e-9]),
         curve=np.array([[0, 0], [0.5, 1], [1, 0]]),
         residual_cosines=np.array([[1e-12, 1e-13], [0.7, 0.7]]),
     )
@@ -189,13 +252,18 @@ def study_run(make, lost):
     names = np.array(["G", *(n for m in "ABCDEF" for n in (m, f"bend G{m}"))])
     positions = np.random.default_rng(0).standard_normal((13, 2))
     return make(
-        {"stage": "study"}, {}, names=names, positions=positions,
-        pair_end_test_error=np.full(21, 0.2), pair_worst_test_error=np.full(21, 0.2 + lost),
+        {"stage": "study"},
+        {"test_examples": 50_000},
+        names=names,
+        positions=positions,
+        pair_end_test_error=np.full(21, 0.2),
+        pair_worst_test_error=np.full(21, 0.2 + lost),
     )
 
 
 def test_pairs_through_g(make):
-    assert verdict("M13", study_run(make, 0.01)) == "reproduced"
+    assert verdict("M13", study_run(make, 0.005)) == "reproduced"
+    assert verdict("M13", study_run(make, 0.012)) == "inconclusive"
     assert verdict("M13", study_run(make, 0.1)) == "contradicted"
 
 
@@ -219,16 +287,24 @@ def test_garipovs_table(make):
 
 
 def sliced(make, mode, share=None):
-    settings = {"stage": "slice", "from": mode, "directions": "pca" if share else "filter",
-                "dimensions": 2 if share else 1}
+    settings = {
+        "stage": "slice",
+        "from": mode,
+        "directions": "pca" if share else "filter",
+        "dimensions": 2 if share else 1,
+    }
     if not share:
         return make(settings, {}, alpha=T, train_nll=1 + HILL)
     alpha, beta = np.meshgrid(T, T, indexing="ij")
     explained = [share, 0.0]
     return make(
-        settings, {"explained_centred": explained}, alpha=alpha, beta=beta,
+        settings,
+        {"explained_centred": explained},
+        alpha=alpha,
+        beta=beta,
         train_nll=1 + alpha + beta**2,
-        iterates=np.array([[0.5, 0.5], [0.0, 0.0]]), iterate_epochs=np.array([10, 20]),
+        iterates=np.array([[0.5, 0.5], [0.0, 0.0]]),
+        iterate_epochs=np.array([10, 20]),
         explained=np.array(explained),
     )
 
@@ -239,22 +315,38 @@ def test_share_of_a_path(make):
     assert verdict("M15", sliced(make, "sgdr", 0.3)) == "contradicted"
 
 
+def aligned(make, none, weights, activations, seeds=3, **settings):
+    """Segments whose barrier is this times a hill, by seed a little different."""
+    heights = {"none": none, "weights": weights, "activations": activations}
+    return [
+        evaluated(
+            make,
+            "G",
+            "A",
+            segment=(height + 0.01 * seed * height) * HILL,
+            align=kind,
+            seed=seed,
+            **settings,
+        )
+        for seed in range(seeds)
+        for kind, height in heights.items()
+    ]
+
+
 def test_matched_neurons(make):
-    plain, weights, activations = (
-        evaluated(make, "G", "A", segment=height * HILL, align=kind)
-        for kind, height in (("none", 1.0), ("weights", 0.5), ("activations", 0.6))
-    )
-    assert verdict("M16", plain, weights) is None
-    assert verdict("M16", plain, weights, activations) == "reproduced"
-    higher = evaluated(make, "G", "A", segment=2 * HILL, align="activations")
-    assert verdict("M16", plain, weights, higher) == "inconclusive"
-    worse = evaluated(make, "G", "A", segment=3 * HILL, align="weights")
-    assert verdict("M16", plain, worse, higher) == "contradicted"
-    figure = FIGURES["alignment"]([plain, weights])
+    lower = aligned(make, 1.0, 0.5, 0.6)
+    assert verdict("M16", *lower[:2]) is None
+    assert verdict("M16", *lower) == "reproduced"
+    assert verdict("M16", *lower[:3]) == "inconclusive"  # one seed
+    assert verdict("M16", *aligned(make, 1.0, 0.5, 2.0)) == "inconclusive"
+    assert verdict("M16", *aligned(make, 1.0, 3.0, 2.0)) == "contradicted"
+    assert verdict("M16", *aligned(make, 1.0, 0.5, 0.6, epoch_scale=0.4)) == "inconclusive"
+
+
+def test_figures_of_slices_and_alignment_draw(make):
+    figure = FIGURES["alignment"](aligned(make, 1.0, 0.5, 0.6, seeds=1)[:2])
     assert [len(axes.lines) for axes in figure.axes] == [2 * 2 + 2, 2 * 2]
-    figure = FIGURES["slices"](
-        [sliced(make, "G"), sliced(make, "A"), sliced(make, "sgdr", 0.8)]
-    )
+    figure = FIGURES["slices"]([sliced(make, "G"), sliced(make, "A"), sliced(make, "sgdr", 0.8)])
     assert len(figure.axes[0].lines) == 2 and figure.axes[1].collections
     plt.close("all")
 

@@ -186,7 +186,8 @@ def find(evaluated, images, labels):
     """Whether a set of these images and labels is evaluated on."""
     return any(
         np.array_equal(seen_labels, labels)
-        and seen.shape == images.shape and np.allclose(seen, images, atol=1e-5)
+        and seen.shape == images.shape
+        and np.allclose(seen, images, atol=1e-5)
         for seen, seen_labels in evaluated
     )
 
@@ -343,9 +344,15 @@ def test_in_parts_equals_in_full_with(
 
 def small_network_with_batch_norm(name, input_shape, num_classes, dropout_rate):
     return keras.Sequential(
-        [keras.Input(input_shape), keras.layers.Conv2D(4, 5, 3), batch_norm("norm"),
-         keras.layers.ReLU(), keras.layers.Dropout(dropout_rate), keras.layers.Flatten(),
-         keras.layers.Dense(num_classes)]
+        [
+            keras.Input(input_shape),
+            keras.layers.Conv2D(4, 5, 3),
+            batch_norm("norm"),
+            keras.layers.ReLU(),
+            keras.layers.Dropout(dropout_rate),
+            keras.layers.Flatten(),
+            keras.layers.Dense(num_classes),
+        ]
     )
 
 

@@ -58,8 +58,10 @@ def test_learning_curves(draw, made_up):
     assert list(published) == list(NAMES) == legend(paper)
     first = {name: (x[0], y[0]) for name, (x, y) in published.items()}
     assert first == {  # as read off the paper, after one epoch of 391 steps
-        "true labels": (0.391, 0.8393), "random labels": (0.391, 2.3034),
-        "shuffled pixels": (0.391, 1.4683), "random pixels": (0.391, 2.3057),
+        "true labels": (0.391, 0.8393),
+        "random labels": (0.391, 2.3034),
+        "shuffled pixels": (0.391, 1.4683),
+        "random pixels": (0.391, 2.3057),
         "Gaussian": (0.391, 2.3055),
     }
     colours = [{line.get_label(): line.get_color() for line in a.lines} for a in (ours, paper)]
@@ -77,8 +79,10 @@ def overfitting(made_up, model, epochs, **settings):
     """Runs at p = 0, 0.5 and 1 that get 98.5 % of the training set right after these epochs."""
     return [
         made_up(
-            metrics={"train/accuracy": [0.5] * (epoch - 1) + [0.985, 1.0]}, model=model,
-            corrupt_prob=p, corruption="partial_labels",
+            metrics={"train/accuracy": [0.5] * (epoch - 1) + [0.985, 1.0]},
+            model=model,
+            corrupt_prob=p,
+            corruption="partial_labels",
             result={"test_accuracy": 0.9 - p / 2, "test_accuracy_corrupted_labels": 0.9 - 0.8 * p},
             **settings,
         )
@@ -147,7 +151,8 @@ def test_accuracies_with_and_without_batch_norm(draw, made_up):
         made_up(metrics={"test/accuracy": [0.5, 0.6, 0.7], "train/accuracy": [0.6, 0.8, 1.0]}),
         made_up(
             metrics={"test/accuracy": [0.1, 0.2], "train/accuracy": [0.1, 0.2]},
-            model="inception_no_bn", learning_rate=0.02,
+            model="inception_no_bn",
+            learning_rate=0.02,
         ),
     ]
     (axes,) = draw("fig2b", runs).axes
@@ -158,12 +163,16 @@ def test_accuracies_with_and_without_batch_norm(draw, made_up):
     assert [(x[0], y[0]) for x, y in styled(axes, ":")] == [(1, 0.689), (1, 0.6606)]
     assert axes.get_xlim() == (0, 4)
     assert legend(axes) == [
-        "test, inception (lr 0.1)", "test, inception_no_bn (lr 0.02)", "train", "published, test",
+        "test, inception (lr 0.1)",
+        "test, inception_no_bn (lr 0.02)",
+        "train",
+        "published, test",
     ]
 
 
 def test_labels_drawn_afresh(draw, made_up):
     """By rising p, p = 0 and 1 too, each with its ceiling; pixels are another matter."""
+
     def metrics(p):
         return {"train/accuracy": [0.5 - p / 4], "test/accuracy": [0.6]}
 
@@ -176,7 +185,8 @@ def test_labels_drawn_afresh(draw, made_up):
     (axes,) = figure.axes
     train = {k: v for k, v in labelled(axes).items() if k.endswith("train")}
     assert train == {
-        "p = 0, train": ([1], [0.5]), "p = 0.5, train": ([1], [0.375]),
+        "p = 0, train": ([1], [0.5]),
+        "p = 0.5, train": ([1], [0.375]),
         "p = 1, train": ([1], [0.25]),
     }
     assert [y for _, y in styled(axes, "--")] == [[0.6]] * 3
@@ -188,8 +198,11 @@ def test_labels_drawn_afresh(draw, made_up):
 def test_table_of_regularisers(draw, made_up):
     """Table 1: a row for each run that the paper has one for, in the paper's order."""
     runs = [
-        made_up(model="mlp_1x512", corruption="random_labels",
-                result={"parameters": 1_209_866, "test_accuracy": 0.1}),
+        made_up(
+            model="mlp_1x512",
+            corruption="random_labels",
+            result={"parameters": 1_209_866, "test_accuracy": 0.1},
+        ),
         made_up(weight_decay=5e-4, augment="crop", result={"train_accuracy": 0.9994}),
         made_up(),
         made_up(corrupt_prob=0.5),  # in no row of the paper's
@@ -200,12 +213,39 @@ def test_table_of_regularisers(draw, made_up):
     assert table.columns[4:8] == ["train %", "published", "test %", "published"]
     # 80 % of 10,000 images: sqrt(0.8 * 0.2 / 10,000) = 0.40 points; 10 %: 0.30 points
     assert table.rows == [
-        ["inception (1,649,402)", "true", "yes", "0.0005", "99.94", "100.00", "80.00 ± 0.40",
-         "89.05", "50,000"],
-        ["inception (1,649,402)", "true", "no", "no", "100.00", "100.00", "80.00 ± 0.40",
-         "85.75", "50,000"],
-        ["mlp_1x512 (1,209,866)", "random", "no", "no", "100.00", "99.34", "10.00 ± 0.30",
-         "10.61", "50,000"],
+        [
+            "inception (1,649,402)",
+            "true",
+            "yes",
+            "0.0005",
+            "99.94",
+            "100.00",
+            "80.00 ± 0.40",
+            "89.05",
+            "50,000",
+        ],
+        [
+            "inception (1,649,402)",
+            "true",
+            "no",
+            "no",
+            "100.00",
+            "100.00",
+            "80.00 ± 0.40",
+            "85.75",
+            "50,000",
+        ],
+        [
+            "mlp_1x512 (1,209,866)",
+            "random",
+            "no",
+            "no",
+            "100.00",
+            "99.34",
+            "10.00 ± 0.30",
+            "10.61",
+            "50,000",
+        ],
     ]
     assert "standard error of the test set" in table.note
     assert results.protocol(runs) in table.note
@@ -232,6 +272,7 @@ def test_table_of_random_labels_under_regularisers(draw, made_up):
 
 def test_table_of_first_epochs(draw, made_up):
     """The loss over minibatches after epoch 1 alone, by what the noise or permutation is of."""
+
     def run(loss, **settings):
         return made_up(metrics={"train/running_loss": [loss, 1.0]}, **settings)
 
@@ -248,9 +289,151 @@ def test_table_of_first_epochs(draw, made_up):
     ]
 
 
+def interpolating(made_up, n, error, **settings):
+    """A made-up run of a kernel on n images, with this test error on 10,000."""
+    result = {
+        "train_examples": n,
+        "test_error": error,
+        "test_accuracy": 1 - error,
+        "test_error_se": (error * (1 - error) / 10_000) ** 0.5,
+        "train_errors": 0,
+        "unavoidable_errors": 0,
+        "largest_residual": 1e-9,
+        "rkhs_norm": 20.0,
+        "normalized_margin": 0.05,
+        "test_margin": 0.4,
+        "condition_number": 1e4,
+        "protocol": f"gaussian kernels on {n:,} images, seed 0",
+    }
+    return made_up(stage="kernel", train_examples=n, result=result, **settings)
+
+
+def test_errors_of_kernels_by_size(draw, made_up):
+    """A power law 6 n^-0.3 is extrapolated as itself, from where the runs end to all images."""
+    sizes = [1000, 2000, 5000]
+    law = [6 * n**-0.3 for n in sizes]
+    runs = [
+        *(interpolating(made_up, n, error) for n, error in zip(sizes[::-1], law[::-1])),
+        interpolating(made_up, 1000, 0.5, kernel="laplace"),
+        interpolating(made_up, 1000, 0.9, corruption="random_labels"),
+        interpolating(made_up, 1000, 0.9, weight_decay=0.1),
+    ]
+    (axes,) = draw("kernel_curve", runs).axes
+    ((x, y),) = [(x, y) for x, y in styled(axes, "--")]
+    assert (x[0], x[-1]) == pytest.approx((5000, 50_000))
+    assert y == pytest.approx([6 * n**-0.3 for n in x], rel=1e-9)
+    names = [t.get_text() for t in axes.figure.legends[0].get_texts()]
+    assert set(names) == {
+        "extrapolated: c n^b through all points",
+        "published, cifar10, Gaussian kernel",
+        "cifar10: gaussian of pixels, gamma 0.02",
+        "cifar10: laplace of pixels, gamma 0.1",
+    }
+    drawn = {c.get_label(): c.lines[0].get_data() for c in axes.containers}
+    assert list(drawn["cifar10: gaussian of pixels, gamma 0.02"][0]) == sizes
+    assert list(drawn["cifar10: gaussian of pixels, gamma 0.02"][1]) == law
+    star = next(line for line in axes.lines if line.get_marker() == "*")
+    assert (list(star.get_xdata()), list(star.get_ydata())) == ([50_000], [0.46])
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+
+
+def test_table_of_kernels(draw, made_up):
+    """Table 3: the published number stands beside true labels alone, by kernel and features."""
+    runs = [
+        interpolating(made_up, 5000, 0.6),
+        interpolating(made_up, 5000, 0.9, corruption="random_labels"),
+        interpolating(
+            made_up,
+            1000,
+            0.2,
+            kernel="linear",
+            features="filters",
+            filters=2000,
+            weight_decay=0.001,
+        ),
+        interpolating(made_up, 1000, 0.1, dataset="mnist", kernel="quartic"),
+    ]
+    table = draw("kernels", runs)
+    # 60 % of 10,000 images: sqrt(0.6 * 0.4 / 10,000) = 0.49 points, 90 and 10 %: 0.30, 20 %: 0.40
+    assert [[row[i] for i in (0, 1, 2, 3, 4, 5, 11, 12)] for row in table.rows] == [
+        [
+            "cifar10",
+            "gaussian (gamma 0.02)",
+            "pixels",
+            "true",
+            "no",
+            "5,000",
+            "60.00 ± 0.49",
+            "46 (50,000 images)",
+        ],
+        [
+            "cifar10",
+            "gaussian (gamma 0.02)",
+            "pixels",
+            "random",
+            "no",
+            "5,000",
+            "90.00 ± 0.30",
+            "–",
+        ],
+        [
+            "cifar10",
+            "linear",
+            "2,000 filters (patches)",
+            "true",
+            "0.001",
+            "1,000",
+            "20.00 ± 0.40",
+            "15 (50,000 images, 32,000 filters)",
+        ],
+        [
+            "mnist",
+            "quartic",
+            "normalized",
+            "true",
+            "no",
+            "1,000",
+            "10.00 ± 0.30",
+            "1.18 (60,000 images; Recht)",
+        ],
+    ]
+    assert table.rows[0][6:11] == ["0", "20", "5.00e-02", "0.40", "1.0e+04"]
+    assert len(table.columns) == 13
+
+
+def test_weights_of_theorem_1(draw, made_up):
+    """On the left weights, and all connections of deep ones; on the right what was found."""
+
+    def run(n, error, certified=False, **settings):
+        result = {
+            "train_examples": n,
+            "dimension": 100,
+            "weights": 2 * n + 100,
+            "max_error": error,
+            "smallest_gap": 1 / n**2,
+            "certified": certified,
+            "connections": 5 * n,
+        }
+        return made_up(stage="theorem1", train_examples=n, result=result, **settings)
+
+    runs = [run(3000, 1e-60, True), run(10, 1e-14), run(1000, 1e-9), run(1000, 1e-8, layers=3)]
+    weights, errors = draw("theorem1", runs).axes
+    drawn = labelled(weights)
+    assert drawn["gaussian, d = 100"] == ([10, 1000, 3000], [120, 2100, 6100])
+    assert drawn["gaussian, d = 100, deep: all connections"] == ([1000], [5000])
+    ((x, y),) = [line for line in styled(weights, ":") if len(line[0]) > 1]
+    assert y == pytest.approx([2 * n + 100 for n in x])
+    found = labelled(errors)
+    assert found["largest error, measured"] == ([10, 1000], [1e-14, 1e-9])
+    assert found["largest error, proved bound"] == ([3000], [1e-60])
+    assert found["smallest gap of projections"][1] == pytest.approx([1e-2, 1e-6, 1 / 9e6])
+
+
 def test_every_figure_and_table_is_tested_here():
     """A new one is to be drawn by a test of its own."""
-    known = {**papers.module("randomization", "figures").FIGURES,
-             **papers.module("randomization", "tables").TABLES}
+    known = {
+        **papers.module("randomization", "figures").FIGURES,
+        **papers.module("randomization", "tables").TABLES,
+    }
     text = Path(__file__).read_text()
     assert [name for name in known if f'draw("{name}"' not in text] == []

@@ -345,10 +345,11 @@ def test_more_images_than_linear_features_are_refused(make, tmp_path):
         make(Kernel(dataset="digits", train_examples=200, kernel="linear"), tmp_path / "rank")
     with pytest.raises(ValueError, match=r"linear kernel of 16 features .* --train_examples=16"):
         make(
-            Kernel(dataset="digits", train_examples=30, kernel="linear", features="filters",
-                   filters=2),
+            Kernel(
+                dataset="digits", train_examples=30, kernel="linear", features="filters", filters=2
+            ),
             tmp_path / "filters",
-        )  # fmt: skip
+        )
     settings = Kernel(dataset="digits", train_examples=200, kernel="linear", weight_decay=1e-3)
     assert make(settings, tmp_path / "ridge")["test_error"] < 0.3
 

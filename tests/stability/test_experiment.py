@@ -11,8 +11,15 @@ from repro import settings as settings_
 from repro.stability.settings import STAGES, Escape, Toy, Train
 
 SMALL = {
-    "dataset": "digits", "train_examples": 40, "learning_rate": 0.5, "batch_size": 15,
-    "momentum": 0.5, "stop_loss": 0.0, "iterations": 12, "measure_every": 5, "tolerance": 1e-3,
+    "dataset": "digits",
+    "train_examples": 40,
+    "learning_rate": 0.5,
+    "batch_size": 15,
+    "momentum": 0.5,
+    "stop_loss": 0.0,
+    "iterations": 12,
+    "measure_every": 5,
+    "tolerance": 1e-3,
     "max_iterations": 8,
 }
 TRAIN = Train(**SMALL)
@@ -258,9 +265,17 @@ def test_sigterm_ends_a_process(stopped, tmp_path):
     """In training that would last for hours, and while it is being measured."""
     run = tmp_path / "run"
     ended = stopped(
-        "-m", "repro.stability", "--dataset=digits", "--train_examples=1000", "--batch_size=4",
-        "--stop_loss=0", "--iterations=100_000_000", "--measure_every=200", f"--run_dir={run}",
-        when=lambda: (run / "metrics.jsonl").exists() and len(rows(run)) > 1, by=signal.SIGTERM,
+        "-m",
+        "repro.stability",
+        "--dataset=digits",
+        "--train_examples=1000",
+        "--batch_size=4",
+        "--stop_loss=0",
+        "--iterations=100_000_000",
+        "--measure_every=200",
+        f"--run_dir={run}",
+        when=lambda: (run / "metrics.jsonl").exists() and len(rows(run)) > 1,
+        by=signal.SIGTERM,
     )
     assert ended.returncode == 143, ended.stderr
     assert ended.stderr == ""
@@ -336,8 +351,16 @@ def test_equal_settings_are_one_run():
     assert named(Train(dataset="cifar10")) == named(Train(dataset="cifar10", classes=(0, 1)))
     assert named(Train()) == named(Train(classes=tuple(range(10))))
     different = [
-        Train(), Train(wrong_examples=200), Train(gain=0.5), Train(momentum=0.9), Escape(), Toy(),
-        Train(classes=(1, 0)), Train(dataset="cifar10"), Train(batch_size=4), Train(seed=1),
+        Train(),
+        Train(wrong_examples=200),
+        Train(gain=0.5),
+        Train(momentum=0.9),
+        Escape(),
+        Toy(),
+        Train(classes=(1, 0)),
+        Train(dataset="cifar10"),
+        Train(batch_size=4),
+        Train(seed=1),
     ]
     assert len({named(settings) for settings in different}) == len(different)
 
@@ -368,8 +391,10 @@ def test_more_images_than_there_are(make, tmp_path):
     [
         (["--stage=measure", "--run=RUN"], "--stage=measure is gone: use tools/measure RUN"),
         (["--strategy=mirrored"], "--strategy is gone: 1,000 images train on one device"),
-        (["--stage=toy", "--momentum=0.9"],
-         "--momentum is not for --stage=toy, but for --stage=train and escape"),
+        (
+            ["--stage=toy", "--momentum=0.9"],
+            "--momentum is not for --stage=toy, but for --stage=train and escape",
+        ),
     ],
 )
 def test_flags_that_are_refused(flags, line):

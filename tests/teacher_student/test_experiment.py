@@ -10,7 +10,7 @@ from repro.settings import settle
 from repro.teacher_student import family, slides
 from repro.teacher_student.settings import STAGES, Slides
 from repro.teacher_student.verify import verify
-from repro.tools import reproduce
+from repro.tools import plans
 
 
 def test_census(census, load):
@@ -107,7 +107,7 @@ def test_flags_of_a_machine_do_not_stop_a_figure(tmp_path):
     """tools/reproduce passes --strategy and --data_dir to runs that have such flags."""
     passed = {"strategy": "mirrored", "data_dir": "nowhere", "download": "false"}
     runs = [{"stage": "graph", "hidden": 2}]
-    (planned,) = reproduce.plan("teacher_student", runs, tmp_path, passed)
+    (planned,) = plans.plan("teacher_student", runs, tmp_path, passed)
     settings, place = launch.parse(STAGES, planned.command[3:])
     assert settle(settings)[0] == planned.settings
     assert (place.data_dir, place.download) == ("nowhere", False)

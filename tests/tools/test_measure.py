@@ -10,8 +10,14 @@ from repro.stability.settings import Toy, Train
 from repro.tools import measure
 
 SETTINGS = Train(
-    dataset="digits", train_examples=40, learning_rate=0.5, batch_size=15, momentum=0.5,
-    stop_loss=0.0, iterations=12, max_iterations=60,
+    dataset="digits",
+    train_examples=40,
+    learning_rate=0.5,
+    batch_size=15,
+    momentum=0.5,
+    stop_loss=0.0,
+    iterations=12,
+    max_iterations=60,
 )
 
 
@@ -25,9 +31,15 @@ def run(make, tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(run):
     before = {file.name: file.read_bytes() for file in run.iterdir() if file.is_file()}
-    measure.main([
-        str(run), "--download=false", "--eigenvalues=3", "--probes=2", "--max_iterations=60",
-    ])
+    measure.main(
+        [
+            str(run),
+            "--download=false",
+            "--eigenvalues=3",
+            "--probes=2",
+            "--max_iterations=60",
+        ]
+    )
     after = {file.name for file in run.iterdir() if file.is_file()}
     assert after - set(before) == {"measure.json", "spectrum.png", "spectrum.pdf"}
     assert all((run / name).read_bytes() == content for name, content in before.items())
@@ -105,7 +117,9 @@ def test_one_line_for_what_cannot_be_measured(make, tmp_path):
     make(Toy(iterations=5), tmp_path / "toy")
     make(SETTINGS.replace(learning_rate=1e30), tmp_path / "diverged")
     for name, words in (
-        ("toy", "trains no network"), ("diverged", "left no network"), ("none", "holds no run"),
+        ("toy", "trains no network"),
+        ("diverged", "left no network"),
+        ("none", "holds no run"),
     ):
         with pytest.raises(SystemExit) as caught:
             measure.main([str(tmp_path / name), "--download=false"])
@@ -120,10 +134,16 @@ def test_one_line_for_what_cannot_be_measured(make, tmp_path):
 def test_it_works_on_other_papers(quick, tmp_path):
     """Cross-entropies, and labels that are numbers."""
     quick(tmp_path / "run", epochs=1)
-    measure.main([
-        str(tmp_path / "run"), "--download=false", "--examples=50", "--eigenvalues=1", "--probes=1",
-        "--max_iterations=4",
-    ])
+    measure.main(
+        [
+            str(tmp_path / "run"),
+            "--download=false",
+            "--examples=50",
+            "--eigenvalues=1",
+            "--probes=1",
+            "--max_iterations=4",
+        ]
+    )
     measured = json.loads((tmp_path / "run" / "measure.json").read_text())
     assert measured["paper"] == "randomization" and measured["examples"] == 50
     assert measured["eigenvalues_converged"] is False  # four products are few, and it says so

@@ -353,3 +353,26 @@ def test_a_run_outside_the_main_thread_leaves_signals_alone(kind, whole, tmp_pat
     thread.start()
     thread.join(60)
     assert_whole(run, outcomes[0], whole)
+
+
+def test_a_run_stopped_in_its_first_piece_keeps_its_beginning(kind, tmp_path):
+    """`initial` stays the point before the first part of the first piece, the origin."""
+
+    def stop(number, part):
+        if part == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = Run(kind, tmp_path / "run")
+    stopped.before = stop
+    with pytest.raises(SystemExit):
+        stopped.go()
+    run = Run(kind, tmp_path / "run")
+    run.go()
+    assert run.parts[0] == (1, 3)  # it went on in the midst of the piece
+    place = run.job.checkpoints
+    if kind == "checkpoints":
+        kept = tf.train.load_variable(str(place / "initial"), "point/.ATTRIBUTES/VARIABLE_VALUE")
+    else:
+        with np.load(place / "initial.npz") as arrays:
+            kept = arrays["point"]
+    np.testing.assert_array_equal(kept, np.zeros(3))

@@ -4,58 +4,97 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from repro.reporting.claims import INCONCLUSIVE, Claim, Finding, verdict
+from repro.reporting import statistics
+from repro.reporting.claims import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    REPRODUCED,
+    Claim,
+    Finding,
+    agreed,
+    verdict,
+    worst,
+)
 from repro.reporting.results import Run, select
-from repro.teacher_student.measures import interval, share_text
+from repro.teacher_student.measures import share_text, shown_above
 
 STEPS = (30_000, 100_000, 300_000)  # Adam steps at which the share of negative ones is judged
 TO_ZERO = 2e-5  # width-5 students below this after 100,000 steps end at zero: minima start at 5e-5
 SLIDES = {"hidden": 5, "teacher": "alternating"}
+NEGATIVE = (347, 1000)  # of the slides' students
+NEAR = 0.05  # that share, within
+SMALL = 1e-4  # size of a small negative eigenvalue
+RARELY = 0.1  # share of students
+AROUND = (1e-10, 1e-8)  # a loss of about 1e-9
+BINOMIAL = "Wilson's interval over students, one seed of them"
 EXAMPLE = (1.75e-7, -1.7e-6)  # loss and smallest eigenvalue of the slides' example
 
 
 def c3(runs):
     chosen = select(runs, stage="slides", **SLIDES)
-    parts, inside = [], []
+    parts, off = [], []
     for run in chosen:
         s = run.settings
         for row in run.metrics:
             if row["step"] in STEPS and row["step"] <= s["adam_steps"]:
                 hits = round(row["students/negative_lambda_min"] * s["num_students"])
-                low, high = interval(hits, s["num_students"])
-                inside.append(low <= 0.347 <= high)
+                ours, theirs = (
+                    statistics.share(*each) for each in ((hits, s["num_students"]), NEGATIVE)
+                )
+                off.append(statistics.difference(ours, theirs))
                 parts.append(
                     f"{share_text(hits, s['num_students'])} after {row['step']:,} steps in "
                     f"{s['adam_precision']} from {s['init']} weights"
                 )
     if not parts:
         return None
+
+    def near(margin: float) -> str:
+        return agreed([statistics.no_difference(each, margin) for each in off])
+
     measured = "; ".join(dict.fromkeys(parts)) + "; it depends on steps, precision and start"
-    return Finding(measured, verdict(inside), chosen)
+    error = "binomial over our students and the slides', one seed of them"
+    return Finding(measured, near(NEAR), chosen, error, statistics.sensitivity(near, NEAR))
 
 
 def c4(runs):
     chosen = select(runs, stage="slides", **SLIDES)
     lowest = [
         (row["step"], run.settings, row["students/lowest_lambda_min"])
-        for run in chosen for row in run.metrics if row["step"] in STEPS
+        for run in chosen
+        for row in run.metrics
+        if row["step"] in STEPS
     ]
     if not lowest:
         return None
     parts = [
         f"{value:.1e} of {s['num_students']:,} after {step:,} steps in {s['adam_precision']} from "
-        f"{s['init']} weights" for step, s, value in lowest
+        f"{s['init']} weights"
+        for step, s, value in lowest
     ]
     measured = "the lowest " + "; ".join(dict.fromkeys(parts))  # students in several runs
-    return Finding(measured, verdict([value > -1e-4 for *_, value in lowest]), chosen)
+
+    def small(size: float) -> str:
+        return verdict([value > -size for *_, value in lowest])
+
+    sensitivity = statistics.sensitivity(small, SMALL)
+    return Finding(measured, small(SMALL), chosen, "float64 eigenvalues, exact here", sensitivity)
 
 
 def c5(runs):
-    return _by_ftol(runs, "slsqp_positive", lambda share: share < 0.1)
+    return _by_ftol(runs, "slsqp_positive", _rare)
+
+
+def _rare(hits: int, trials: int) -> str:
+    return shown_above(trials - hits, trials, 1 - RARELY)
 
 
 def c6(runs):
-    return _by_ftol(runs, "perturbed_positive", lambda share: share == 1.0)
+    return _by_ftol(
+        runs,
+        "perturbed_positive",
+        lambda hits, trials: REPRODUCED if hits == trials else CONTRADICTED,
+    )
 
 
 def c7(runs):
@@ -76,28 +115,34 @@ def c7(runs):
         f"descends on to {arrays['loss'][negative[nearest]]:.0e}; so do {zero.sum()} of "
         f"{alike.sum()} with losses between 2e-8 and 1e-6: they were no minima"
     )
-    return Finding(measured, verdict([not z for z in zero]), chosen[:1])
+    return Finding(measured, verdict([not z for z in zero]), chosen[:1], "all students alike")
 
 
 def c11(runs):
     chosen = [
-        run for run in select(runs, stage="slides", init="glorot", **SLIDES)
+        run
+        for run in select(runs, stage="slides", init="glorot", **SLIDES)
         if run.settings["adam_steps"] >= 100_000
     ]
     parts, outcomes = [], []
     for run in chosen:
         loss = run.arrays()["loss"]
         low, middle, high = np.quantile(loss[loss < TO_ZERO], [0.1, 0.5, 0.9])
-        outcomes.append(1e-10 < middle < 1e-8)
-        parts.append(f"median {middle:.0e} (10 to 90 %: {low:.0e} to {high:.0e}) after "
-                     f"{run.settings['adam_steps']:,} steps of {run.settings['num_students']:,} "
-                     f"students in {run.settings['adam_precision']}")
+        to_zero = loss[loss < TO_ZERO]
+        sides = (to_zero > AROUND[0], to_zero < AROUND[1])
+        outcomes.append(worst([shown_above(int(side.sum()), len(side), 0.5) for side in sides]))
+        parts.append(
+            f"median {middle:.0e} (10 to 90 %: {low:.0e} to {high:.0e}) after "
+            f"{run.settings['adam_steps']:,} steps of {run.settings['num_students']:,} "
+            f"students in {run.settings['adam_precision']}"
+        )
     if not parts:
         return None
-    return Finding("; ".join(parts) + "; it falls on", verdict(outcomes), chosen)
+    error = "of the median: Wilson's interval of the students on either side of a bound"
+    return Finding("; ".join(parts) + "; it falls on", agreed(outcomes), chosen, error)
 
 
-def _by_ftol(runs: Sequence[Run], key: str, holds: Callable[[float], bool]) -> Finding | None:
+def _by_ftol(runs: Sequence[Run], key: str, judge: Callable[[int, int], str]) -> Finding | None:
     """Judge a share of successes at every tolerance of SLSQP that was run."""
     chosen = [run for run in select(runs, stage="slides") if run.result[key]["of"]]
     if not chosen:
@@ -106,23 +151,67 @@ def _by_ftol(runs: Sequence[Run], key: str, holds: Callable[[float], bool]) -> F
     for run in chosen:
         counted = run.result[key]
         idle = run.result["slsqp_one_iteration"]
-        outcomes.append(holds(counted["count"] / counted["of"]))
+        outcomes.append(judge(counted["count"], counted["of"]))
         parts.append(
             f"{share_text(counted['count'], counted['of'])} with ftol "
             f"{run.settings['slsqp_ftol']:g}, with which {idle} stop after one iteration"
         )
-    return Finding("; ".join(parts), verdict(outcomes), chosen)
+    return Finding("; ".join(parts), agreed(outcomes), chosen, BINOMIAL)
 
 
 EPFL = "the EPFL slides"
+ALL = "Every protocol that was run (steps, precision, start) must say the same."
 CLAIMS = (
-    Claim("C3", "Share of width-5 students with a negative smallest eigenvalue.", EPFL,
-          "347/1000", c3),
-    Claim("C4", "All negative smallest eigenvalues are small (below 1e-4 here).", EPFL,
-          "yes, no number", c4),
-    Claim("C5", "SLSQP from there rarely gives a positive spectrum.", EPFL, "rarely", c5),
-    Claim("C6", "Perturbing and SLSQP end with a positive spectrum always.", EPFL, "all", c6),
-    Claim("C7", "A student with a loss of 1.75e-7, then 5.92e-8, has converged to a minimum.", EPFL,
-          "-1.7e-6 -> 4.45e-7 in 2 perturbations", c7),
-    Claim("C11", "Global minima have a loss of about 1e-9 where Adam stops.", EPFL, "1e-9", c11),
+    Claim(
+        "C3",
+        "Share of width-5 students with a negative smallest eigenvalue.",
+        EPFL,
+        "347/1000",
+        c3,
+        f"Within 5 points of 34.7 % by an equivalence test over both sets of students. {ALL}",
+    ),
+    Claim(
+        "C4",
+        "All negative smallest eigenvalues are small (below 1e-4 here).",
+        EPFL,
+        "yes, no number",
+        c4,
+        f"None below -1e-4, after 30,000 steps of Adam or more. {ALL}",
+    ),
+    Claim(
+        "C5",
+        "SLSQP from there rarely gives a positive spectrum.",
+        EPFL,
+        "rarely",
+        c5,
+        "At fewer than a tenth of the students, by Wilson's interval, with every tolerance of "
+        "SLSQP that was run.",
+    ),
+    Claim(
+        "C6",
+        "Perturbing and SLSQP end with a positive spectrum always.",
+        EPFL,
+        "all",
+        c6,
+        "At all students, with every tolerance of SLSQP that was run; tolerances that differ are "
+        "inconclusive.",
+    ),
+    Claim(
+        "C7",
+        "A student with a loss of 1.75e-7, then 5.92e-8, has converged to a minimum.",
+        EPFL,
+        "-1.7e-6 -> 4.45e-7 in 2 perturbations",
+        c7,
+        "No student that looks like this after Adam descends on to a loss below 1e-20; if all do "
+        "this contradicts.",
+    ),
+    Claim(
+        "C11",
+        "Global minima have a loss of about 1e-9 where Adam stops.",
+        EPFL,
+        "1e-9",
+        c11,
+        "The median of the students on their way to zero between 1e-10 and 1e-8, by Wilson's "
+        f"interval, after 100,000 steps or more. {ALL}",
+    ),
 )
