@@ -8,7 +8,6 @@ import pytest
 
 from repro import tuning
 
-DEFAULTS = {"batch_size": 128, "dropout_rate": 0.0}
 SPACE = {"a": [0, 1, 2], "b": [0.0, 0.5]}
 
 
@@ -27,39 +26,30 @@ def tuned_file(tmp_path):
 
 
 def settings(**changes):
-    unsaid = {"batch_size": None, "dropout_rate": None}
-    return {"dataset": "digits", "corruption": "none", **unsaid, **changes}
+    return {"model": "net", "dataset": "digits", "corruption": "none", **changes}
 
 
-def test_tuned_values_come_before_defaults(tuned_file):
-    filled, source = tuning.fill_unsaid(settings(), DEFAULTS, tuned_file, "net")
-    assert filled == settings(batch_size=64, dropout_rate=0.0)
-    assert source == {"batch_size": "tuned", "dropout_rate": "default"}
-
-
-def test_what_is_said_stays_even_where_it_is_zero(tuned_file):
-    said = settings(batch_size=7, dropout_rate=0.0)
-    assert tuning.fill_unsaid(said, DEFAULTS, tuned_file, "net") == (said, {})
+def test_what_a_sweep_found_is_used_where_it_applies(tuned_file):
+    assert tuning.values(tuned_file, settings()) == {"batch_size": 64}
 
 
 @pytest.mark.parametrize(
-    "other", [{"corruption": "random_labels"}, {"dataset": "cifar10"}], ids=str
+    "other",
+    [{"corruption": "random_labels"}, {"dataset": "cifar10"}, {"model": "other net"}],
+    ids=str,
 )
 def test_tuned_values_apply_only_to_what_they_were_found_for(tuned_file, other):
-    filled, source = tuning.fill_unsaid(settings(**other), DEFAULTS, tuned_file, "net")
-    assert filled["batch_size"] == 128 and source["batch_size"] == "default"
+    assert tuning.values(tuned_file, settings(**other)) == {}
 
 
-@pytest.mark.parametrize("key", ["other net", "net"])
-def test_defaults_without_a_sweep(tmp_path, tuned_file, key):
-    file = tuned_file if key == "other net" else tmp_path / "missing.json"
-    assert tuning.fill_unsaid(settings(), DEFAULTS, file, key)[0]["batch_size"] == 128
+def test_there_may_be_no_sweep(tmp_path):
+    assert tuning.values(tmp_path / "missing.json", settings()) == {}
 
 
 def test_a_broken_file_is_named(tmp_path):
     (tmp_path / "tuned.json").write_text("{")
     with pytest.raises(ValueError, match=r"tuned\.json is not JSON"):
-        tuning.fill_unsaid(settings(), DEFAULTS, tmp_path / "tuned.json", "net")
+        tuning.values(tmp_path / "tuned.json", settings())
 
 
 def test_recording_keeps_other_keys(tuned_file):

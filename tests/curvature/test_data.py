@@ -132,7 +132,7 @@ def test_data_that_differs_between_passes(net, x, y, rng):
         .map(lambda a, b: (tf.numpy_function(lambda r: r + rng.normal(size=4), [a], tf.float64), b))
         .map(lambda a, b: (tf.ensure_shape(a, [4]), b))
     )
-    doors = [name for name in DOORS if name not in ("hessian", "gauss_newton", "moments", "along")]
+    doors = ["sharpness", "nonuniformity", "trace"]
     for data in (shuffled.batch(4, drop_remainder=True), noise.batch(4)):
         refused(
             "two passes gave different products.*drop_remainder",
@@ -224,24 +224,16 @@ def test_no_replica_is_left_without_examples(float64, mirrored, rng):
     """The last batch is of one example, for two replicas; convolutions abort on none at all."""
     with mirrored.scope():
         keras.utils.set_random_seed(0)
-        model = Sequential(
-            [
-                Input((6, 6, 1)),
-                layers.Conv2D(2, 3, activation="tanh"),
-                layers.MaxPooling2D(),
-                layers.BatchNormalization(synchronized=True),
-                layers.Flatten(),
-                layers.Dense(3),
-            ]
-        )
-    data = rng.standard_normal((5, 6, 6, 1)), rng.integers(0, 3, 5)
+        convolution = layers.Conv2D(2, 3, activation="tanh")
+        model = Sequential([Input((4, 4, 1)), convolution, layers.Flatten(), layers.Dense(3)])
+    data = rng.standard_normal((5, 4, 4, 1)), rng.integers(0, 3, 5)
     vector = rng.standard_normal(sum(v.numpy().size for v in model.trainable_variables))
     whole = moments.moments(model, softmax_loss, data).both(vector)
-    for cut in (data, dataset(*data).batch(4)):
-        two = moments.moments(model, softmax_loss, cut, batch_size=4, strategy=mirrored)
-        np.testing.assert_allclose(two.both(vector), whole, atol=1e-11)
-        product = curvature.hessian(model, softmax_loss, cut, batch_size=4, strategy=mirrored)
-        np.testing.assert_allclose(product.product(vector), whole[0], atol=1e-11)
+    two = moments.moments(model, softmax_loss, data, batch_size=4, strategy=mirrored)
+    np.testing.assert_allclose(two.both(vector), whole, atol=1e-11)
+    cut = dataset(*data).batch(4)
+    product = curvature.hessian(model, softmax_loss, cut, strategy=mirrored).product(vector)
+    np.testing.assert_allclose(product, whole[0], atol=1e-11)
     # What fills up the batch would enter the statistics of batch norm.
     with pytest.raises(ValueError, match="cannot be divided among 2 replicas"):
         curvature.hessian(
