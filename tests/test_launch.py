@@ -279,7 +279,7 @@ def test_a_run_that_cannot_be_is_one_line_and_status_1(python, tmp_path, argumen
 
 @pytest.mark.parametrize("paper", papers.PAPERS)
 def test_help_is_quick(environment, paper):
-    """Under a second of the processor's time, however busy it is; TensorFlow alone takes several."""
+    """Under a second of the processor's time, however busy it is: TensorFlow takes several."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", f"repro.{paper}", "--help"],
