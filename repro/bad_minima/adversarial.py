@@ -123,19 +123,6 @@ def check(replicas: int, zero_out: float, unit: str) -> None:
         raise ValueError(f"unknown unit {unit!r}; choose from {', '.join(UNITS)}")
 
 
-def check_fittable(replicas: int, zero_out: float, num_classes: int, accuracy: float) -> None:
-    """Raise ValueError if pre-training is asked for more than identical copies allow."""
-    if replicas == 1 or zero_out:
-        return
-    ceiling = math.floor(100 * fit_ceiling(replicas, num_classes) + 1e-9) / 100
-    if accuracy > ceiling:
-        raise ValueError(
-            f"replicas={replicas} with zero_out=0 makes identical copies with different labels, of "
-            f"which at most {ceiling:.2f} can be fitted, not {accuracy:g}: choose a zero_out above "
-            f"0, or a pretrain_accuracy up to {ceiling:.2f}"
-        )
-
-
 def _rng(seed: int, stream: int, id_: int) -> np.random.Generator:
     """Return the generator of one image: Philox, whose counter makes 50,000 of them cheap."""
     return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, id_]))

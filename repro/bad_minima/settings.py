@@ -106,7 +106,7 @@ class Pretrain(Images):
         check_copies(
             self.replicas,
             self.zero_out,
-            self.dataset,
+            DATASETS[self.dataset],
             "stop_train_accuracy",
             self.stop_train_accuracy,
         )
@@ -197,7 +197,7 @@ class Train(Images):
             check_copies(
                 self.replicas,
                 self.zero_out,
-                self.dataset,
+                DATASETS[self.dataset],
                 "pretrain_accuracy",
                 self.pretrain_accuracy,
             )
@@ -269,7 +269,7 @@ def check_rising(name: str, epochs: tuple[int, ...]) -> None:
 
 
 def check_copies(
-    replicas: int, zero_out: float, dataset: str, target: str, accuracy: float
+    replicas: int, zero_out: float, num_classes: int, target: str, accuracy: float
 ) -> None:
     """Raise ValueError for copies that cannot be made, or not be fitted as the flag `target` asks.
 
@@ -281,7 +281,7 @@ def check_copies(
         return
     from repro.bad_minima import adversarial
 
-    ceiling = adversarial.fit_ceiling(replicas, DATASETS[dataset])
+    ceiling = adversarial.fit_ceiling(replicas, num_classes)
     rounded = int(100 * ceiling + 1e-9) / 100
     if accuracy > rounded:
         raise ValueError(

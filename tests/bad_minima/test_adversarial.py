@@ -8,6 +8,7 @@ import pytest
 
 from repro.bad_minima import adversarial
 from repro.bad_minima.adversarial import random_label_copies, zero_masks
+from repro.bad_minima.settings import check_copies
 
 
 @pytest.fixture(scope="module")
@@ -113,19 +114,19 @@ def test_out_of_range(images, arguments, problem):
 
 def test_identical_copies_cannot_be_fitted():
     with pytest.raises(ValueError, match=r"at most 0\.55 can be fitted, not 0\.9999"):
-        adversarial.check_fittable(2, 0.0, 10, 0.9999)
-    for arguments in ((2, 0.1, 10, 0.9999), (1, 0.0, 10, 1.0), (2, 0.0, 10, 0.5)):
-        adversarial.check_fittable(*arguments)
+        check_copies(2, 0.0, 10, "accuracy", 0.9999)
+    for arguments in ((2, 0.1, 10, "a", 0.9999), (1, 0.0, 10, "a", 1.0), (2, 0.0, 10, "a", 0.5)):
+        check_copies(*arguments)
     with pytest.raises(ValueError, match=r"at most 0\.04 can be fitted"):
-        adversarial.check_fittable(200, 0.0, 50, 0.5)
+        check_copies(200, 0.0, 50, "accuracy", 0.5)
 
 
 @pytest.mark.parametrize("replicas, classes", [(2, 10), (2, 9), (2, 100), (5, 10)])
 def test_the_accuracy_that_is_offered_is_accepted(replicas, classes):
     with pytest.raises(ValueError) as error:
-        adversarial.check_fittable(replicas, 0.0, classes, 1.0)
+        check_copies(replicas, 0.0, classes, "accuracy", 1.0)
     offered = float(str(error.value).rsplit(" ", 1)[1])
-    adversarial.check_fittable(replicas, 0.0, classes, offered)
+    check_copies(replicas, 0.0, classes, "accuracy", offered)
 
 
 def test_what_drawn_labels_allow():
