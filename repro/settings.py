@@ -1,60 +1,29 @@
 """Settings: what a run's result depends on, declared once, in frozen dataclasses.
 
 A paper has one class per stage in its `settings.py`; a field made by `flag` is a flag of the
-binary, with its default, unit, help, choices and range. `repro.launch` makes command-line flags of
-the fields, and everybody who names, starts or looks for a run goes through `settle` and `name` of
-this module: so the same settings are one run, whoever asks. Nothing here imports TensorFlow.
+binary, with its default, unit, help, choices and range (`repro.fields`). Everybody who names,
+starts or looks for a run goes through `settle` and `name` of this module: so the same settings are
+one run, whoever asks. Nothing here imports TensorFlow.
 """
 
 import dataclasses
 import hashlib
 import json
-import types
-import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-PLACES = "# where things are, not what is computed"  # in a flags.cfg, before flags of a Place
+from repro.fields import (
+    base_type,
+    check_value,
+    converted,
+    fields,
+    flag,
+    flag_name,
+    read_flag_file,
+)
+
 CONFIGS = Path(__file__).parent.parent / "configs"
-
-
-def flag(
-    default: Any,
-    help: str,
-    *,
-    unit: str | None = None,
-    choices: typing.Iterable[Any] | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    unsaid: Any = None,
-    bare: str | None = None,
-) -> Any:
-    """Declare a field of a settings class, and with it a flag.
-
-    Args:
-      default: the value where none is given; lists are tuples.
-      help: whole sentences.
-      unit: what a number counts, such as `epochs`.
-      choices: the values (of a list: the members) that are allowed.
-      low, high: the smallest and the largest allowed number.
-      above: the number that a value must exceed.
-      unsaid: the documented default of what the paper leaves unsaid. The field's own default is
-        then None, and None alone is what a sweep's value or this one fills.
-      bare: the value of the flag where it is given without one, as `--augment` once was.
-    """
-    metadata = {
-        "help": help,
-        "unit": unit,
-        "low": low,
-        "high": high,
-        "above": above,
-        "unsaid": unsaid,
-        "choices": None if choices is None else tuple(choices),
-        "bare": bare,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,8 +38,9 @@ class Settings:
     paper: ClassVar[str]
     stage: ClassVar[str] = "train"
     moved: ClassVar[Mapping[str, str]] = {}  # old name of a flag -> what to say instead
+    absent: ClassVar[Mapping[str, str]] = {}  # flag of other stages -> why this one has it not
 
-    seed: int = flag(0, "Number that everything random is keyed by.", low=0)
+    seed: int = flag(0, "Number that everything random is keyed by.", low=0, high=2**31 - 1)
 
     def __post_init__(self):
         for field, kind in fields(type(self)):
@@ -104,17 +74,6 @@ class Settings:
         return dataclasses.replace(self, **changes)
 
 
-def fields(kind: type) -> list[tuple[dataclasses.Field, Any]]:
-    """Return the fields of a dataclass that are flags, with the types of their values."""
-    hints = typing.get_type_hints(kind)
-    return [(f, hints[f.name]) for f in dataclasses.fields(kind) if "help" in f.metadata]
-
-
-def flag_name(field: dataclasses.Field) -> str:
-    """Return the name of a field's flag: `from` for `from_`, a word that Python keeps to itself."""
-    return field.name.removesuffix("_")
-
-
 def as_dict(settings: Settings) -> dict:
     """Return all settings by name, `stage` among them, as JSON has them: lists, no tuples."""
     values = {flag_name(f): getattr(settings, f.name) for f, _ in fields(type(settings))}
@@ -140,7 +99,7 @@ def from_dict(stages: Mapping[str, type[Settings]], values: Mapping) -> Settings
         if name not in known:
             raise ValueError(unknown(name, kind, stages))
     return kind(
-        **{known[name][0]: _converted(value, known[name][1]) for name, value in values.items()}
+        **{known[name][0]: converted(value, known[name][1]) for name, value in values.items()}
     )
 
 
@@ -151,7 +110,7 @@ def of_stage(stages: Mapping[str, type[Settings]], stage: str) -> type[Settings]
       ValueError: there is none; one line says what to say instead, which the default stage's
         `moved` has as `stage=NAME`.
     """
-    if stage in stages:
+    if isinstance(stage, str) and stage in stages:
         return stages[stage]
     instead = next(iter(stages.values())).moved.get(f"stage={stage}")
     if instead:
@@ -163,6 +122,8 @@ def unknown(name: str, kind: type[Settings], stages: Mapping[str, type[Settings]
     """Return the one line that says why a flag is not one of this stage's."""
     if name in kind.moved:
         return f"--{name} is gone: {kind.moved[name]}"
+    if name in kind.absent:
+        return f"--{name} is not for --stage={kind.stage}: {kind.absent[name]}"
     owners = [s for s, other in stages.items() if name in {flag_name(f) for f, _ in fields(other)}]
     if owners:
         return f"--{name} is not for --stage={kind.stage}, but for --stage={' and '.join(owners)}"
@@ -231,85 +192,13 @@ def read(stages: Mapping[str, type[Settings]], path) -> Settings:
     return settle(from_dict(stages, read_flag_file(file)))[0]
 
 
-def read_flag_file(file) -> dict[str, str]:
-    """Return the flags that a run's flags.cfg says, as text, without those of places.
-
-    Args:
-      file: a path with `read_text`.
-    """
-    lines = file.read_text().split(PLACES)[0].splitlines()
-    pairs = (line.removeprefix("--").split("=", 1) for line in lines if line.startswith("--"))
-    return dict(pairs)
-
-
-def flag_lines(values: Mapping) -> list[str]:
-    """Return values by name as lines of a flag file; None is left to the flag's default."""
-    lines = []
-    for key, value in values.items():
-        if isinstance(value, list | tuple):
-            value = ",".join(map(str, value))
-        if value is not None:
-            lines.append(f"--{key}={str(value).lower() if isinstance(value, bool) else value}")
-    return lines
-
-
-# --- values ---------------------------------------------------------------------------------------
-
-
-def base_type(kind: Any) -> Any:
-    """Return the type of a field without `| None`."""
-    if isinstance(kind, types.UnionType):
-        (kind,) = (part for part in kind.__args__ if part is not type(None))
-    return kind
-
-
-def check_value(field: dataclasses.Field, kind: Any, value: Any) -> None:
-    """Raise ValueError, naming the flag, for a value of the wrong type, range or choice."""
-    if value is None and (field.default is None or kind is not base_type(kind)):
-        return
-    kind, said = base_type(kind), field.metadata
-    listed = typing.get_origin(kind) is tuple
-    member = kind.__args__[0] if listed else kind
-    members = value if listed and isinstance(value, tuple) else (value,)
-    allowed = (int, float) if member is float else (member,)
-    for one in members:
-        if not isinstance(one, allowed) or (isinstance(one, bool) and member is not bool):
-            raise ValueError(f"--{flag_name(field)}={one} is no {_TYPES[member]}")
-        shown = f"--{flag_name(field)}={one}"
-        if said["choices"] is not None and one not in said["choices"]:
-            raise ValueError(f"{shown} is none of {', '.join(map(str, said['choices']))}")
-        if member is float and one != one:
-            raise ValueError(f"{shown} is no number")
-        if said["low"] is not None and one < said["low"]:
-            raise ValueError(f"{shown} must be {said['low']:g} or more")
-        if said["high"] is not None and one > said["high"]:
-            raise ValueError(f"{shown} must be {said['high']:g} or less")
-        if said["above"] is not None and one <= said["above"]:
-            raise ValueError(f"{shown} must be above {said['above']:g}")
-
-
-_TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false"}
-
-
-def _converted(value: Any, kind: Any) -> Any:
-    """Return a value of JSON, a TOML or a flag file as the field has it."""
-    kind = base_type(kind)
-    if value is None:
-        return None
-    if typing.get_origin(kind) is tuple:
-        parts = map(str.strip, value.split(",")) if isinstance(value, str) else list(value)
-        return tuple(_converted(part, kind.__args__[0]) for part in parts if part != "")
-    if isinstance(value, str) and kind is bool:
-        return {"true": True, "false": False}.get(value.lower(), value)
-    if isinstance(value, str) or (kind is float and type(value) is int):
-        try:
-            return kind(value)
-        except ValueError:
-            return value  # check_value says what is wrong with it, and of which flag
-    return value
-
-
 # --- groups of flags that several papers share ----------------------------------------------------
+
+
+DRIFT = (
+    "Losses are those of one device up to rounding, which in float32 flips ReLUs and max-pools: "
+    "3e-3 after 5 steps of Inception, 1e-15 in float64."
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -319,12 +208,33 @@ class Devices(Settings):
     strategy: str = flag(
         "default",
         "How a run is distributed: default is one device, mirrored all GPUs of this machine, "
-        "multi_worker several machines as TF_CONFIG says, tpu a TPU.",
+        "multi_worker several machines as TF_CONFIG says, tpu a TPU. Replicas share every batch "
+        "of training and evaluation, also at points of curves and planes; each worker makes all "
+        f"other measurements for itself. {DRIFT}",
         choices=("default", "mirrored", "multi_worker", "tpu"),
     )
     deterministic: bool = flag(
         False, "Use only kernels that give the same bits again, on GPUs too; slower."
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Replicas(Settings):
+    """Where runs of other loops than the suite's are computed; None is one device."""
+
+    strategy: str | None = flag(
+        None,
+        "How a run is distributed: by default one device, mirrored all GPUs of this machine, "
+        "multi_worker several machines as TF_CONFIG says. Replicas share every batch of training "
+        "and of closing curvature, or the students; each worker makes all other measurements, and "
+        "proofs, for itself. No TPU: it wants batches of one size, and has no float64 for proofs. "
+        f"{DRIFT}",
+        choices=("default", "mirrored", "multi_worker"),
+    )
+
+    def settled(self) -> Self:
+        settled = super().settled()
+        return settled.replace(strategy=None) if self.strategy == "default" else settled
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -358,7 +268,12 @@ class Place:
     wait: bool = flag(
         False, "Wait for another process that makes the same run, instead of ending in an error."
     )
-    wandb_project: str | None = flag(None, "Send what TensorBoard gets to this W&B project too.")
+    wandb_project: str | None = flag(
+        None, "Send what TensorBoard gets to this project of Weights & Biases too."
+    )
+    wandb_group: str | None = flag(
+        None, "The group of the run in Weights & Biases; if not said, the paper's name."
+    )
     profile_dir: str | None = flag(None, "Write a TensorFlow profile of training there.")
 
     __post_init__ = Settings.__post_init__

@@ -3,6 +3,7 @@
 Each file's tests stay on one worker of pytest-xdist, as its fixtures (whole runs) are dear.
 """
 
+import collections
 import dataclasses
 import functools
 import gc
@@ -123,8 +124,9 @@ def make():
 @pytest.fixture(scope="session")
 def quick(make):
     """Train on digits: quick(run_dir, **settings of randomization and places) -> result."""
+    from repro.fields import fields
     from repro.randomization.settings import Train
-    from repro.settings import Place, fields
+    from repro.settings import Place
 
     places = {field.name for field, _ in fields(Place)}
 
@@ -266,3 +268,15 @@ def assert_same_run(metrics_of, state_of):
                 np.testing.assert_array_equal(value, again[name], err_msg=name)
 
     return check
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print how often random models were right or refused, see tests/properties."""
+    counts = collections.Counter()
+    for report in terminalreporter.getreports("passed"):
+        counts.update(dict(report.user_properties).get("cases", {}))
+    failed = sum("tests/properties/" in r.nodeid for r in terminalreporter.getreports("failed"))
+    if counts or failed:
+        outcomes = [f"{n} {outcome}" for outcome, n in sorted(counts.items())]
+        outcomes.append(f"{failed} properties wrong")
+        terminalreporter.write_line(f"random models: {', '.join(outcomes)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import launch, papers
+from repro import command_line, papers
 from repro.settings import CONFIGS, Place, as_dict, from_dict, name, settle
 from repro.tools.plans import SCALES, expand, load_config, plan
 
@@ -98,7 +98,7 @@ def test_runs_can_be_asked_for(figure, scale):
         assert from_dict(stages, as_dict(run.settings)) == run.settings
         assert run.path == Path("out") / paper / name(run.settings)
         assert run.command[1:3] == ["-m", f"repro.{paper}"]
-        asked, place = launch.parse(stages, run.command[3:])
+        asked, place = command_line.parse(stages, run.command[3:])
         assert settle(asked)[0] == run.settings
         assert (place.output_dir, place.run_dir) == ("out", None)
         assert isinstance(place, Place)

@@ -22,7 +22,7 @@ SCIENCE = {"numpy", "scipy", "tensorflow", "keras", "etils"}
 DRAWING = {"numpy", "scipy", "matplotlib", "jinja2", "markupsafe"}
 OPTIONAL = {"repro.reporting.rows": {"pandas"}}  # module -> what `pip install .[...]` adds to it
 # Slow to import: only inside functions, or in modules that are themselves imported only there.
-SLOW = {"tensorflow_datasets", "sklearn", "keras_tuner", "wandb"}
+SLOW = {"tensorflow_datasets", "sklearn", "keras_tuner", "wandb", "ray", "submitit"}
 HEAVY = ("tensorflow", "keras", *sorted(SLOW))
 
 
@@ -93,7 +93,7 @@ def test_the_walk_sees_what_it_should():
     assert {"data", "models", "training", "curvature", "norms"} <= set(INSTRUMENTS)
     assert {"settings", "launch", "papers", "tuning"} <= set(SHARED)
     assert "repro.training.loop" in ANYWHERE["repro.randomization.experiment"]
-    assert "tensorflow" in ANYWHERE["repro.launch"] - AT_ONCE["repro.launch"]
+    assert "tensorflow" in ANYWHERE["repro.devices"] - AT_ONCE["repro.devices"]
     assert "tensorflow" in AT_ONCE["repro.data.pipeline"]
     assert "repro.training.runs" in reached("repro.randomization.experiment", AT_ONCE)
     assert "repro.data" in reached("repro.randomization.settings", AT_ONCE)
@@ -112,10 +112,11 @@ def test_no_relative_imports():
 def test_an_instrument_stands_alone(room):
     """A stranger can lift the folder out, with `models`, which says what a network is made of.
 
-    `training` alone names runs by their settings; `models` and `data` are the ground floor.
+    `training` alone names runs by their settings and writes their flags; `models` and `data` are
+    the ground floor.
     """
     allowed = {room} if room in ("models", "data") else {room, "models"}
-    allowed |= {"settings"} if room == "training" else set()
+    allowed |= {"settings", "fields"} if room == "training" else set()
     for name in modules(room):
         assert rooms(ANYWHERE[name]) <= allowed, name
 
@@ -168,7 +169,7 @@ def test_only_tools_know_a_paper_by_name():
 
 
 def test_only_the_door_reads_flags():
-    for name in set(FILES) - {"repro.launch"}:
+    for name in set(FILES) - {"repro.command_line"}:
         assert not any(seen.startswith("absl.flags") for seen in ANYWHERE[name]), name
         assert "launch" not in rooms(ANYWHERE[name]) or not name.startswith("repro.reporting")
 

@@ -13,8 +13,9 @@ from typing import ClassVar
 
 import pytest
 
-from repro import launch, papers
-from repro.settings import Place, Training, as_dict, fields, flag, flag_name, name, settle
+from repro import command_line, launch, papers
+from repro.fields import fields, flag, flag_name
+from repro.settings import Place, Training, as_dict, name, settle
 from repro.training import runs
 from repro.training.runs import HeldError, RunDirectory, RunDirectoryError
 
@@ -55,7 +56,7 @@ STAGES = {"dive": Dive, "race": Race}
 
 
 def parse(*arguments):
-    return launch.parse(STAGES, arguments)
+    return command_line.parse(STAGES, arguments)
 
 
 @pytest.mark.parametrize(
@@ -136,10 +137,12 @@ def test_whatever_absl_refuses_is_one_line_that_names_the_flag(arguments, flag):
 def test_augment_alone_is_crop_and_flip_in_bad_minima():
     """As it was where the flag was a switch; no other paper takes it without a value."""
     stages = papers.stages("bad_minima")
-    assert launch.parse(stages, ["--augment"]) == launch.parse(stages, ["--augment=crop,flip"])
-    assert launch.parse(stages, ["--augment"])[0].augment == ("crop", "flip")
+    assert command_line.parse(stages, ["--augment"]) == command_line.parse(
+        stages, ["--augment=crop,flip"]
+    )
+    assert command_line.parse(stages, ["--augment"])[0].augment == ("crop", "flip")
     with pytest.raises(ValueError, match="augment"):
-        launch.parse(papers.stages("randomization"), ["--augment"])
+        command_line.parse(papers.stages("randomization"), ["--augment"])
 
 
 def test_where_and_how_are_no_part_of_the_settings():
@@ -150,6 +153,7 @@ def test_where_and_how_are_no_part_of_the_settings():
         "--checkpoint_every=7",
         "--nodownload",
         "--wandb_project=w",
+        "--wandb_group=g",
         "--profile_dir=/p",
     )
     assert settings == Dive()
@@ -160,6 +164,7 @@ def test_where_and_how_are_no_part_of_the_settings():
         checkpoint_every=7,
         download=False,
         wandb_project="w",
+        wandb_group="g",
         profile_dir="/p",
     )
 
@@ -190,7 +195,7 @@ def test_flags_cfg_replays_every_stage(paper, tmp_path):
         settled, _ = settle(kind(), tmp_path / "none.json")
         places = {"data_dir": "/some where", "download": False}
         RunDirectory(tmp_path / stage, as_dict(settled), places=places).close()
-        asked, place = launch.parse(stages, [f"--flagfile={tmp_path / stage / 'flags.cfg'}"])
+        asked, place = command_line.parse(stages, [f"--flagfile={tmp_path / stage / 'flags.cfg'}"])
         assert settle(asked, tmp_path / "none.json") == (settled, {})
         assert place == Place(data_dir="/some where", download=False)
 
@@ -199,7 +204,7 @@ def test_flags_cfg_replays_every_stage(paper, tmp_path):
 def test_usage_explains_every_flag_of_a_stage(paper):
     stages = papers.stages(paper)
     for stage, kind in stages.items():
-        text = launch.usage(stages, [f"--stage={stage}"])
+        text = command_line.usage(stages, [f"--stage={stage}"])
         assert f"python -m repro.{paper}" in text
         assert all(other in text for other in stages)
         for field, _ in [*fields(kind), *fields(Place)]:
@@ -210,13 +215,13 @@ def test_usage_explains_every_flag_of_a_stage(paper):
 
 
 def test_usage_says_units_ranges_and_defaults():
-    text = launch.usage(STAGES, [])
+    text = command_line.usage(STAGES, [])
     assert "--depth  (default 2.0, metres, above 0, up to 10)" in text
     assert "--salt  (default 0.035, unsaid by the paper, from 0)" in text
     assert "--stops  (default 4,2)" in text
     assert "--who\n" in text
     assert "--lanes" not in text
-    assert "--lanes" in launch.usage(STAGES, ["--stage", "race"])
+    assert "--lanes" in command_line.usage(STAGES, ["--stage", "race"])
 
 
 # --- processes ------------------------------------------------------------------------------------
@@ -324,7 +329,7 @@ def test_known_chatter_of_tensorflow_is_silenced_and_nothing_else(environment, t
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text(f"FAILS = {fails}\n{STUB}")
     code = (
-        "import os; from repro import launch; launch.import_tensorflow(); "
+        "import os; from repro import devices; devices.import_tensorflow(); "
         "os.write(2, b'oneDNN custom operations are on, again\\n')"
     )
     done = subprocess.run(

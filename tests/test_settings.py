@@ -11,21 +11,10 @@ import pytest
 from repro import papers
 from repro import settings as settings_
 from repro.data import AUGMENTATIONS
+from repro.fields import PLACES, base_type, fields, flag, flag_lines, read_flag_file
 from repro.randomization.settings import STAGES as RANDOMIZATION
 from repro.randomization.settings import Train
-from repro.settings import (
-    PLACES,
-    Place,
-    Settings,
-    as_dict,
-    fields,
-    flag,
-    flag_lines,
-    from_dict,
-    name,
-    read_flag_file,
-    settle,
-)
+from repro.settings import Place, Settings, as_dict, from_dict, name, settle
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -285,7 +274,7 @@ def test_whole_numbers_given_to_the_class_are_numbers():
 
 def another(field, kind):
     """A value of a field that differs from its default, and is allowed."""
-    said, kind = field.metadata, settings_.base_type(kind)
+    said, kind = field.metadata, base_type(kind)
     if said["choices"] is not None:
         others = [choice for choice in said["choices"] if choice != field.default]
         value = (others or said["choices"])[-1]
@@ -379,14 +368,15 @@ def test_every_flag_explains_itself(stage):
 
 @pytest.mark.parametrize("paper", papers.PAPERS)
 def test_no_flag_is_declared_and_then_forgotten(paper):
-    """Every setting is read by its own name somewhere in its paper, or in launch for all."""
+    """Every setting is read by its own name somewhere in its paper, or where all binaries start."""
     package = Path(papers.__file__).parent
     read = set()
-    for file in [*(package / paper).rglob("*.py"), package / "launch.py"]:
+    doors = [package / "launch.py", package / "devices.py"]
+    for file in [*(package / paper).rglob("*.py"), *doors]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 read.add(node.attr)
-            elif isinstance(node, ast.Constant) and file.name == "launch.py":
+            elif isinstance(node, ast.Constant) and file in doors:
                 read.add(node.value)  # getattr(settings, "precision", "float32")
     for kind in papers.stages(paper).values():
         assert {field.name for field, _ in fields(kind)} <= read
@@ -409,7 +399,7 @@ def test_one_word_one_type_in_all_papers():
     types, units = {}, {}
     for kind in KINDS.values():
         for field, type_ in fields(kind):
-            types.setdefault(field.name, set()).add(settings_.base_type(type_))
+            types.setdefault(field.name, set()).add(base_type(type_))
             units.setdefault(field.name, set()).add(field.metadata["unit"])
     assert {flag: kinds for flag, kinds in types.items() if len(kinds) > 1} == {}
     assert {flag: said for flag, said in units.items() if len(said - {None}) > 1} == {}

@@ -23,7 +23,7 @@ import keras
 
 from repro import curvature, norms
 from repro.bad_minima import data as relabelled
-from repro.bad_minima import starts, toy
+from repro.bad_minima import flatness, starts, toy
 from repro.bad_minima.opening import open_run as open_run
 from repro.bad_minima.recipe import build, fit_by_sgd
 from repro.bad_minima.settings import Pretrain, Toy, Train
@@ -61,7 +61,14 @@ def train(settings: Train, job: Job) -> dict:
         measures["test"] = lambda: test_by_batch(data.test_batches)
 
     outcome = fit_by_sgd(
-        s, job, network, data, measures, momentum=s.momentum, weight_decay=s.weight_decay
+        s,
+        job,
+        network,
+        data,
+        measures,
+        momentum=s.momentum,
+        weight_decay=s.weight_decay,
+        sam_rho=s.sam_rho,
     )
     result = {
         **outcome,
@@ -74,6 +81,7 @@ def train(settings: Train, job: Job) -> dict:
     if outcome["status"] == "complete":
         result["test_accuracy_batch_statistics"] = test_by_batch(data.test_batches)["accuracy"]
         result |= norms.summary(network, weights, data.images, data.labels)
+        result |= flatness.at_end(s, network, data)
         if s.sharpness_examples:
             result["sharpness"] = sharpness(network, data, s.sharpness_examples)
     return result

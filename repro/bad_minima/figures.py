@@ -1,4 +1,8 @@
-"""Figures of Liu et al. 2020: four settings, norms, the adversary, the toy."""
+"""Figures of Liu et al. 2020: four settings, norms, the adversary, the toy.
+
+The published pictures could not be read. Beside ours stands what the paper and its JAX rerun say in
+words, the sizes of their norms.
+"""
 
 from collections.abc import Sequence
 
@@ -6,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap
 
+from repro.bad_minima.flatness_figures import sharpness_measures
 from repro.bad_minima.measures import INITS, of, spread
 from repro.reporting.results import Run, distinct
 
@@ -196,4 +201,5 @@ FIGURES = {
     "adversary": adversary,
     "other_images": other_images,
     "toy": toy,
+    "sharpness_measures": sharpness_measures,
 }

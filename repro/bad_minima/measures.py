@@ -13,7 +13,13 @@ HEURISTICS = {"augment": "augment", "weight_decay": "l2", "momentum": "momentum"
 INITS = ("random", "adversarial")
 TRIALS = 5  # seeds of the paper's own experiments, which verdicts on these need as well
 EPOCHS = 350  # of the authors' trainings
-AUTHORS_WAY = {"shuffle": True, "batch_statistics": False}  # not the JAX rerun's
+AUTHORS_WAY = {  # not the JAX rerun's, nor SAM's; and no run made once more to be looked at
+    "shuffle": True,
+    "batch_statistics": False,
+    "sam_rho": None,
+    "curvature_at_end": None,
+    "curvature_every": None,
+}
 # What two runs share that are compared, whatever they start from.
 ALIKE = (
     "model",

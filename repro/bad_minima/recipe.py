@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 import keras
 import tensorflow as tf
 
-from repro import models, norms
+from repro import curvature_on_request, models, norms
 from repro.bad_minima.data import TrainingData
 from repro.bad_minima.settings import Images
-from repro.training import loop, optimizers, step
+from repro.training import loop, optimizers, sam, step
 from repro.training.runs import Job
 
 
@@ -44,6 +44,7 @@ def fit_by_sgd(
     momentum: float = 0.0,
     weight_decay: float = 0.0,
     stop_accuracy: float | None = None,
+    sam_rho: float | None = None,
 ) -> dict:
     """Train by SGD as Liu et al. 2020 do; return `status`, counts, and the last accuracies.
 
@@ -58,6 +59,7 @@ def fit_by_sgd(
       measures: name -> function of nothing that returns more quantities by name; one named like a
         split takes the place of its loss and accuracy.
       weight_decay: gradient of the L2 term over the weight.
+      sam_rho: of sharpness-aware minimisation; None: plain SGD.
       stop_accuracy: of `train`, ends training before its epochs are over.
     """
     with job.strategy.scope():
@@ -67,6 +69,9 @@ def fit_by_sgd(
         optimizer = optimizers.sgd(schedule, momentum, settings.precision)
         optimizer.build(network.trainable_variables)  # before restoring, see checkpoints.py
     accuracies = step.make_evaluate(network, job.strategy)
+    sharp = curvature_on_request.along(
+        settings, network, step.cross_entropy, (data.images, data.labels)
+    )
     measured = dataclasses.replace(data, evaluations={**data.evaluations, **measures})
 
     def evaluate(what):
@@ -80,22 +85,32 @@ def fit_by_sgd(
         }
         return {"epoch": 0, "step": 0, **quantities, "seconds": 0.0}
 
+    l2 = {"weight_decay": weight_decay, "decayed": network.trainable_variables}
+    of = network, optimizer, job.strategy
+    if sam_rho:
+        train_steps = sam.make_train_steps(*of, rho=sam_rho, **l2)
+    else:
+        train_steps = step.make_train_steps(*of, xla=settings.xla, **l2)
     outcome = loop.fit(
         job,
         network,
         optimizer,
         data=lambda epoch: measured,
-        train_steps=step.make_train_steps(
-            network,
-            optimizer,
-            job.strategy,
-            weight_decay=weight_decay,
-            decayed=network.trainable_variables,
-            xla=settings.xla,
-        ),
+        train_steps=train_steps,
         evaluate=evaluate,
         stop=loop.Stop(settings.epochs, train_accuracy=stop_accuracy),
         eval_every=settings.eval_every,
         first=first,
+        others=sharp and sharp.variables(),
+        along=sharp and sharp.row,
     )
-    return loop.headline(outcome)
+    headline = loop.headline(outcome)
+    if outcome["status"] == "complete":
+        headline |= curvature_on_request.at_end(
+            settings,
+            network,
+            step.cross_entropy,
+            (data.images, data.labels),
+            weight_decay=weight_decay,
+        )
+    return headline

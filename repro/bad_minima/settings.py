@@ -3,9 +3,11 @@
 import dataclasses
 from typing import ClassVar, Self
 
+from repro.curvature_on_request import Curvature
 from repro.data.datasets import DATASETS
+from repro.fields import fields, flag
 from repro.models import MODELS, WIDTHS
-from repro.settings import Settings, Training, fields, flag
+from repro.settings import Settings, Training
 
 IN_MEMORY = tuple(name for name in DATASETS if name != "imagenet2012")
 ZERO_UNITS = ("entries", "pixels")
@@ -48,12 +50,14 @@ class Images(Training):
         None, "Train on a class-balanced subset of this size.", unit="images", low=1
     )
     batch_size: int = flag(128, "Images of a step, over all replicas.", low=1)
-    learning_rate: float = flag(0.1, "Of SGD, before it drops.", low=0)
+    learning_rate: float = flag(0.1, "Learning rate of SGD, before it drops.", low=0)
     drop_at: tuple[int, ...] = flag(
         (150, 250), "Numbers of epochs after which the rate drops.", low=1
     )
     learning_rate_drop: float = flag(0.1, "Factor of the rate at each drop.", low=0)
-    eval_every: int = flag(25, "Measure losses and accuracies so often.", unit="epochs", low=1)
+    eval_every: int = flag(
+        25, "Measure losses and accuracies every so many epochs.", unit="epochs", low=1
+    )
 
     replicas: int | None = flag(
         1, "Number R of copies of each image in pre-training, each with a label of its own.", low=1
@@ -88,12 +92,12 @@ class Images(Training):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pretrain(Images):
+class Pretrain(Curvature, Images):
     """Fit random labels of copies of the images: the adversarial start (Algorithm 1)."""
 
     stage: ClassVar[str] = "pretrain"
 
-    epochs: int = flag(350, "Train for at most so many.", unit="epochs", low=1)
+    epochs: int = flag(350, "Train for at most so many epochs.", unit="epochs", low=1)
     stop_train_accuracy: float = flag(
         0.9999,
         "Stop at this accuracy over the whole training set; 0 trains all epochs.",
@@ -117,7 +121,7 @@ class Pretrain(Images):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(Images):
+class Train(Curvature, Images):
     """Train one network from a random or an adversarial start (Liu et al. 2020, section 3).
 
     "Vanilla" SGD has neither augmentation nor L2 nor momentum; "SOTA" has all three.
@@ -145,8 +149,14 @@ class Train(Images):
         "kernels, biases and batch norm's, as the authors' code has it.",
         low=0,
     )
-    momentum: float = flag(0.0, "Of SGD.", low=0, high=1)
-    epochs: int = flag(350, "Train for so many; 0 measures the start.", unit="epochs", low=0)
+    momentum: float = flag(0.0, "Momentum of SGD.", low=0, high=1)
+    sam_rho: float | None = flag(
+        0.0,
+        "Sharpness-aware minimisation: take the gradient at w + sam_rho g / |g|, g the gradient at "
+        "the weights w; 0 is plain SGD.",
+        low=0,
+    )
+    epochs: int = flag(350, "Train for so many epochs; 0 measures the start.", unit="epochs", low=0)
     shuffle: bool = flag(
         True, "Draw a new order in every epoch; without it, as the JAX rerun had it, none."
     )
@@ -157,7 +167,7 @@ class Train(Images):
     )
     sharpness_examples: int = flag(
         1000,
-        "Measure the sharpness of the end on the first so many training images; 0 does not.",
+        "Measure the sharpness at the end on so many training images; 0 leaves it out.",
         unit="images",
         low=0,
     )
@@ -166,7 +176,9 @@ class Train(Images):
         None, "Images to pre-train on, where they are others than --train_split."
     )
     pretrain_epochs: int | None = flag(350, "Pre-train for at most so many.", unit="epochs", low=1)
-    pretrain_learning_rate: float | None = flag(0.1, "Of pre-training, before it drops.", low=0)
+    pretrain_learning_rate: float | None = flag(
+        0.1, "Learning rate of pre-training, before it drops.", low=0
+    )
     pretrain_drop_at: tuple[int, ...] | None = flag(
         (150, 250), "Numbers of epochs of pre-training after which its rate drops.", low=1
     )
@@ -181,7 +193,7 @@ class Train(Images):
     )
 
     def settled(self) -> Self:
-        settled = super().settled()
+        settled = super().settled().replace(sam_rho=self.sam_rho or None)
         if self.start:
             return settled.replace(init="adversarial", **dict.fromkeys(PRETRAINING))
         if self.init == "random":
@@ -192,6 +204,8 @@ class Train(Images):
 
     def check(self) -> None:
         super().check()
+        if self.sam_rho and (self.xla or self.precision == "mixed_float16"):
+            raise ValueError("--sam_rho has neither --xla nor --precision=mixed_float16")
         if self.init == "adversarial" and not self.start:
             check_rising("pretrain_drop_at", self.pretrain_drop_at)
             check_copies(
@@ -208,6 +222,7 @@ class Train(Images):
             parts.append(f"R{self.replicas}-N{self.zero_out:g}")
         on = {"augment": self.augment, "decay": self.weight_decay, "momentum": self.momentum}
         parts += [name for name, value in on.items() if value]
+        parts += [f"sam{self.sam_rho:g}"] if self.sam_rho else []
         if not self.epochs:
             parts.append("untrained")
         return "-".join([*parts, f"seed{self.seed}"])
@@ -234,14 +249,19 @@ class Toy(Settings):
 
     paper: ClassVar[str] = "bad_minima"
     stage: ClassVar[str] = "toy"
+    absent: ClassVar[dict] = {
+        "strategy": "a step of 10 points is shorter than an exchange between devices"
+    }
 
     per_class: int = flag(
         50, "Number of training points of each blob; there are as many test points.", low=1
     )
-    pretrain_epochs: int = flag(100_000, "On random labels.", unit="epochs", low=1)
-    vanilla_epochs: int = flag(1_000, "On true labels, from random weights.", unit="epochs", low=1)
+    pretrain_epochs: int = flag(100_000, "Epochs on random labels.", unit="epochs", low=1)
+    vanilla_epochs: int = flag(
+        1_000, "Epochs on true labels, from random weights.", unit="epochs", low=1
+    )
     fine_tune_epochs: int = flag(
-        10_000, "On true labels, from pre-trained weights.", unit="epochs", low=1
+        10_000, "Epochs on true labels, from pre-trained weights.", unit="epochs", low=1
     )
     sota_epochs: int = flag(
         1_000,

@@ -62,8 +62,11 @@ def train(
     loops = [_compiled(given, precision, theta[block].shape) for block in blocks]
     counts = tf.constant(start), tf.constant(steps), tf.constant(learning_rate, tf.float64)
 
+    device = tf.constant(0.0).device  # threads do not inherit the caller's
+
     def advance(loop, block: slice) -> tuple[np.ndarray, np.ndarray]:
-        done = loop(tf.constant(theta[block]), tf.constant(moments[:, block]), *counts)
+        with tf.device(device):
+            done = loop(tf.constant(theta[block]), tf.constant(moments[:, block]), *counts)
         return done[0].numpy(), done[1].numpy()
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:

@@ -1,6 +1,6 @@
 """Data as batches (inputs, targets, weights) that can be read again and again, or a ValueError."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -8,6 +8,8 @@ import tensorflow as tf
 # Arrays (inputs, targets) or (inputs, targets, weights) with examples along the first axis, each of
 # them an array or tuples, lists and dicts of arrays; or a batched tf.data.Dataset of such tuples.
 Data = Sequence | tf.data.Dataset
+
+MOST_BATCHES = 1_000_000  # of one pass
 
 WANTED = (
     "`dataset` must be arrays (inputs, targets) or (inputs, targets, weights), or a batched "
@@ -28,7 +30,8 @@ def batches(dataset: Data, batch_size: int) -> tf.data.Dataset:
 
     Raises:
       ValueError: the data is no such thing, endless, unbatched, empty, can be read only once, or
-        its parts have different numbers of examples.
+        its parts have different numbers of examples. That a generator has no end is only found
+        after MOST_BATCHES batches, by `bounded`.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1")
@@ -107,6 +110,21 @@ def shares(stream: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterabl
     return strategy.distribute_datasets_from_function(of_worker)
 
 
+def bounded(parts: Iterable) -> Iterator:
+    """Yield batches up to MOST_BATCHES, as what a generator gives may have no end.
+
+    Raises:
+      ValueError: there are more.
+    """
+    for number, batch in enumerate(parts):
+        if number == MOST_BATCHES:
+            raise ValueError(
+                f"`dataset` has more than {MOST_BATCHES} batches, or never ends: pass "
+                "dataset.take(steps), or cut it into larger batches"
+            )
+        yield batch
+
+
 def _checked(dataset: tf.data.Dataset) -> tf.data.Dataset:
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
@@ -122,7 +140,10 @@ def _checked(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _endless(dataset: tf.data.Dataset) -> bool:
-    """Return whether a dataset has no end, also where a filter hides it."""
+    """Return whether a dataset is known to have no end, also where a filter hides it.
+
+    What a generator gives may have an end or none: see `bounded`.
+    """
     cardinality = int(dataset.cardinality())
     if cardinality != tf.data.UNKNOWN_CARDINALITY:
         return cardinality == tf.data.INFINITE_CARDINALITY

@@ -33,6 +33,9 @@ class Moments:
     first: Operator  # H
     # v -> H v, mean H_i (H_i v), float64 [2, size]
     both: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
+    # values of the trainable weights -> the moments there, neither traced nor checked again; batch
+    # norm keeps the statistics of the first point
+    at: Callable[[Sequence[np.ndarray]], "Moments"] = dataclasses.field(repr=False)
 
     def covariance(self) -> Operator:
         """Return Sigma = mean H_i^2 - H^2."""
@@ -104,26 +107,31 @@ def moments(
     first = mean_over_examples(functools.partial(hessian_sum, loss), whole, strategy)
     compared = False
 
-    def both(vector: np.ndarray) -> np.ndarray:
-        nonlocal compared
-        found = mean(here, vector)
-        if not compared:
-            check_equal(found[0], first(here, vector)[0], agreement)
-            compared = True
-        return found
+    def at_point(there: Point) -> Moments:
+        def both(vector: np.ndarray) -> np.ndarray:
+            nonlocal compared
+            found = mean(there, vector)
+            if not compared:
+                check_equal(found[0], first(there, vector)[0], agreement)
+                compared = True
+            return found
 
-    return Moments(
-        here.size,
-        examples,
-        uniform,
-        Operator(here.size, lambda vector: first(here, vector)[0]),
-        both,
-    )
+        return Moments(
+            there.size,
+            examples,
+            uniform,
+            Operator(there.size, lambda vector: first(there, vector)[0]),
+            both,
+            lambda values: at_point(there.moved(values)),
+        )
+
+    return at_point(here)
 
 
 def _count(stream: tf.data.Dataset) -> tuple[int, bool]:
     """Return how many examples weigh something, and whether all those weigh the same."""
-    weights = np.concatenate([w.numpy() for w in stream.map(lambda x, y, weights: weights)])
+    parts = data.bounded(stream.map(lambda inputs, targets, weights: weights))
+    weights = np.concatenate([part.numpy() for part in parts])
     weights = weights[weights > 0]
     return len(weights), bool(len(weights) == 0 or np.ptp(weights) == 0)
 

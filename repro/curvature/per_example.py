@@ -29,6 +29,11 @@ def per_example(loss, here: Point, vector, inputs, targets, weights) -> tf.Tenso
       vector, inputs, targets, weights: as for `streaming.mean_over_examples`.
     """
     direction = split(vector, here.weights)
+    # Over one example alone vectorised sums may broadcast: a copy of it, weighing 0, stands by.
+    count = tf.shape(weights)[0]
+    rows = tf.range(tf.maximum(count, 2)) % count
+    inputs, targets = tf.nest.map_structure(lambda x: tf.gather(x, rows), (inputs, targets))
+    weights = tf.pad(weights, [[0, tf.maximum(2 - count, 0)]])
     once, again = tf.vectorized_map(
         lambda example: _twice(loss, here, direction, *example), (inputs, targets)
     )

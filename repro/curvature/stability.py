@@ -22,7 +22,7 @@ import tensorflow as tf
 from repro.curvature.data import Data
 from repro.curvature.eigen import Eigenpairs, lanczos
 from repro.curvature.hvp import ExampleLoss, hessian
-from repro.curvature.moments import moments
+from repro.curvature.moments import Moments, moments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +122,7 @@ def nonuniformity(
         batch_size=batch_size,
         strategy=strategy,
     )
-    found = _measure(
+    return _root(
         lanczos(
             both.covariance(),
             tolerance=tolerance,
@@ -132,11 +132,39 @@ def nonuniformity(
             memory_limit=memory_limit,
         )
     )
-    # Rounding alone can make lambda_max(Sigma) negative, where all examples have the same Hessian.
-    value = math.sqrt(max(found.value, 0.0))
-    # |sqrt(x) - sqrt(y)| is at most |x - y| / sqrt(x) and at most |x - y|^(1/2).
-    bounds = [math.sqrt(found.residual), *([found.residual / value] if value else [])]
-    return dataclasses.replace(found, value=value, residual=min(bounds))
+
+
+def sharpness_and_nonuniformity(
+    both: Moments,
+    *,
+    tolerance: float = 1e-4,
+    max_iterations: int = 200,
+    starts: Sequence[np.ndarray | None] = (None, None),
+    seed: int = 0,
+    memory_limit: float | None = None,
+) -> tuple[Measure, Measure]:
+    """Return a and s where moments are taken, which `both.at(weights)` moves along a training.
+
+    Args:
+      both: of `moments.moments`, at any point.
+      tolerance, max_iterations, seed, memory_limit: as for `eigen.lanczos`.
+      starts: the vectors to start either search from, such as those found at the point before.
+
+    Raises:
+      ValueError: as for `eigen.lanczos`.
+    """
+    found = [
+        lanczos(
+            operator,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+            start=start,
+            seed=seed,
+            memory_limit=memory_limit,
+        )
+        for operator, start in zip((both.first, both.covariance()), starts, strict=True)
+    ]
+    return _measure(found[0]), _root(found[1])
 
 
 def theorem_1(
@@ -223,3 +251,13 @@ def _measure(found: Eigenpairs) -> Measure:
         found.vectors[:, 0],
         found.restarts,
     )
+
+
+def _root(covariance: Eigenpairs) -> Measure:
+    """Return s of the largest eigenvalue of Sigma."""
+    found = _measure(covariance)
+    # Rounding alone can make lambda_max(Sigma) negative, where all examples have the same Hessian.
+    value = math.sqrt(max(found.value, 0.0))
+    # |sqrt(x) - sqrt(y)| is at most |x - y| / sqrt(x) and at most |x - y|^(1/2).
+    bounds = [math.sqrt(found.residual), *([found.residual / value] if value else [])]
+    return dataclasses.replace(found, value=value, residual=min(bounds))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from repro.curvature.data import shares
+from repro.curvature.data import bounded, shares
 from repro.curvature.weights import Point
 
 DIFFERENT = (
@@ -41,8 +41,16 @@ def mean_over_examples(
 
     Returns:
       a function that raises ValueError if data or products make no sense.
+
+    Raises:
+      ValueError: `strategy` is a TPU's.
     """
     strategy = strategy or tf.distribute.get_strategy()
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        raise ValueError(
+            "curvature is not measured under a TPU's `strategy`, which multiplies float32 matrices "
+            "in bfloat16, to 3 digits: train there, and measure with tools/measure on GPUs or CPUs"
+        )
     parts = shares(stream, strategy)
     compared = agreement is None
 
@@ -69,7 +77,7 @@ def mean_over_examples(
         nonlocal step
         step = step or make_step(here)
         total, counts = 0.0, np.zeros(2)
-        for batch in parts:
+        for batch in bounded(parts):
             share, count = step(here.values, vector, batch)
             total, counts = total + share.numpy(), counts + count.numpy()
         if not counts[0]:

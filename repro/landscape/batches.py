@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+MOST_BATCHES = 1_000_000  # what gives more is taken for endless
+
 
 def inputs_of(model: keras.Model, dataset: Iterable) -> Iterator:
     """Yield the inputs of the model, batch by batch.
@@ -18,15 +20,17 @@ def inputs_of(model: keras.Model, dataset: Iterable) -> Iterator:
         weight is 0 are padding and are left out.
 
     Raises:
-      ValueError: there are no batches, they never end, they are single examples, or their weights
-        differ otherwise.
+      ValueError: there are no batches, they never end (which of a generator or behind a filter is
+        only found after MOST_BATCHES), they are single examples, or their weights differ otherwise.
     """
     if isinstance(dataset, tf.data.Dataset) and int(dataset.cardinality()) == -1:
         raise ValueError("dataset never ends: leave out repeat(), or add take(number of batches)")
     if isinstance(dataset, np.ndarray | tf.Tensor):
         raise ValueError("dataset must be batches: give one array as [array], or cut it into some")
     empty = True
-    for batch in dataset:
+    for number, batch in enumerate(dataset):
+        if number == MOST_BATCHES:
+            raise ValueError(f"dataset never ends, or has over {MOST_BATCHES} batches: add take(n)")
         inputs, weights = _split(model, batch)
         if weights is not None:
             inputs = _unpadded(inputs, np.asarray(weights))

@@ -18,44 +18,41 @@ SMALLEST = 1e-10  # added to a norm that is divided by
 
 
 def random(
+    model: keras.Model,
     weights: points.Point,
-    seed: int,
+    seed: int | Sequence[int],
     normalisation: str = "filter",
     *,
     vectors: str = "zero",
-    model: keras.Model | None = None,
 ) -> list[np.ndarray]:
-    """Return a normalised random direction at some weights.
+    """Return a normalised random direction at some weights, float64.
 
     filter: each neuron's part d_f of a kernel becomes d_f ||w_f|| / ||d_f||. layer: each kernel's
     as a whole. weight: every entry times its weight.
 
     Args:
+      model: the network whose weights these are, any built one; its layers say which axes of a
+        kernel count neurons, see `kernels.neuron_axes`. Its own weights do not matter.
       weights: the point the slice goes through.
       seed: of the draw.
       normalisation: one of NORMALISATIONS.
       vectors: what biases and batch norm's parameters get: `zero`, as Li et al.'s `biasbn` does, or
         `random`, their own norm as a layer. (Their code without that option takes the weights
         themselves for the direction.)
-      model: the network whose weights these are, to know what their axes mean, see `neuron_axes`.
-        Without it the last axis counts neurons and arrays of one axis are biases, which holds for
-        dense layers and convolutions, normalised or not, and for nothing else.
 
     Raises:
-      ValueError: unknown normalisation or treatment of vectors; weights of another network.
+      ValueError: unknown normalisation or treatment of vectors; weights of another network; a layer
+        of the model of which it is not known what counts its neurons.
     """
     if normalisation not in NORMALISATIONS:
         choices = ", ".join(NORMALISATIONS)
         raise ValueError(f"unknown normalisation {normalisation!r}; choose from {choices}")
     if vectors not in ("zero", "random"):
         raise ValueError(f"unknown vectors {vectors!r}; choose from zero, random")
-    kinds = [(w.ndim - 1,) if w.ndim > 1 else None for w in weights]
-    if model is not None:
-        shapes = [tuple(v.shape) for v in model.trainable_variables]
-        points.check_shapes([w.shape for w in weights], shapes)
-        kinds = neuron_axes(model)
+    shapes = [tuple(v.shape) for v in model.trainable_variables]
+    points.check_shapes([w.shape for w in weights], shapes)
     rng, found = np.random.default_rng(seed), []
-    for w, neurons in zip(weights, kinds, strict=True):
+    for w, neurons in zip(weights, neuron_axes(model), strict=True):
         d = rng.standard_normal(w.shape)
         if neurons is None:
             found.append(_scaled(d, w, None) if vectors == "random" else np.zeros(w.shape))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from repro.fields import read_flag_file
 from repro.mode_connectivity.names import (
     AVERAGED_FROM,
     EPOCHS,
@@ -11,7 +12,6 @@ from repro.mode_connectivity.names import (
     parse_point,
     scaled,
 )
-from repro.settings import read_flag_file
 
 REPAIRABLE = ("vgg16_quarter", "vgg16", "mlp_1x512", "mlp_3x512")  # no batch norm, all biases
 # What an endpoint in a directory must share with the run that it is an end of.

@@ -1,4 +1,8 @@
-"""Figures 1 to 10 of Gotmare et al. 2018, as far as they show curves, segments and trajectories."""
+"""Figures 1 to 10 of Gotmare et al. 2018, as far as they show curves, segments and trajectories.
+
+Of the published curves no readable points are at hand, so ours stand alone; what Garipov et al.
+published as numbers is in the table of metrics.
+"""
 
 from collections.abc import Sequence
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from repro import curvature_on_request
 from repro.landscape import batch_norm, points
-from repro.mode_connectivity import kept, schedules
+from repro.mode_connectivity import kept, minima, schedules
 from repro.mode_connectivity.data import PlainData
 from repro.mode_connectivity.names import (
     AVERAGED_FROM,
@@ -64,6 +65,9 @@ def run(settings: Endpoint, job: Job) -> dict:
             file = kept.iterate_file(job.checkpoints, by_epoch[epoch])
             kept.save_point(file, points.get(network))
 
+    decayed = decayed_weights(s, network)
+    weight_decay = s.weight_decay * change.get("weight_decay", 1.0)
+    sharp = curvature_on_request.along(s, network, step.cross_entropy, data.arrays["train"])
     outcome = loop.fit(
         job,
         network,
@@ -74,18 +78,22 @@ def run(settings: Endpoint, job: Job) -> dict:
             optimizer,
             job.strategy,
             xla=s.xla,
-            weight_decay=s.weight_decay * change.get("weight_decay", 1.0),
-            decayed=decayed_weights(s, network),
+            weight_decay=weight_decay,
+            decayed=decayed,
         ),
         evaluate=step.make_evaluate(network, job.strategy),
         stop=loop.Stop(scaled(EPOCHS, s.epoch_scale)),
         eval_every=s.eval_every,
         keep=keep,
+        others=sharp and sharp.variables(),
+        along=sharp and sharp.row,
     )
     job.directory.save_arrays(learning_rate=rates)
     gathered = {}
+    if outcome["status"] == "complete" and s.curvature_at_end:
+        gathered |= minima.measure(s, job, network, data, weight_decay, decayed)
     if outcome["status"] == "complete" and mode in ("swa", "fge"):
-        gathered = gather(s, job, network, data)
+        gathered |= gather(s, job, network, data)
     return {
         **loop.headline(outcome),
         "test_loss": outcome.get("test/loss"),

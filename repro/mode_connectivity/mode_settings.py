@@ -5,9 +5,10 @@ from typing import ClassVar, Self
 
 from repro.data import AUGMENTATIONS
 from repro.data.datasets import DATASETS
+from repro.fields import fields, flag
 from repro.mode_connectivity import checks, names
 from repro.models import MODELS
-from repro.settings import Training, fields, flag
+from repro.settings import Training
 
 POINT_FLAGS = {"from_": "from", "to": "to", "third": "third"}  # field that names a point -> flag
 
@@ -46,12 +47,12 @@ class Modes(Training):
     )
     batch_size: int = flag(100, "Images of a step, over all replicas.", low=1)
     large_batch_size: int | None = flag(4000, "Images of a step of mode A.", low=1)
-    learning_rate: float = flag(0.05, "Of SGD, before it decays.", low=0)
+    learning_rate: float = flag(0.05, "Learning rate of SGD, before it decays.", low=0)
     adam_learning_rate: float | None = flag(
-        1e-3, "Of mode B, before it decays; the paper does not say it.", low=0
+        1e-3, "Learning rate of mode B, before it decays; the paper does not say it.", low=0
     )
     swa_learning_rate: float | None = flag(
-        0.01, "Of mode swa while it gathers the networks that it averages.", low=0
+        0.01, "Learning rate of mode swa while it gathers the networks that it averages.", low=0
     )
     sgdr_update: str | None = flag(
         "epoch",
@@ -64,7 +65,7 @@ class Modes(Training):
         "Learning rates of modes, instead of the step decay of G.",
         choices=("constant", "garipov"),
     )
-    momentum: float = flag(0.9, "Of SGD.", low=0, high=1)
+    momentum: float = flag(0.9, "Momentum of SGD.", low=0, high=1)
     weight_decay: float = flag(
         5e-4, "Coefficient of half the squared norm of what --decayed says, in the loss.", low=0
     )
@@ -92,7 +93,9 @@ class Modes(Training):
         "Let dense layers start as PyTorch's do, as in Garipov et al.'s code.",
         choices=("torch",),
     )
-    eval_every: int = flag(1, "Measure modes so often while they train.", unit="epochs", low=1)
+    eval_every: int = flag(
+        1, "Measure modes every so many epochs while they train.", unit="epochs", low=1
+    )
 
     def named_points(self) -> dict[str, str]:
         """Return the points of weight space that are named, by their flags."""

@@ -9,9 +9,11 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
+from repro.curvature_on_request import Curvature
+from repro.fields import flag
 from repro.mode_connectivity import checks, names
 from repro.mode_connectivity.mode_settings import Modes
-from repro.settings import Settings, flag
+from repro.settings import Settings
 
 POINTS = (
     f"a mode, one of {', '.join(names.MODES)}, with +1 for the next seed and @epoch for an epoch "
@@ -20,7 +22,7 @@ POINTS = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Endpoint(Modes):
+class Endpoint(Curvature, Modes):
     """Train one mode, and keep some of its iterates."""
 
     stage: ClassVar[str] = "endpoint"
@@ -51,9 +53,9 @@ class Curves(Modes):
     )
     bends: int = flag(1, "Inner nodes of the curve.", low=1)
     curve_epochs: int = flag(
-        80, "Train the curve so long; the paper's plots end at 80.", unit="epochs", low=1
+        80, "Train the curve for so many epochs; the paper's plots end at 80.", unit="epochs", low=1
     )
-    curve_learning_rate: float = flag(0.015, "Of the curve, before it decays.", low=0)
+    curve_learning_rate: float = flag(0.015, "Learning rate of the curve, before it decays.", low=0)
     curve_schedule: str = flag(
         "garipov",
         "How the curve's rate falls: as in Garipov et al.'s code, or not at all.",
@@ -206,7 +208,9 @@ class Study(Paths):
 
     stage: ClassVar[str] = "study"
 
-    perplexity: float = flag(4.0, "Of t-SNE; below the number of points, 13.", low=1)
+    perplexity: float = flag(
+        4.0, "Perplexity of t-SNE; it must be below the number of points, 13.", low=1
+    )
 
     def modes(self) -> set[str]:
         return {"G", *names.VARIANTS}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from repro.landscape import directions
@@ -17,14 +18,14 @@ def run(settings: Slice, job: Job) -> dict:
     """Measure along one or two directions through --from: random, or of its mode's trajectory."""
     s = settings
     centre = kept.load(s, job, s.from_)
+    data = prepare_data(s, job.data_dir, job.download)
+    network = build_network(s, data, job.strategy)
     if s.directions == "pca":
         axes, steps, found = principal(s, job)
     else:
-        axes, found = random(s, centre), {}
+        axes, found = random(s, network, centre), {}
         steps = [directions.coordinates(s.points, s.reach)] * s.dimensions
     grids = np.meshgrid(*steps, indexing="ij")
-    data = prepare_data(s, job.data_dir, job.download)
-    network = build_network(s, data, job.strategy)
     numbers = measure_all(
         job,
         grids[0].size,
@@ -43,10 +44,10 @@ def run(settings: Slice, job: Job) -> dict:
     }
 
 
-def random(settings: Slice, centre: Sequence[np.ndarray]) -> list:
+def random(settings: Slice, network: keras.Model, centre: Sequence[np.ndarray]) -> list:
     """Return random directions, normalised as --directions says, the second orthogonal."""
     drawn = [
-        directions.random(centre, [settings.seed, number], settings.directions)
+        directions.random(network, centre, [settings.seed, number], settings.directions)
         for number in range(settings.dimensions)
     ]
     return [drawn[0], *(directions.orthogonal(other, drawn[0]) for other in drawn[1:])]

@@ -1,7 +1,9 @@
-"""The metrics of curves and segments as a table, after Garipov et al. 2018."""
+"""The metrics of curves and segments as a table, and those Garipov et al. 2018 published."""
 
 from collections.abc import Sequence
 
+from repro.mode_connectivity.claims.curves import GARIPOV
+from repro.mode_connectivity.measures import iterates
 from repro.reporting.results import Run, protocol, select
 from repro.reporting.tables import Table, percent
 
@@ -23,7 +25,10 @@ COLUMNS = (
 
 
 def metrics(runs: Sequence[Run]) -> Table:
-    """List each curve and its segment: cross-entropy along it, both barriers, test error."""
+    """List each curve and its segment: cross-entropy along it, both barriers, test error.
+
+    Garipov et al. published the lowest and highest loss and error of two curves of a whole VGG16.
+    """
     rows = []
     for run in select(runs, stage="evaluate"):
         ends = f"{run.settings['from']} to {run.settings['to']}"
@@ -51,6 +56,9 @@ def metrics(runs: Sequence[Run]) -> Table:
                     *map(percent, shares),
                 ]
             )
+    for kind, ((least, most), (low, high)) in GARIPOV.items():
+        numbers = [f"{low:.3f}", f"{high:.3f}", percent(least), percent(most), "–"]
+        rows.append(["published: whole VGG16", kind, *["–"] * 6, *numbers])
     note = (
         "Train loss is cross-entropy; with L2, as Garipov et al. give it, beside it. Barrier: "
         "highest training loss minus that of the higher end (Gotmare et al., footnote); over the "
@@ -60,4 +68,29 @@ def metrics(runs: Sequence[Run]) -> Table:
     return Table(COLUMNS, rows, note)
 
 
-TABLES = {"metrics": metrics}
+def minima(runs: Sequence[Run]) -> Table:
+    """List gradient norm and extreme eigenvalues at SGDR's iterates, and what they allow to say."""
+    rows = []
+    for run in iterates(runs):
+        found = run.result["criticality_of_iterates"] | {"end": run.result["criticality"]}
+        for epoch, c in found.items():
+            rows.append(
+                [
+                    str(run.settings["seed"]),
+                    epoch if epoch == "end" else f"w{epoch}",
+                    f"{c['loss']:.4g}",
+                    f"{c['gradient_norm']:.3g}",
+                    f"{c['largest']:.4g} ± {c['largest_residual']:.1g}",
+                    f"{c['smallest']:.4g} ± {max(c['smallest_residual'], c['rounding']):.1g}",
+                    c["statement"],
+                ]
+            )
+    columns = ("seed", "point", "loss", "|gradient|", "largest", "smallest", "that is")
+    note = (
+        "Of the training loss with its L2 term, un-augmented and without dropout, over the images "
+        f"that it is measured on; ± is Lanczos's residual or rounding. {protocol(runs)}."
+    )
+    return Table(columns, rows, note)
+
+
+TABLES = {"metrics": metrics, "minima": minima}

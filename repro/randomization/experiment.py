@@ -19,7 +19,7 @@ import keras
 import numpy as np
 from etils import epath
 
-from repro import models
+from repro import curvature_on_request, models
 from repro.randomization import data as randomized
 from repro.randomization import interpolation, theorem1
 from repro.randomization.settings import STAGES, Kernel, Theorem1, Train
@@ -54,6 +54,9 @@ def train(settings: Train, job: Job) -> dict:
         return randomized.EpochData(today.train, {"train": today.evaluations["train"]})
 
     evaluate = step.make_evaluate(network, job.strategy)
+    decayed = network.trainable_variables if s.decayed == "all" else step.kernels(network)
+    part = first_examples(data, s.curvature_examples) if s.curvature_examples else ()
+    sharp = curvature_on_request.along(s, network, step.cross_entropy, part)
     outcome = loop.fit(
         job,
         network,
@@ -64,20 +67,33 @@ def train(settings: Train, job: Job) -> dict:
             optimizer,
             job.strategy,
             weight_decay=s.weight_decay,
-            decayed=network.trainable_variables if s.decayed == "all" else None,
+            decayed=decayed,
             xla=s.xla,
         ),
         evaluate=evaluate,
         stop=loop.Stop(s.epochs, s.stop_train_loss, s.stop_train_accuracy),
         eval_every=s.eval_every,
+        others=sharp and sharp.variables(),
+        along=sharp and sharp.row,
     )
     if outcome["status"] == "complete" and "test/accuracy" not in outcome:
         outcome["test/accuracy"] = evaluate(data.epoch(1).evaluations["test"])["accuracy"]
+    minimum = {}
+    if outcome["status"] == "complete":
+        minimum = curvature_on_request.at_end(
+            s,
+            network,
+            step.cross_entropy,
+            part,
+            weight_decay=s.weight_decay,
+            decayed=decayed,
+        )
     with_corrupted_labels = evaluate(data.test_with_corrupted_labels)
     return {
         **loop.headline(outcome),
         "test_accuracy_corrupted_labels": with_corrupted_labels["accuracy"],
         "parameters": sum(v.value.shape.num_elements() for v in network.trainable_variables),
+        **minimum,
         **data.facts,
     }
 
@@ -118,8 +134,15 @@ def open_run(
     data = randomized.prepare(settings, data_dir, download)
     network = build(settings, data)
     trained.restore(network, path)
+    pair = first_examples(data, examples)
+    return trained.Trained(network, step.cross_entropy, pair, settings)
+
+
+def first_examples(
+    data: randomized.RandomizedData, examples: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first training images, whitened and corrupted, and labels; None: all of them."""
     batches = data.epoch(1).evaluations["train"].dataset()
     rows = batches.unbatch().filter(lambda image, label, weight: weight > 0).as_numpy_iterator()
     images, labels, _ = zip(*itertools.islice(rows, examples))
-    pair = np.stack(images), np.array(labels)
-    return trained.Trained(network, step.cross_entropy, pair, settings)
+    return np.stack(images), np.array(labels)

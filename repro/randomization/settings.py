@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar, Self
 
+from repro.curvature_on_request import Curvature
 from repro.data import (
     AUGMENTATION_RANGES,
     AUGMENTATIONS,
@@ -11,8 +12,9 @@ from repro.data import (
     PERMUTES,
 )
 from repro.data.datasets import DATASETS
+from repro.fields import flag
 from repro.models import MODELS
-from repro.settings import Settings, Training, flag
+from repro.settings import Settings, Training
 
 COLOURS = {"brightness", "saturation", "hue", "contrast"}  # changes that --augment_ranges is about
 FAST_NETWORKS = ("inception", "wrn")  # networks that start at a rate of 0.1, all others at 0.01
@@ -24,7 +26,7 @@ BITS = 256  # of ball arithmetic
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(Training):
+class Train(Curvature, Training):
     """Train one network on one corruption of a dataset (Zhang et al. 2017, section 2)."""
 
     paper: ClassVar[str] = "randomization"
@@ -76,18 +78,19 @@ class Train(Training):
         choices=AUGMENTATION_RANGES,
     )
 
-    epochs: int = flag(100, "Train for at most so many.", unit="epochs", low=1)
+    epochs: int = flag(100, "Train for at most so many epochs.", unit="epochs", low=1)
     stop_train_loss: float | None = flag(None, "Stop at this loss over the whole training set.")
     stop_train_accuracy: float | None = flag(
         None, "Stop at this accuracy over the whole training set."
     )
     learning_rate: float | None = flag(
         None,
-        "Of the first epoch; by default 0.1 for Inception and WRN, 0.01 for other networks.",
+        "Learning rate of the first epoch; by default 0.1 for Inception and wide residual nets, "
+        "0.01 for others.",
         low=0,
     )
     learning_rate_decay: float = flag(0.95, "Factor of the rate after every epoch.", low=0)
-    momentum: float = flag(0.9, "Of SGD.", low=0, high=1)
+    momentum: float = flag(0.9, "Momentum of SGD.", low=0, high=1)
     batch_size: int = flag(None, "Images of a step, over all replicas.", unsaid=128, low=1)
     dropout_rate: float = flag(
         None, "Share of activations that dropout zeroes.", unsaid=0.0, low=0, high=0.99
@@ -100,10 +103,12 @@ class Train(Training):
         "Which weights --weight_decay acts on; by default kernels.",
         choices=("kernels", "all"),
     )
-    eval_every: int = flag(1, "Measure losses and accuracies so often.", unit="epochs", low=1)
+    eval_every: int = flag(
+        1, "Measure losses and accuracies every so many epochs.", unit="epochs", low=1
+    )
     test_every: int | None = flag(
         None,
-        "Measure on test data only so often, and at the end; by default with the rest.",
+        "Measure on test data only every so many epochs, and at the end; by default with the rest.",
         unit="epochs",
         low=1,
     )

@@ -23,7 +23,8 @@ class Finding:
     `error` says how large the error of what was measured is and how it was found, `sensitivity`
     what the verdict would be with `half` and with `twice` the tolerance, as
     repro.reporting.statistics.sensitivity returns it. Either is empty where a claim has none, such
-    as an exact count.
+    as an exact count. `brief` says what was measured in a few words that need no explanation, for
+    the table at the front; empty where `measured` does already.
     """
 
     measured: str
@@ -31,6 +32,16 @@ class Finding:
     runs: Sequence[Run]
     error: str = ""
     sensitivity: Mapping[str, str] | None = None
+    brief: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Main:
+    """The claim that stands for a work, in words for readers who do not know the work."""
+
+    id: str
+    statement: str
+    published: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +51,9 @@ class Claim:
     `judge` maps runs to a Finding, or to None where the runs it needs are not there. `criterion`
     says in words what must be measured for the claim to count as reproduced, and what contradicts
     it. It is given the runs of one figure, or all of the paper there are where `everywhere` says
-    so: a count of networks, for one, should not depend on which figure lists the claim.
+    so: a count of networks, for one, should not depend on which figure lists the claim. `general`
+    says that the claim holds on any data, by mathematics, by definition or by its words; all others
+    are inconclusive on STAND_IN, which is small and easy and nobody's data.
     """
 
     id: str
@@ -50,6 +63,7 @@ class Claim:
     judge: Callable[[Sequence[Run]], Finding | None]
     criterion: str = ""
     everywhere: bool = False
+    general: bool = False
 
 
 def judge(
@@ -80,6 +94,7 @@ def judge(
             "runs": [],
         }
         if finding is not None:
+            finding = _on_its_data(claim, finding)
             record |= {
                 "measured": finding.measured,
                 "verdict": finding.verdict,
@@ -90,10 +105,20 @@ def judge(
                 record["error"] = finding.error
             if finding.sensitivity:
                 record["sensitivity"] = dict(finding.sensitivity)
+            if finding.brief:
+                record["brief"] = finding.brief
         if claim.criterion:
             record["criterion"] = claim.criterion
         records.append(record)
     return records
+
+
+def _on_its_data(claim: Claim, finding: Finding) -> Finding:
+    """Return a finding, inconclusive where small data stand in for those the claim is about."""
+    there = {run.settings.get("dataset") for run in finding.runs}
+    if claim.general or STAND_IN not in there:
+        return finding
+    return undecided(finding, f"{STAND_IN} stand in for the data that this claim is about")
 
 
 def _together(runs: Sequence[Run], others: Sequence[Run]) -> list[Run]:

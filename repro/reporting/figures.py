@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib import ticker
 
 from repro.reporting import tables
 from repro.reporting.results import Run
@@ -45,3 +46,10 @@ def _write(file: Path, text: str) -> Path:
     partial.write_text(text)
     os.replace(partial, file)
     return file
+
+
+def label_1_2_5(axis) -> None:
+    """Label a logarithmic axis that spans little more than a decade at 1, 2, 5, 10."""
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axis.set_minor_formatter(ticker.NullFormatter())

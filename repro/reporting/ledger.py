@@ -3,10 +3,12 @@
 `collect` puts what is known into one plain structure, which `ledger.json` holds, the pages show and
 the tables list. It knows no paper: whoever calls it says which papers, figures and runs there are.
 
-    papers   name, title, page, main (id of the main claim), claims (ids), verdicts (verdict -> n)
-    claims   paper, id, statement, source, published, criterion, measured, error, sensitivity,
-             verdict, scale, protocol, seeds, main, figure (name), runs (names), absent (names of
-             runs that are not here), command (repeats it), next (would say more), elsewhere
+    papers   name, title, page, main (id of the main claim), says and published (that claim in words
+             for readers who do not know the work), claims (ids), verdicts (verdict -> n)
+    claims   paper, id, statement, source, published, criterion, measured, brief (of what was
+             measured, for one line), error, sensitivity, verdict, scale, protocol, seeds, main,
+             figure (name), runs (names), absent (names of runs that are not here), command (repeats
+             it), next (would say more), elsewhere
     figures  name, paper, title, scale, runs (how many), protocol, stem (file without suffix)
     planned  name, paper, title, scale, runs, complete, claims, command: what could be run
     runs     see evidence.record; `needed_by` has the names of the runs that started from it
@@ -19,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, NOT_RUN, VERDICTS, Claim
+from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, NOT_RUN, VERDICTS, Claim, Main
 
 FORMAT = 1  # of ledger.json; a number for readers that check
 SCALES = ("smoke", "cpu", "paper")
@@ -34,7 +36,7 @@ class Paper:
     name: str
     title: str  # who, where, what, in a line
     claims: Mapping[str, Claim]
-    main: str | None = None  # id of the claim that stands for the work
+    main: Main | None = None  # the claim that stands for the work
     page: str = ""  # where its own page is, for readers
 
 
@@ -139,13 +141,14 @@ def _claim(paper: Paper, claim: Claim, drawn, planned: Sequence[dict], known: Ma
         "published": claim.published,
         "criterion": found.get("criterion") or getattr(claim, "criterion", ""),
         "measured": found.get("measured", ""),
+        "brief": found.get("brief") or found.get("measured", ""),
         "error": found.get("error", ""),
         "sensitivity": found.get("sensitivity"),
         "verdict": verdict,
         "scale": record.get("scale", ""),
         "protocol": found.get("protocol", ""),
         "seeds": _seeds(found.get("protocol", ""), [known.get((paper.name, n)) for n in runs]),
-        "main": claim.id == paper.main,
+        "main": claim.id == (paper.main.id if paper.main else None),
         "figure": record.get("name", ""),
         "runs": runs,
         "absent": absent,
@@ -215,7 +218,9 @@ def _paper(paper: Paper, claims: Sequence[dict]) -> dict:
         "name": paper.name,
         "title": paper.title,
         "page": paper.page,
-        "main": paper.main,
+        "main": paper.main.id if paper.main else None,
+        "says": paper.main.statement if paper.main else "",
+        "published": paper.main.published if paper.main else "",
         "claims": [claim["id"] for claim in mine],
         "verdicts": {verdict: counts[verdict] for verdict in VERDICTS},
     }

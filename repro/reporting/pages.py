@@ -194,7 +194,7 @@ def read_markdown(text: str) -> dict:
     """Return header, rows and note of a text of tables.markdown."""
     lines = [line for line in text.splitlines() if line.strip()]
     rows = [line[1:-1].split(" |") for line in lines if line.startswith("|")]
-    rows = [[cell.strip() for cell in row] for row in rows]
+    rows = [[cell.strip().replace(r"\|", "|") for cell in row] for row in rows]
     note = "" if lines[-1].startswith("|") else lines[-1]
     return {"header": rows[0], "rows": rows[2:], "note": note}  # rows[1] is a rule
 

@@ -22,7 +22,7 @@ def read(figures_dir: Path) -> list[tuple[Path, dict]]:
 
 
 def overview(drawn: Sequence[tuple[Path, dict]]) -> str:
-    """Return a Markdown table of each work's claims by verdict, for a README.
+    """Return a Markdown table of each work's claims by verdict.
 
     Where several figures judge a claim, `ledger.best` says which one counts.
     """

@@ -34,10 +34,14 @@ class Table:
 
 
 def markdown(table: Table, title: str) -> str:
-    """Return the table in Markdown."""
-    lines = [f"### {title}", "", _row(table.columns), _row(["---"] * len(table.columns))]
-    lines += [_row(row) for row in table.rows]
-    return "\n".join([*lines, "", table.note]) + "\n"
+    """Return the table in Markdown, with its title and its note."""
+    return f"### {title}\n\n{rows(table)}\n{table.note}\n"
+
+
+def rows(table: Table) -> str:
+    """Return the rows of the table in Markdown, and nothing else."""
+    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+    return "".join("| " + " | ".join(_cell(cell) for cell in line) + " |\n" for line in lines)
 
 
 def latex(table: Table, title: str) -> str:
@@ -59,8 +63,8 @@ def percent(value: float | None, error: float | None = None) -> str:
     return f"{100 * value:.2f}" + (f" ± {100 * error:.2f}" if error else "")
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", r"\|").split())
 
 
 def _latex_row(cells: Sequence[str]) -> str:

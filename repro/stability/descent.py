@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from repro.training.strategy import sum_over_shares
+
 OLD_SHARE = 0.9  # of the moving average of minibatch losses that stops training
 
 
@@ -35,6 +37,7 @@ def make_steps(
     examples,
     phase: Phase,
     loss: Callable,
+    strategy: tf.distribute.Strategy,
 ) -> Callable:
     """Return the compiled loop of a phase.
 
@@ -43,28 +46,44 @@ def make_steps(
     entries; where a batch is all examples it is not read. It ends early when the moving average
     falls below `stop_loss` or a loss is not finite, and returns step, average, and whether all
     losses were finite.
+
+    Args:
+      network, velocities: what steps change; made under `strategy`.
+      examples: with `images` [n, ...] and `targets` [n, k].
+      phase: of which these are the steps.
+      loss: targets, outputs -> losses [b].
+      strategy: whose replicas share every batch, and all examples where they are one.
     """
-    images, targets = tf.constant(examples.images), tf.constant(examples.targets)
     weights = [v.value for v in network.trainable_variables]
-    size = phase.batch_size
-    per_epoch = -(-len(examples) // size)
+    size, count, dtype = phase.batch_size, len(examples), weights[0].dtype
+    per_epoch = -(-count // size)
+    gathers = size < count or strategy.num_replicas_in_sync > 1
+    # Every replica has all of them: a step is shorter than the way of a batch between devices.
+    data = strategy.experimental_distribute_values_from_function(
+        lambda _: (tf.constant(examples.images), tf.constant(examples.targets))
+    )
+
+    def of_share(rows, shares, images, targets):
+        if gathers:
+            images, targets = tf.gather(images, rows), tf.gather(targets, rows)
+        with tf.GradientTape() as tape:
+            losses = loss(targets, network(images, training=True))
+            value = tf.reduce_mean(losses * tf.cast(shares, dtype))
+        return value, *tape.gradient(value, weights)
 
     number = tf.TensorSpec([], tf.int64)
-    signature = [tf.TensorSpec([None, None], tf.int64), number, number, tf.TensorSpec([])]
+    signature = [tf.TensorSpec([None, None], tf.int64), number, number, tf.TensorSpec([], dtype)]
 
     @tf.function(input_signature=signature)  # traced once, however many orders there are
     def steps(orders, step, until, running):
         first_epoch, finite, fitted = step // per_epoch, True, False
         while step < until and finite and not fitted:
-            if size == len(examples):
-                x, y = images, targets
+            if size == count:
+                batch = tf.range(count, dtype=tf.int64)
             else:
                 begin = step % per_epoch * size
                 batch = orders[step // per_epoch - first_epoch, begin : begin + size]
-                x, y = tf.gather(images, batch), tf.gather(targets, batch)
-            with tf.GradientTape() as tape:
-                value = tf.reduce_mean(loss(y, network(x, training=True)))
-            gradients = tape.gradient(value, weights)
+            value, *gradients = sum_over_shares(strategy, of_share, batch, *data)
             finite = tf.math.is_finite(value)
             if finite:
                 for w, v, g in zip(weights, velocities, gradients):
@@ -92,7 +111,7 @@ def epoch_orders(examples: int, epochs: Sequence[int], key: Sequence[int]) -> np
 
 def squared_error(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     """Return the squared error of each example, [b], averaged over outputs."""
-    return tf.reduce_mean(tf.square(outputs - targets), axis=-1)
+    return tf.reduce_mean(tf.square(outputs - tf.cast(targets, outputs.dtype)), axis=-1)
 
 
 def evaluate(network: keras.Model, examples, loss: Callable) -> dict[str, float]:

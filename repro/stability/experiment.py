@@ -22,15 +22,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from repro import curvature
-from repro.curvature import stability
-from repro.stability import descent, toy
+from repro import curvature_on_request
+from repro.curvature import moments, stability
+from repro.stability import descent, noise, toy
 from repro.stability.opening import build, load
 from repro.stability.opening import open_run as open_run
 from repro.stability.phases import Descent
 from repro.stability.settings import Escape, Toy, Train
 from repro.training.runs import Job
 
+ALL = 1000  # images whose activations are kept at a time: all of the paper's
 SGD_RUNS, SHOWN = 2000, 20  # of the toy, and how many of them figures draw
 AWAY = 0.3  # a run of the toy has left x = 1 once it is farther from it
 
@@ -49,22 +50,43 @@ def train(settings: Train | Escape, job: Job) -> dict:
     s = settings
     keras.utils.set_random_seed(s.seed)
     images, test_images = load(s, job.data_dir, job.download)
-    network = build(s, images)
+    with job.strategy.scope():
+        network = build(s, images)
+
+    sharp = None
+    if isinstance(s, Train):
+        sharp = curvature_on_request.along(
+            s,
+            network,
+            descent.squared_error,
+            (images.images, images.targets),
+            tolerance=s.tolerance,
+            max_iterations=s.max_iterations,
+            batch_size=ALL,
+        )
 
     def evaluate() -> dict[str, float]:
         row = {}
         for split, examples in (("train", images), ("test", test_images)):
             means = descent.evaluate(network, examples, descent.squared_error)
             row |= {f"{split}/{name}": value for name, value in means.items()}
+        if sharp and np.isfinite(row["train/loss"]):
+            row |= sharp.row(int(training.state.done))
         return row
 
+    both = None  # traced at the first point where they are wanted, and moved to the others
+
     def measure(starts) -> dict[str, stability.Measure]:
-        limits = {"tolerance": s.tolerance, "max_iterations": s.max_iterations}
+        nonlocal both
         of = network, descent.squared_error, (images.images, images.targets)
-        return {
-            "sharpness": curvature.sharpness(*of, start=starts[0], **limits),
-            "nonuniformity": curvature.nonuniformity(*of, start=starts[1], **limits),
-        }
+        both = both or moments.moments(*of, strategy=job.strategy)
+        found = stability.sharpness_and_nonuniformity(
+            both.at([v.numpy() for v in network.trainable_variables]),
+            tolerance=s.tolerance,
+            max_iterations=s.max_iterations,
+            starts=starts,
+        )
+        return dict(zip(("sharpness", "nonuniformity"), found))
 
     # GD to a minimum first, where the subject is how another optimiser leaves it.
     phase = descent.Phase(s.learning_rate, s.batch_size, s.momentum, s.iterations, s.stop_loss)
@@ -80,10 +102,12 @@ def train(settings: Train | Escape, job: Job) -> dict:
         images,
         plan,
         loss=descent.squared_error,
+        strategy=job.strategy,
         seed=s.seed,
         measure_every=s.measure_every,
         evaluate=evaluate,
         measure=along_the_way,
+        others=sharp.variables() if sharp else None,
     )
     outcome = training.run(job)
     finite = outcome["status"] == "complete"
@@ -101,6 +125,7 @@ def train(settings: Train | Escape, job: Job) -> dict:
         "sharpness": found["sharpness"].without_vector() if finite else None,
         "nonuniformity": found["nonuniformity"].without_vector() if finite else None,
         "weight_norm": weight_norm(network) if finite else None,
+        **(noise.at_end(s, network, images) if finite and isinstance(s, Train) else {}),
         "parameters": network.count_params(),
         "train_examples": len(images),
         "test_examples": len(test_images),

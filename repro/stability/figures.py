@@ -1,4 +1,7 @@
-"""Figures of Wu, Ma, E 2018, ours beside the published numbers."""
+"""Figures of Wu, Ma, E 2018, ours beside the published numbers, which have open markers.
+
+Of the toy there is nothing beside ours: the published picture says where it ends and no number.
+"""
 
 from collections.abc import Sequence
 
@@ -8,9 +11,10 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import ticker
 
+from repro.reporting.figures import label_1_2_5
 from repro.reporting.results import Run, distinct, select
+from repro.stability import edge_figures, theory_figures
 from repro.stability.measures import (
     a,
     bound,
@@ -20,12 +24,14 @@ from repro.stability.measures import (
     is_gd,
     mean,
     plain,
+    published,
     s,
     solutions,
     test_accuracy,
-    trained,
 )
+from repro.stability.setting_figures import momentum, wrong_labels
 
+OPEN = {"marker": "o", "mfc": "white", "ms": 5, "ls": "none"}  # what was published
 WITHOUT_DIVERGED = False  # they say themselves what diverged
 
 
@@ -53,8 +59,9 @@ def toy(runs: Sequence[Run]) -> plt.Figure:
 def batch_size(runs: Sequence[Run]) -> plt.Figure:
     """Sharpness, non-uniformity and test accuracy against the batch size, by learning rate.
 
-    The largest batch is all examples: GD, to the right of SGD.
+    The largest batch is all examples: GD, to the right of SGD. Only sharpness was published.
     """
+    theirs = published("batch_size")
     figure, three = plt.subplots(1, 3, figsize=(6.75, 2.4))
     values = {"sharpness a": a, "non-uniformity s": s, "test accuracy": test_accuracy}
     for axes, (label, value) in zip(three, values.items()):
@@ -71,33 +78,61 @@ def batch_size(runs: Sequence[Run]) -> plt.Figure:
             )
             if value is a:
                 axes.axhline(2 / eta, color=f"C{number}", ls=":", lw=0.8)
+                here = theirs["learning_rate"] == eta
+                points = theirs["batch_size"][here], theirs["sharpness"][here]
+                axes.plot(*points, **OPEN, color=f"C{number}")
         axes.set(xscale="log", xlabel="batch size B", ylabel=label)
         if value is not test_accuracy:
             axes.set_yscale("log")
-            _label_1_2_5(axes.yaxis)
-    three[0].set_title("dotted: 2 / η")
+            label_1_2_5(axes.yaxis)
+    three[0].set_title("dotted: 2 / η; open: published", fontsize=8)
     three[2].legend()
     return figure
 
 
 def diagram(runs: Sequence[Run]) -> plt.Figure:
-    """Non-uniformity against sharpness by batch size, with the bounds on both."""
-    figure, axes = plt.subplots(figsize=(4.4, 3))
+    """Non-uniformity against sharpness by batch size, with the bounds on both.
+
+    What was published at a rate of 0.5 stands beside: the mean of 15 or 16 networks, and how far
+    they reach from the lowest to the highest.
+    """
+    figure, axes = plt.subplots(figsize=(4.6, 3))
+    theirs = published("diagram")
     for batch, rows in grouped(plain(runs), "batch_size").items():
         label = "GD" if is_gd(rows[0]) else f"B = {batch}"
         points = axes.scatter([a(r) for r in rows], [s(r) for r in rows], s=10, label=label)
         if np.isfinite(bound(rows[0])):
             axes.axhline(bound(rows[0]), color=points.get_facecolor(), ls="--", lw=0.8)
+        if rows[0].settings["learning_rate"] == 0.5:
+            _reach(axes, theirs, batch, points.get_facecolor()[0])
     for eta in distinct(runs, "learning_rate"):
         axes.axvline(2 / eta, color="grey", ls=":", lw=0.8)
+    axes.plot([], [], **OPEN, color="k", label="published:\nmean, range")
     axes.set(xlabel="sharpness a", ylabel="non-uniformity s", xlim=(0, None), ylim=(0, None))
     axes.set_title("dashed: bounds on s; dotted: 2 / η", fontsize=8)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
+def _reach(axes, theirs: dict, batch: int, colour) -> None:
+    """Draw the mean of the published networks of a batch size, and how far they reach."""
+    (at,) = np.nonzero(theirs["batch_size"] == batch)
+    if not len(at):
+        return
+    middle = [theirs[name][at] for name in ("sharpness", "nonuniformity")]
+    reach = [
+        np.abs([theirs[f"{name}_low"][at] - value, theirs[f"{name}_high"][at] - value])
+        for name, value in zip(("sharpness", "nonuniformity"), middle)
+    ]
+    axes.errorbar(*middle, xerr=reach[0], yerr=reach[1], **OPEN, color=colour, lw=0.6)
+
+
 def proportional(runs: Sequence[Run]) -> plt.Figure:
-    """Non-uniformity against sharpness over all networks, with the fitted power."""
+    """Non-uniformity against sharpness over all networks, with the fitted power.
+
+    Of the published networks the means by batch size at a rate of 0.5 are drawn; the published
+    power is that of 116 networks at several rates.
+    """
     figure, axes = plt.subplots(figsize=(4.2, 3))
     chosen = solutions(runs)
     for eta, rows in grouped(chosen, "learning_rate").items():
@@ -108,16 +143,24 @@ def proportional(runs: Sequence[Run]) -> plt.Figure:
         middle = np.exp(np.mean([np.log(s(r)) - power * np.log(a(r)) for r in chosen]))
         axes.plot(x, middle * x**power, color="k", lw=0.8)
         axes.set_title(f"s ~ a^{power:.2f}, r = {correlation:.3f}; published 0.78, 0.981")
+        theirs = published("diagram")
+        points = theirs["sharpness"], theirs["nonuniformity"]
+        axes.plot(*points, **OPEN, color="k", label="published, η = 0.5")
     axes.set(xscale="log", yscale="log", xlabel="sharpness a", ylabel="non-uniformity s")
-    _label_1_2_5(axes.xaxis)
-    _label_1_2_5(axes.yaxis)
+    label_1_2_5(axes.xaxis)
+    label_1_2_5(axes.yaxis)
     axes.legend()
     return figure
 
 
 def escape(runs: Sequence[Run]) -> plt.Figure:
-    """What changes after the switch from GD: a, s, losses and accuracies."""
+    """What changes after the switch from GD: a, s, losses and accuracies.
+
+    Open markers are where the same switches ended in the published results, from GD at 0.1.
+    Sharpness is scaled by 0.1 over our rate before the switch, as its edge 2 / η is.
+    """
     figure, grid = plt.subplots(2, 2, figsize=(6.75, 4.2), sharex=True)
+    theirs = published("escape")
     quantities = {
         "curvature/sharpness": "sharpness a",
         "curvature/nonuniformity": "non-uniformity s",
@@ -130,6 +173,8 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
             name += "" if run.result["sharpness"] else ", diverged"
             eta = run.settings["learning_rate"]
             axes.plot(*curve(run, quantity), color=f"C{number}", label=f"η = {eta:g}, {name}")
+            if quantity.split("/")[1] in ("sharpness", "accuracy"):
+                _end(axes, theirs, run, quantity, f"C{number}")
             if quantity == "curvature/sharpness":
                 axes.axhline(2 / eta, color=f"C{number}", ls=":", lw=0.8)
         axes.set(ylabel=label)
@@ -137,57 +182,20 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
             axes.set_yscale("log")
     for axes in grid[1]:
         axes.set_xlabel("steps after the switch")
-    grid[0, 0].set_title("dotted: 2 / η")
+    grid[0, 0].set_title("dotted: 2 / η; open: published ends, from η = 0.1, scaled", fontsize=8)
+    grid[1, 1].set_title("open: published ends", fontsize=8)
     grid[0, 1].legend()
     return figure
 
 
-def by_setting(runs: Sequence[Run], setting: str, label: str) -> plt.Figure:
-    """Sharpness, non-uniformity and test accuracy of GD solutions against a setting."""
-    figure, three = plt.subplots(1, 3, figsize=(6.75, 2.3))
-    values = (a, s, test_accuracy)
-    names = ("sharpness a", "non-uniformity s", "test accuracy")
-    chosen = trained(runs)
-    for axes, value, name in zip(three, values, names):
-        for kind in (True, False):
-            groups = grouped([run for run in chosen if is_gd(run) == kind], setting)
-            means = [mean(group, value)[0] for group in groups.values()]
-            if means:
-                axes.plot(list(groups), means, marker="o", label="GD" if kind else "SGD")
-        axes.set(xlabel=label, ylabel=name)
-    three[0].legend()
-    lost = len(select(runs, stage="train")) - len(chosen)
-    if lost:
-        three[2].set_title(f"not drawn: {lost} of {len(runs)} runs, diverged")
-    return figure
-
-
-def wrong_labels(runs: Sequence[Run]) -> plt.Figure:
-    """GD on more and more examples with wrong labels; its edge 2 / eta dotted."""
-    figure = by_setting(runs, "wrong_examples", "wrong labels")
-    for eta in grouped(trained(runs), "learning_rate"):
-        figure.axes[0].axhline(2 / eta, color="k", ls=":", lw=0.8, label=f"2 / η, η = {eta:g}")
-    for axes in figure.axes:
-        axes.set_ylim(bottom=0)
-    figure.axes[0].legend(loc="lower right")
-    return figure
-
-
-def momentum(runs: Sequence[Run]) -> plt.Figure:
-    """Heavy-ball GD and SGD; GD's edge 2 (1 + momentum) / eta dotted."""
-    figure = by_setting(runs, "momentum", "momentum β")
-    beta = np.array([0.0, 0.9])
-    for eta in distinct(runs, "learning_rate"):
-        figure.axes[0].plot(beta, 2 * (1 + beta) / eta, color="grey", ls=":")
-    figure.axes[0].set_title("dotted: 2 (1 + β) / η")
-    return figure
-
-
-def _label_1_2_5(axis) -> None:
-    """Label a logarithmic axis that spans little more than a decade at 1, 2, 5, 10."""
-    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-    axis.set_minor_formatter(ticker.NullFormatter())
+def _end(axes, theirs: dict, run: Run, quantity: str, colour: str) -> None:
+    """Draw where the published run of the same switch ended, at the end of ours."""
+    shrunk = 0.1 / run.settings["start_learning_rate"]
+    name = {"curvature/sharpness": "sharpness", "test/accuracy": "test_accuracy"}[quantity]
+    same = np.isclose(theirs["learning_rate"], shrunk * run.settings["learning_rate"])
+    same &= theirs["batch_size"] == run.settings["batch_size"]
+    values = theirs[name][same] * (shrunk if name == "sharpness" else 1)
+    axes.plot([run.settings["iterations"]] * len(values), values, **OPEN, color=colour, zorder=5)
 
 
 FIGURES = {
@@ -198,4 +206,6 @@ FIGURES = {
     "escape": escape,
     "wrong_labels": wrong_labels,
     "momentum": momentum,
+    **edge_figures.FIGURES,
+    **theory_figures.FIGURES,
 }

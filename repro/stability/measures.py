@@ -1,11 +1,15 @@
 """What the figures and claims of Wu, Ma, E 2018 take from runs of repro.stability."""
 
+import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from repro.reporting.claims import ended
-from repro.reporting.results import Run, select
+from repro.reporting.results import Run, read_columns, select
+
+PUBLISHED = Path(__file__).parent / "published"
 
 # Table 2 (poster, and the authors' published results beyond 0.5): eta -> sharpness of GD solutions,
 # its deviation over 5 seeds, test accuracy in percent.
@@ -25,6 +29,7 @@ TABLE2 = {
         0.5: (3.6, 0.4, 86.56),
     },
 }
+SHARPNESS = "train/sharpness"  # along training, --curvature_every
 TRIALS = 5  # seeds of Table 2 and of the published results
 STOP_LOSS = 1e-4  # the paper's; a larger one is not its rule
 ON_WRONG_LABELS = 5e-4  # its own there, and on the true labels that it compares with them
@@ -33,9 +38,33 @@ COURSE_PROJECT = {"fashion_mnist": (99.9, 80.4, 19.9, 40.4), "cifar10": (100.0, 
 
 
 def trained(runs: Iterable[Run], **settings) -> list[Run]:
-    """Return the training runs with these settings that ended at a measured network."""
-    chosen = select(runs, stage="train", **settings)
+    """Return the training runs with these settings that ended at a measured network.
+
+    Runs that are made once more to be looked at along or at the end are left out: they are the same
+    networks, and would count twice.
+    """
+    chosen = select(runs, stage="train", curvature_every=None, curvature_at_end=None, **settings)
     return [run for run in chosen if run.result["sharpness"] is not None]
+
+
+def watched(runs: Iterable[Run]) -> list[Run]:
+    """Return the training runs without momentum whose sharpness was measured along the way."""
+    chosen = select(runs, stage="train", momentum=0.0, wrong_examples=0)
+    return [run for run in chosen if len(measured(run, SHARPNESS)) > 1]
+
+
+def noise(run: Run) -> dict | None:
+    """Return what was measured of SGD's noise, in the run or by tools/measure; None: nothing."""
+    if "noise" in run.result:
+        return run.result["noise"]
+    file = run.path / "measure.json"
+    return json.loads(file.read_text()).get("noise") if file.exists() else None
+
+
+def noisy(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs of SGD without momentum to the stopping rule whose noise was measured."""
+    chosen = select(runs, stage="train", momentum=0.0, wrong_examples=0)
+    return [run for run in chosen if run.result["fitted"] and noise(run) and not is_gd(run)]
 
 
 def plain(runs: Iterable[Run], **settings) -> list[Run]:
@@ -68,6 +97,12 @@ def unfinished(runs: Iterable[Run], loss: float = STOP_LOSS) -> str:
     """Say how many of runs did not meet the paper's stopping rule; empty where all did."""
     short = [run for run in runs if not to_the_rule(run, loss)]
     return f"{len(short)} not to the paper's stopping rule" if short else ""
+
+
+def published(figure: str) -> dict[str, np.ndarray]:
+    """Return the published numbers of a figure by column; published/README.md has their source."""
+    columns = read_columns(PUBLISHED / f"{figure}.csv")
+    return {name: np.array(values) for name, values in columns.items()}
 
 
 def is_gd(run: Run) -> bool:

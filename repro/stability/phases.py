@@ -12,9 +12,9 @@ from repro.stability.descent import Phase, epoch_orders, make_steps
 from repro.training.checkpoints import Checkpoints
 from repro.training.resume import resume, stop_at_once, stop_if_asked
 from repro.training.runs import Job
+from repro.training.step import CallLength
 
 PIECE = 1000  # steps that a piece of work has at most
-SECONDS_PER_CALL = 1.0  # of compiled steps, between two looks at signals
 LAST_RUNNING, EARLIER_RUNNING = "train/running_loss", "start/running_loss"  # by phase
 
 
@@ -30,15 +30,19 @@ class State:
     seconds: tf.Variable  # of taking steps, over all sittings
 
     @classmethod
-    def initial(cls, network: keras.Model, *, vectors: bool) -> "State":
+    def initial(
+        cls, network: keras.Model, strategy: tf.distribute.Strategy, *, vectors: bool
+    ) -> "State":
         """Return the state before the first step; `vectors`: whether any will be kept."""
         weights = [v.value for v in network.trainable_variables]
         size = sum(w.shape.num_elements() for w in weights) if vectors else 0
+        with strategy.scope():
+            velocities = [tf.Variable(tf.zeros_like(w)) for w in weights]
         return cls(
-            velocities=[tf.Variable(tf.zeros_like(w)) for w in weights],
+            velocities=velocities,
             phase=tf.Variable(0, dtype=tf.int64),
             done=tf.Variable(0, dtype=tf.int64),
-            running=tf.Variable(np.inf, dtype=tf.float32),
+            running=tf.Variable(np.inf, dtype=weights[0].dtype),
             vectors=tf.Variable(tf.zeros([2, size], tf.float64)),
             seconds=tf.Variable(0.0, dtype=tf.float64),
         )
@@ -76,29 +80,34 @@ class Descent:
         phases: Sequence[Phase],
         *,
         loss: Callable,
+        strategy: tf.distribute.Strategy,
         seed: int,
         measure_every: int,
         evaluate: Callable[[], Mapping],
         measure: Callable | None = None,
+        others: Mapping | None = None,
     ):
         """Say what is trained and what is measured.
 
         Args:
-          network: trained in place.
+          network: trained in place; built under `strategy`.
           examples: with `images` [n, ...] and `targets` [n, k].
           phases: one after the other.
           loss: targets, outputs -> losses [b].
+          strategy: whose replicas share every batch.
           seed: keys the order of examples.
           measure_every: steps of the last phase between two measurements.
           evaluate: () -> losses and accuracies by name, `train/loss` among them; called at the end
             too.
           measure: start vectors -> two curvature.stability.Measure by name; None: none. What is
             measured at the end is the caller's, who starts it from `state.starts()`.
+          others: name -> variables that `evaluate` changes, for checkpoints.
         """
-        self.state = State.initial(network, vectors=measure is not None)
+        self.state = State.initial(network, strategy, vectors=measure is not None)
         self._network, self._examples, self._phases = network, examples, list(phases)
-        self._loss, self._seed, self._every = loss, seed, measure_every
-        self._evaluate, self._measure = evaluate, measure
+        self._loss, self._strategy = loss, strategy
+        self._seed, self._every = seed, measure_every
+        self._evaluate, self._measure, self._others = evaluate, measure, others or {}
         self._last, self._compiled = len(self._phases) - 1, {}
 
     def run(self, job: Job) -> dict:
@@ -109,7 +118,7 @@ class Descent:
         self._store = Checkpoints(
             job.checkpoints,
             self._network,
-            others=self.state.variables(),
+            others={**self.state.variables(), **self._others},
             chief=job.directory.chief,
         )
         return resume(job, self._store, self._piece, self._finished, first=lambda: self._look(0))
@@ -172,11 +181,17 @@ class Descent:
         state, phase, examples = self.state, self._phases[number], len(self._examples)
         if number not in self._compiled:
             self._compiled[number] = make_steps(
-                self._network, state.velocities, self._examples, phase, self._loss
+                self._network,
+                state.velocities,
+                self._examples,
+                phase,
+                self._loss,
+                self._strategy,
             )
-        per_epoch, chunk = -(-examples // phase.batch_size), 1
+        per_epoch = -(-examples // phase.batch_size)
+        calls = CallLength(isinstance(self._strategy, tf.distribute.MultiWorkerMirroredStrategy))
         while (step := int(state.done)) < until and not phase.ended(step, float(state.running)):
-            began, stop = time.perf_counter(), min(step + chunk, until)
+            began, stop = time.perf_counter(), step + calls.next(until - step)
             orders = np.zeros([0, examples])
             if phase.batch_size < examples:
                 epochs = range(step // per_epoch, (stop - 1) // per_epoch + 1)
@@ -189,11 +204,9 @@ class Descent:
             )
             state.done.assign(step_then)
             state.running.assign(running)
-            seconds = time.perf_counter() - began
-            state.seconds.assign_add(seconds)
+            state.seconds.assign_add(time.perf_counter() - began)
             if not finite:
                 return False
-            chunk = max(1, int((stop - step) * SECONDS_PER_CALL / seconds))
             stop_if_asked()
         return True
 

@@ -3,14 +3,15 @@
 import dataclasses
 from typing import ClassVar, Self
 
+from repro.curvature_on_request import Curvature
 from repro.data.datasets import DATASETS
-from repro.settings import Settings, flag
+from repro.fields import flag
+from repro.settings import Replicas, Settings
 
 NETWORKS = ("fnn", "vgg_small")  # the paper's two, whose dense layers have a --gain
 IN_MEMORY = tuple(name for name in DATASETS if name != "imagenet2012")
 CLASSES = {"cifar10": (0, 1)}  # of whose images the paper takes those of two classes
 MOVED = {
-    "strategy": "1,000 images train on one device; tools/measure RUN has it",
     "stage=measure": "use tools/measure RUN",
     "run": "use tools/measure RUN",
     "eigenvalues": "use tools/measure RUN --eigenvalues=K",
@@ -19,7 +20,7 @@ MOVED = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Images(Settings):
+class Images(Replicas):
     """What training and escapes have in common: squared errors of a few images, SGD or GD."""
 
     paper: ClassVar[str] = "stability"
@@ -48,13 +49,13 @@ class Images(Settings):
         unit="images",
         low=0,
     )
-    learning_rate: float = flag(0.1, "Of SGD, at every step the same.", low=0)
+    learning_rate: float = flag(0.1, "Learning rate of SGD, the same at every step.", low=0)
     batch_size: int | None = flag(
         None, "Images of a step; by default all of them, which is GD.", unit="images", low=1
     )
     momentum: float = flag(
         0.0,
-        "Of the heavy ball: v <- momentum v + gradient, w <- w - learning_rate v.",
+        "Momentum of the heavy ball: v <- momentum v + gradient, w <- w - learning_rate v.",
         low=0,
         high=1,
     )
@@ -63,9 +64,12 @@ class Images(Settings):
         "Stop once a moving average of the minibatches' losses is below; 0 never stops.",
         low=0,
     )
-    iterations: int = flag(200_000, "Train for at most so many.", unit="steps", low=1)
+    iterations: int = flag(200_000, "Train for at most so many steps.", unit="steps", low=1)
     measure_every: int = flag(
-        1000, "Measure losses and accuracies so often, and at the end.", unit="steps", low=1
+        1000,
+        "Measure losses and accuracies every so many steps, and at the end.",
+        unit="steps",
+        low=1,
     )
     tolerance: float = flag(
         1e-4,
@@ -125,8 +129,24 @@ class Images(Settings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(Images):
+class Train(Curvature, Images):
     """Train a network by GD or SGD, and measure how sharp and how uneven its minimum is."""
+
+    curvature_every: int | None = flag(
+        None,
+        "Measure the sharpness of the training loss so often, a multiple of --measure_every, from "
+        "the start on; by default never.",
+        unit="steps",
+        low=1,
+    )
+
+    def check(self) -> None:
+        super().check()
+        if self.curvature_every and self.curvature_every % self.measure_every:
+            raise ValueError(
+                f"--curvature_every={self.curvature_every} must be a multiple of "
+                f"--measure_every={self.measure_every}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,14 +158,14 @@ class Escape(Images):
 
     stage: ClassVar[str] = "escape"
 
-    iterations: int = flag(3000, "Take so many after the switch.", unit="steps", low=1)
+    iterations: int = flag(3000, "Take so many steps after the switch.", unit="steps", low=1)
     measure_every: int = flag(
         40,
-        "Measure losses, accuracies and curvature so often after the switch.",
+        "Measure losses, accuracies and curvature every so many steps after the switch.",
         unit="steps",
         low=1,
     )
-    start_learning_rate: float = flag(0.1, "Of GD to the minimum.", low=0)
+    start_learning_rate: float = flag(0.1, "Learning rate of GD on its way to the minimum.", low=0)
     start_iterations: int = flag(
         200_000, "GD to the minimum takes at most so many.", unit="steps", low=1
     )
@@ -158,9 +178,10 @@ class Toy(Settings):
     paper: ClassVar[str] = "stability"
     stage: ClassVar[str] = "toy"
     moved: ClassVar[dict] = MOVED
+    absent: ClassVar[dict] = {"strategy": "all its runs take a second of one processor"}
 
-    learning_rate: float = flag(0.7, "Of GD and SGD.", low=0)
-    iterations: int = flag(500, "Take so many.", unit="steps", low=1)
+    learning_rate: float = flag(0.7, "Learning rate of GD and SGD.", low=0)
+    iterations: int = flag(500, "Take so many steps.", unit="steps", low=1)
 
     def label(self) -> str:
         return f"toy-lr{self.learning_rate:g}-{super().label()}"

@@ -11,15 +11,17 @@ import time
 from collections.abc import Mapping
 
 import numpy as np
+import tensorflow as tf
 
 from repro.critical import adam, newton
 from repro.critical.loss import Problem
 from repro.teacher_student.settings import Students
 from repro.training.resume import stop_if_asked
 from repro.training.snapshots import Snapshots
+from repro.training.step import CallLength
+from repro.training.strategy import over_rows
 
 ADAM_PIECE, NEWTON_PIECE = 1000, 100  # steps of a piece of work; metrics have a row for each
-SECONDS_PER_CALL = 1.0  # of Adam's compiled steps, between two looks at signals
 FOLLOWED = 24  # students whose neurons' paths are kept for figures
 ZERO = 1e-20
 
@@ -49,11 +51,16 @@ def newton_pieces(iterations: int) -> int:
 
 
 def adam_piece(
-    number: int, row: Mapping, store: Snapshots, given: Problem, settings: Students
+    number: int,
+    row: Mapping,
+    store: Snapshots,
+    given: Problem,
+    settings: Students,
+    strategy: tf.distribute.Strategy,
 ) -> dict:
     """Take the steps of a piece, from 1, that are left; return a row of metrics."""
     began = time.perf_counter()
-    train(store, given, settings, min(number * ADAM_PIECE, settings.adam_steps))
+    train(store, given, settings, min(number * ADAM_PIECE, settings.adam_steps), strategy)
     state = store.state
     path = np.concatenate([state["trajectory"], state["theta"][None, :FOLLOWED]])
     store.state = state | {"trajectory": path}
@@ -61,7 +68,13 @@ def adam_piece(
 
 
 def newton_piece(
-    number: int, row: Mapping, store: Snapshots, given: Problem, adams: int, iterations: int
+    number: int,
+    row: Mapping,
+    store: Snapshots,
+    given: Problem,
+    adams: int,
+    iterations: int,
+    strategy: tf.distribute.Strategy,
 ) -> dict:
     """Take the iterations of a piece; return a row of metrics, `complete` once nothing moves.
 
@@ -71,36 +84,50 @@ def newton_piece(
       store, given: the students, and their problem.
       adams: pieces of Adam before the first of Newton.
       iterations: at most, in all pieces.
+      strategy: whose replicas share the students.
     """
     began = time.perf_counter()
     until = min((number - adams) * NEWTON_PIECE, iterations)
-    if not descend(store, given, until):
+    if not descend(store, given, until, strategy):
         return {**row, "status": "complete"}
     return _row(number, row, store, given, began)
 
 
-def train(store: Snapshots, given: Problem, settings: Students, until: int) -> None:
+def train(
+    store: Snapshots,
+    given: Problem,
+    settings: Students,
+    until: int,
+    strategy: tf.distribute.Strategy,
+) -> None:
     """Take Adam's steps until so many are behind the students; a signal may end it on the way."""
-    chunk = 1
+    calls = CallLength(isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy))
     while (taken := int(store.state["adam_steps"])) < until:
-        steps, began = min(chunk, until - taken), time.perf_counter()
-        theta, moments = adam.train(
-            store.state["theta"],
-            store.state["moments"],
-            given,
-            start=taken,
-            steps=steps,
-            learning_rate=settings.learning_rate,
-            precision=settings.adam_precision,
-        )
-        done = {"theta": theta, "moments": moments, "adam_steps": np.array(taken + steps)}
-        store.state = store.state | done
+        steps = calls.next(until - taken)
+
+        def advance(theta, moments, taken=taken, steps=steps):
+            theta, moments = adam.train(
+                theta,
+                moments.swapaxes(0, 1),
+                given,
+                start=taken,
+                steps=steps,
+                learning_rate=settings.learning_rate,
+                precision=settings.adam_precision,
+            )
+            return theta, moments.swapaxes(0, 1)
+
+        before = store.state["theta"], store.state["moments"].swapaxes(0, 1)
+        theta, moments = over_rows(strategy, advance, *before, unit=adam.BLOCK)
+        store.state = store.state | {
+            "theta": theta,
+            "moments": moments.swapaxes(0, 1),
+            "adam_steps": np.array(taken + steps),
+        }
         stop_if_asked()
-        per_step = (time.perf_counter() - began) / steps
-        chunk = min(10 * chunk, max(1, int(SECONDS_PER_CALL / per_step)))  # the first compiles
 
 
-def descend(store: Snapshots, given: Problem, until: int) -> bool:
+def descend(store: Snapshots, given: Problem, until: int, strategy: tf.distribute.Strategy) -> bool:
     """Take Newton's iterations until so many are behind the students; return whether any moved.
 
     A signal ends it at once, with the state as it was.
@@ -111,8 +138,11 @@ def descend(store: Snapshots, given: Problem, until: int) -> bool:
         damping = np.full(len(trained), newton.DAMPING_START)
         state = state | {"trained": trained, "theta": trained, "damping": damping}
     left = until - int(state["newton_iterations"])
-    theta, damping = newton.descend(
-        state["theta"], state["damping"], given, left, between=stop_if_asked
+    theta, damping = over_rows(
+        strategy,
+        lambda theta, damping: newton.descend(theta, damping, given, left, between=stop_if_asked),
+        state["theta"],
+        state["damping"],
     )
     moved = not np.array_equal(theta, state["theta"])
     done = {"theta": theta, "damping": damping, "newton_iterations": np.array(until)}
@@ -121,7 +151,13 @@ def descend(store: Snapshots, given: Problem, until: int) -> bool:
 
 
 def width_piece(
-    number: int, row: Mapping, store: Snapshots, given: Problem, settings: Students, iterations: int
+    number: int,
+    row: Mapping,
+    store: Snapshots,
+    given: Problem,
+    settings: Students,
+    iterations: int,
+    strategy: tf.distribute.Strategy,
 ) -> dict:
     """Let the students of one width end, by Adam and Newton, and keep them as `width_<number>`.
 
@@ -132,15 +168,16 @@ def width_piece(
       given: the problem.
       settings: of the run.
       iterations: of Newton's method, at most.
+      strategy: whose replicas share the students.
     """
     began = time.perf_counter()
     ended = {name: a for name, a in store.state.items() if name.startswith("width_")}
     if int(store.state.get("at_work", 0)) != number:
         store.state = ended | start(settings, number) | {"at_work": np.array(number)}
-    train(store, given, settings, settings.adam_steps)
+    train(store, given, settings, settings.adam_steps, strategy)
     moved = True
     while moved and (taken := int(store.state["newton_iterations"])) < iterations:
-        moved = descend(store, given, min(taken + NEWTON_PIECE, iterations))
+        moved = descend(store, given, min(taken + NEWTON_PIECE, iterations), strategy)
         stop_if_asked()
     theta = store.state["theta"]
     store.state = ended | {f"width_{number}": theta.astype(np.float64)}

@@ -52,8 +52,10 @@ def census(settings: Census, job: Job) -> dict:
 
     def piece(number: int, row: Mapping) -> dict:
         if number <= adams:
-            return descent.adam_piece(number, row, store, given, s)
-        return descent.newton_piece(number, row, store, given, adams, s.newton_iterations)
+            return descent.adam_piece(number, row, store, given, s, job.strategy)
+        return descent.newton_piece(
+            number, row, store, given, adams, s.newton_iterations, job.strategy
+        )
 
     last = adams + descent.newton_pieces(s.newton_iterations)
     row = resume(job, store, piece, lambda row: row.get("epoch", 0) >= last)
@@ -77,7 +79,7 @@ def slides(settings: Slides, job: Job) -> dict:
 
     def piece(number: int, row: Mapping) -> dict:
         if number <= adams:
-            return descent.adam_piece(number, row, store, given, s)
+            return descent.adam_piece(number, row, store, given, s, job.strategy)
         began = time.perf_counter()
         slides_.refine(store, adams, given, s)
         return {**row, "status": "complete", "seconds": descent.seconds(row, began)}
@@ -99,7 +101,7 @@ def graph(settings: Graph, job: Job) -> dict:
     store = Snapshots(job.checkpoints, {}, chief=job.directory.chief)
 
     def piece(number: int, row: Mapping) -> dict:
-        return descent.width_piece(number, row, store, given, s, s.newton_iterations)
+        return descent.width_piece(number, row, store, given, s, s.newton_iterations, job.strategy)
 
     row = resume(job, store, piece, lambda row: row.get("epoch", 0) >= s.hidden)
 

@@ -24,6 +24,11 @@ def interval(hits: int, trials: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def enough(students: int) -> bool:
+    """Whether what one student in a hundred does would be seen among so many: 381 are needed."""
+    return interval(0, students)[1] < 0.01
+
+
 def shown_above(hits: int, trials: int, bar: float) -> str:
     """Return the verdict on "the true share is above the bar": by Wilson's interval."""
     low, high = interval(hits, trials)

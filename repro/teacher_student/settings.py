@@ -3,14 +3,15 @@
 import dataclasses
 from typing import ClassVar, Self
 
-from repro.settings import Settings, flag
+from repro.fields import flag
+from repro.settings import Replicas
 from repro.teacher_student.teacher import TEACHERS
 
 NEWTON = "Iterations of Newton's method after Adam, at most."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Students(Settings):
+class Students(Replicas):
     """What all stages share: the teacher, its students 2-hidden-1, and how Adam trains them."""
 
     paper: ClassVar[str] = "teacher_student"

@@ -1,110 +1,123 @@
-"""Make runs by their commands, several at a time on this machine, and show how far it is.
+"""Make runs by their commands, in an order that suits them, and show how far it is.
 
 A run is a command with a mark of completion: it can be started again at any time, by anyone, and
-goes on where it was. So whatever executes commands can make runs.
+goes on where it was. So whatever executes commands can make runs: see `repro.tools.executors`.
 """
 
-import concurrent.futures
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import threading
+import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from repro.tools import plans
+from repro.tools.executors.process import HELD
 from repro.tools.plans import Planned
 
+SECONDS_BETWEEN_TRIES = 30  # of a run whose directory another process holds
 
-def execute(runs: Sequence[Planned], jobs: int = 1) -> list[Planned]:
-    """Make the runs that are not complete and return those that failed, in order.
 
-    Each is a process of its own, on its share of the processors, and writes to log.txt in its
-    directory. What fails is said at once, with the last line of its log.
+@dataclasses.dataclass(frozen=True)
+class Failed:
+    """A run that was not made, and why, in one line."""
+
+    run: Planned
+    reason: str
+
+
+def execute(
+    runs: Sequence[Planned], executor, between_tries: float = SECONDS_BETWEEN_TRIES
+) -> list[Failed]:
+    """Make the runs that are not complete, and return those that failed, in order.
+
+    A run is started once those that it needs are complete, and is given up where one of them has
+    failed. One whose directory another process holds is tried again after a while. What each says
+    goes to log.txt in its directory; what fails is said at once, with the last line of its log.
 
     Args:
       runs: in the order in which they are started: what others need first.
-      jobs: so many at a time.
+      executor: where they are made, one of repro.tools.executors; None if all are complete.
+      between_tries: seconds until a run is tried again that another process holds.
     """
     missing = [run for run in runs if not run.complete]
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(f"{len(runs)} runs, {len(runs) - len(missing)} complete")
     if not missing:
         return []
-    shares, started = _shares(jobs), time.monotonic()
-    free, failed, processes = list(range(jobs)), [], []
-    with _progress(console) as progress, _children_end_too(processes):
-        bar = progress.add_task("", total=len(missing), running="")
-        at_work: dict[int, Planned] = {}
-        lock = threading.Lock()
-
-        def show() -> None:
-            names = ", ".join(run.path.name for run in at_work.values())
-            progress.update(bar, running=names)
-
-        def make(run: Planned) -> None:
-            with lock:
-                slot = free.pop()
-                at_work[slot] = run
-                console.print(f"{run.path.parent.name}: {run.path.name}")
-                show()
-            code = _run(run, shares[slot], processes)
-            with lock:
-                del at_work[slot]
-                free.append(slot)
-                if code:
-                    failed.append(run)
-                    console.print(f"FAILED {run.path.name}: {last_line(run)}", style="red")
-                progress.advance(bar)
-                show()
-
-        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(make, missing))
+    started = time.monotonic()
+    with _progress(console) as progress, executor:
+        failed = _made(missing, executor, between_tries, console, progress)
     minutes = (time.monotonic() - started) / 60
     console.print(f"made {len(missing) - len(failed)} runs in {minutes:.1f} minutes")
-    return [run for run in missing if run in failed]
+    return [failed[run.path] for run in missing if run.path in failed]
 
 
-def last_line(run: Planned) -> str:
-    """Return the last line of a run's log."""
+def _made(
+    missing: Sequence[Planned], executor, between_tries: float, console: Console, progress: Progress
+) -> dict[Path, Failed]:
+    """Make runs, and return those that failed, by their directories."""
+    waiting = {run.path: run for run in missing}
+    at_work: dict[Path, Planned] = {}
+    failed: dict[Path, Failed] = {}
+    not_before: dict[Path, float] = {}
+    needs = {run.path: plans.needed_paths(run) for run in missing}
+    bar = progress.add_task("", total=len(missing), running="")
+
+    def fail(run: Planned, reason: str) -> None:
+        failed[run.path] = Failed(run, reason)
+        console.print(f"FAILED {run.path.name}: {reason}", style="red")
+
+    while waiting or at_work:
+        now = time.monotonic()
+        for path in list(waiting):
+            lost = [needed.name for needed in needs[path] if needed in failed]
+            if lost:
+                fail(waiting.pop(path), f"it needs {lost[0]}, which failed")
+        due = [run for path, run in waiting.items() if not_before.get(path, 0) <= now]
+        ready = [run for run in due if not needs[run.path] & {*waiting, *at_work}]
+        if executor.slots is not None:
+            ready = ready[: executor.slots - len(at_work)]
+        for run in ready:
+            at_work[run.path] = waiting.pop(run.path)
+            if run.path not in not_before:
+                console.print(f"{run.path.parent.name}: {run.path.name}")
+        if ready:
+            executor.start(ready)
+        done = len(missing) - len(waiting) - len(at_work)
+        progress.update(bar, running=_shown(at_work), completed=done)
+        if not at_work:
+            time.sleep(0.1)  # all that is left waits for another process
+            continue
+        for run, outcome in executor.ended(seconds=1):
+            del at_work[run.path]
+            if outcome == HELD:
+                if run.path not in not_before:
+                    console.print(f"waiting, as another process makes {run.path.name}")
+                waiting[run.path] = run
+                not_before[run.path] = time.monotonic() + between_tries
+            elif outcome != 0:
+                fail(run, _reason(run, outcome))
+    return failed
+
+
+def _reason(run: Planned, outcome: int | Exception) -> str:
+    """Return in one line why a run has failed."""
+    if isinstance(outcome, Exception):
+        lines = str(outcome).strip().splitlines() or [""]
+        return f"{type(outcome).__name__}: {lines[0]}"
+    if outcome < 0:
+        return f"its process was ended by signal {-outcome}"
     log = run.path / "log.txt"
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
     said = [line for line in lines if line.strip()]
     return said[-1].removeprefix("error: ") if said else "it said nothing"
 
 
-def _run(run: Planned, processors: set[int], processes: list) -> int:
-    """Run a command to its end, on some processors; return its exit status."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, processors)  # of this thread, and so of the process it starts
-    with (run.path / "log.txt").open("a") as log:
-        process = subprocess.Popen(
-            run.command,
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            env=os.environ | {"TF_NUM_INTRAOP_THREADS": str(len(processors))},
-        )
-        processes.append(process)
-        return process.wait()
-
-
-def _shares(jobs: int) -> list[set[int]]:
-    """Return which processors each of so many runs at a time gets: equal shares, one at least."""
-    if hasattr(os, "sched_getaffinity"):
-        processors = sorted(os.sched_getaffinity(0))
-    else:
-        processors = list(range(os.cpu_count() or 1))
-    size = max(1, len(processors) // jobs)
-    return [
-        {processors[(number * size + i) % len(processors)] for i in range(size)}
-        for number in range(jobs)
-    ]
+def _shown(at_work: Mapping[Path, Planned]) -> str:
+    names = [path.name for path in at_work]
+    return ", ".join(names) if len(names) <= 4 else f"{len(names)} runs at work or queued"
 
 
 def _progress(console: Console) -> Progress:
@@ -132,26 +145,3 @@ class _TimeLeft(TextColumn):
             return Text("")
         seconds = task.elapsed / task.completed * (task.total - task.completed)
         return Text(f"about {seconds / 60:.0f} min left")
-
-
-@contextlib.contextmanager
-def _children_end_too(processes: list) -> Iterator[None]:
-    """Pass SIGTERM on to what runs, wait until its state is saved, and end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number, frame):
-        for process in processes:
-            if process.poll() is None:
-                process.terminate()
-        for process in processes:
-            process.wait()
-        print("stopped; the same command goes on", file=sys.stderr)
-        os._exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

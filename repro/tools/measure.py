@@ -17,9 +17,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro import papers
-from repro.settings import Devices, fields
+from repro import devices, papers
+from repro.fields import fields
+from repro.settings import Devices
 
+NOISE_VECTORS = 60  # random ones, for the alignment of SGD's noise
 BATCH = 250  # examples that the gradient is taken of at once
 STRATEGIES = {field.name: field.metadata["choices"] for field, _ in fields(Devices)}["strategy"]
 
@@ -46,7 +48,8 @@ def measure(
     Returns:
       values with residuals or standard errors: `sharpness`, `nonuniformity`, `eigenvalues` and
       `smallest_eigenvalue` of the Hessian of the mean loss, its `trace` and `density`;
-      `gradient_norm`; `norms` of the weights; `margins` of the logits over the examples, None where
+      `gradient_norm`; `noise`: Frobenius norm and alignment of SGD's noise (Wu, Wang, Su 2022);
+      `norms` of the weights; `margins` of the logits over the examples, None where
       targets are no classes; and, for SGD, a and s over their bounds at the learning rate, batch
       size and momentum of the settings (the first rate, where it falls).
 
@@ -87,6 +90,7 @@ def measure(
             "second_moment": density.moment(2)[0],
             "second_moment_standard_error": density.moment(2)[1],
         },
+        "noise": noise_of(*of, trained.settings),
         "norms": norms_of(network),
         "margins": margins_of(network, data),
     }
@@ -133,6 +137,18 @@ def stability_margins(a: float, s: float, settings, examples: int) -> dict:
         ),
         "nonuniformity_margin": stability.nonuniformity_margin(s, rate, batch_size, examples),
     }
+
+
+def noise_of(network, loss, data, settings) -> dict | None:
+    """Return Frobenius norm and noise alignment, None where the run was no such SGD."""
+    from repro import curvature
+
+    rate, batch_size = (getattr(settings, name, None) for name in ("learning_rate", "batch_size"))
+    if rate is None or batch_size is None:
+        return None
+    examples = len(data[1])
+    found = curvature.noise_alignment(network, loss, data, max_iterations=NOISE_VECTORS)
+    return found.of_sgd(rate, min(batch_size, examples), examples)
 
 
 def norms_of(network) -> dict:
@@ -214,14 +230,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Open a run, measure it and write what was found."""
     from etils import epath
 
-    from repro import launch
-
     path = epath.Path(arguments.run)
     paper = paper_of(path)
     # Before TensorFlow starts: in 2.21, oneDNN's convolutions write beyond their memory where a
     # narrow ResNet's examples are differentiated one at a time, and the process dies.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    strategy = launch.prepare_devices(Devices(strategy=arguments.strategy))
+    strategy = devices.prepare_devices(Devices(strategy=arguments.strategy))
 
     from repro.training.strategy import is_chief
 

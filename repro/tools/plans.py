@@ -9,12 +9,13 @@ import dataclasses
 import itertools
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from repro import papers
 from repro import settings as settings_
-from repro.settings import CONFIGS, Place, Settings, fields
+from repro.fields import fields, flag_lines
+from repro.settings import CONFIGS, Place, Settings
 
 SCALES = ("smoke", "cpu", "paper")
 PLACES = {field.name for field, _ in fields(Place)}
@@ -71,16 +72,42 @@ def load_config(name: str, configs: Path = CONFIGS) -> dict:
     """Return the parsed configs/<name>.toml.
 
     Raises:
-      ValueError: there is none, or it is no TOML; the message lists those there are.
+      ValueError: there is none, and the message lists those there are; or it is no TOML, or not one
+        of a figure.
     """
     file = configs / f"{name}.toml"
     if not file.resolve().is_relative_to(configs.resolve()) or not file.exists():
         known = sorted(str(f.relative_to(configs).with_suffix("")) for f in configs.rglob("*.toml"))
         raise ValueError(f"unknown figure {name!r}; choose from {', '.join(known)}")
     try:
-        return tomllib.loads(file.read_text())
-    except tomllib.TOMLDecodeError as error:
+        config = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is no TOML: {error}") from error
+    for fault in _faults(config):
+        raise ValueError(f"{file}: {fault}")
+    return config
+
+
+def _faults(config: Mapping) -> Iterator[str]:
+    """Yield what makes a TOML not one of a figure."""
+    for key in ("title", "figure"):
+        if not isinstance(config.get(key), str):
+            yield f"`{key}` must be there, and a text"
+    claims = config.get("claims")
+    if not (isinstance(claims, list) and all(isinstance(claim, str) for claim in claims)):
+        yield "`claims` must be a list of claims, which may be empty"
+    if not isinstance(config.get("runs_of", ""), str):
+        yield "`runs_of` must be the name of a figure"
+    scales = config.get("scale", {})
+    if not (isinstance(scales, dict) and all(isinstance(each, dict) for each in scales.values())):
+        yield "scales are tables, [scale.NAME]"
+        return
+    for key in ("flags", "grid"):
+        if not isinstance(config.get(key, {}), dict):
+            yield f"[{key}] must be a table of flags"
+    for runs in (config.get("runs", []), *(each.get("runs", []) for each in scales.values())):
+        if not (isinstance(runs, list) and all(isinstance(run, dict) for run in runs)):
+            yield "`runs` are tables of flags, [[runs]] or [[scale.NAME.runs]]"
 
 
 def expand(config: Mapping, scale: str, configs: Path = CONFIGS) -> list[dict]:
@@ -125,7 +152,7 @@ def plan(paper: str, runs: Iterable[Mapping], output_dir: Path, passed: Mapping)
         asked = asked.replace(**{k: v for k, v in extra.items() if k not in PLACES})
         settled, _ = settings_.settle(asked)
         path = output_dir / paper / settings_.name(settled)
-        lines = settings_.flag_lines({**flags, **extra, "output_dir": output_dir})
+        lines = flag_lines({**flags, **extra, "output_dir": output_dir})
         command = [sys.executable, "-m", f"repro.{paper}", *lines]
         planned.setdefault(path, Planned(path, settled, command))
     return list(planned.values())
@@ -149,12 +176,19 @@ def with_needed(runs: Iterable[Planned], output_dir: Path, places: Mapping) -> l
             path = output_dir / settled.paper / settings_.name(settled)
             flags = settings_.as_dict(settled) | dict(places) | {"output_dir": output_dir}
             command = [sys.executable, "-m", f"repro.{settled.paper}"]
-            add(Planned(path, settled, [*command, *settings_.flag_lines(flags)]))
+            add(Planned(path, settled, [*command, *flag_lines(flags)]))
         ordered.setdefault(run.path, run)
 
     for run in runs:
         add(run)
     return list(ordered.values())
+
+
+def needed_paths(run: Planned) -> set[Path]:
+    """Return the directories of the runs that a run needs, beside its own."""
+    settled = [settings_.settle(needed)[0] for needed in run.settings.needs()]
+    output_dir = run.path.parent.parent
+    return {output_dir / needed.paper / settings_.name(needed) for needed in settled}
 
 
 def _with_runs(config: Mapping, configs: Path) -> Mapping:

@@ -5,7 +5,9 @@
 
 Pages are files by themselves and ask nothing of the network. Beside them are ledger.json, with
 everything the pages show, runs.csv, and claims.md and claims.tex, the verdicts as tables.
-<output_dir>/report.md has the verdicts of every figure.
+<output_dir>/report.md has the verdicts of every figure. The report of the reference results, in
+outputs/reference, also rewrites the tables of README.md and of the papers' pages, see
+repro/reporting/blocks.py.
 """
 
 import argparse
@@ -18,9 +20,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from repro import papers
-from repro.reporting import claims, evidence, ledger, pages, report, results, rows, tables
+from repro.reporting import blocks, claims, evidence, ledger, pages, report, results, rows, tables
 from repro.settings import CONFIGS
 from repro.tools import plans, runs
+
+ROOT = CONFIGS.parent
+REFERENCE = ROOT / "outputs" / "reference"  # its numbers stand in the README and the papers' pages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,12 +196,27 @@ def files() -> list[str]:
     return ["index.html", *listed, "ledger.json", "runs.csv", "claims.md", "claims.tex"]
 
 
+def filled_pages(gathered: Gathered) -> dict[Path, str]:
+    """Return the README and the papers' pages, their blocks written from the ledger."""
+
+    def make(name: str) -> str:
+        return blocks.block(name, gathered.ledger, gathered.figures_dir)
+
+    files = [ROOT / "README.md", *(ROOT / work.page for work in works())]
+    return {file: blocks.fill(file.read_text(), make) for file in files}
+
+
 def write(output_dir: Path) -> list[Path]:
-    """Write the report below a folder, each file whole or not at all, and return the files."""
+    """Write the report below a folder, each file whole or not at all, and return the files.
+
+    That of the reference results rewrites the blocks of the README and the papers' pages too.
+    """
     gathered = gather(output_dir)
     verdicts = f"# Verdicts\n\n{report.overview(gathered.drawn)}\n{report.summary(gathered.drawn)}"
     texts = {output_dir / "report.md": verdicts}
     texts |= {output_dir / "report" / name: contents(name, gathered) for name in files()}
+    if output_dir.resolve() == REFERENCE:
+        texts |= filled_pages(gathered)
     (output_dir / "report").mkdir(exist_ok=True)
     for file, text in texts.items():
         partial = file.with_name(f"{file.name}.partial")

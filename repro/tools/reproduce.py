@@ -3,6 +3,7 @@
     tools/reproduce randomization/fig1a --scale=cpu --data_dir=DIR
     tools/reproduce bad_minima --scale=smoke
     tools/reproduce all --scale=smoke --jobs=2
+    tools/reproduce all --scale=paper --executor=ray --gpus_per_run=1
 
 Runs are named by their settings, so whatever made them before, they are not made again, and figures
 that look at the same runs share them. What runs need from others, such as a start, is made first.
@@ -18,7 +19,12 @@ from pathlib import Path
 from repro import papers
 from repro.settings import CONFIGS, as_dict
 from repro.tools import plans
+from repro.tools.execute import Failed, execute
+from repro.tools.executors import flags as executors
 from repro.tools.plans import SCALES, Figure, Planned
+
+# Flags of this machine, and of who watches, that all runs get which have them.
+PASSED = ("data_dir", "download", "strategy", "wandb_project")
 
 
 def read_figures(
@@ -41,8 +47,15 @@ def read_figures(
         flags = plans.expand(config, scale, CONFIGS)
         if seeds is not None:
             flags = [{**run, "seed": seed} for run in flags for seed in range(seeds)]
+        if "wandb_project" in passed:
+            passed = {**passed, "wandb_group": name}
+        paper = name.split("/")[0]
         try:
-            runs = plans.plan(name.split("/")[0], flags, output_dir, passed)
+            papers.figure(paper, config["figure"])
+            unknown = {*config["claims"]} - {*papers.claims(paper)}
+            if unknown:
+                raise ValueError(f"{paper} has no claims {', '.join(sorted(unknown))}")
+            runs = plans.plan(paper, flags, output_dir, passed)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         found.append(Figure(name, config, runs))
@@ -92,7 +105,7 @@ def draw(figure: Figure, scale: str, output_dir: Path) -> int:
 
 def main() -> None:
     arguments = _arguments()
-    passed = {name: getattr(arguments, name) for name in ("data_dir", "download", "strategy")}
+    passed = {name: getattr(arguments, name) for name in PASSED}
     passed = {name: value for name, value in passed.items() if value is not None}
     output_dir, scale = arguments.output_dir, arguments.scale
     try:
@@ -107,15 +120,20 @@ def main() -> None:
         for run in runs:
             print(shlex.join(["python", *run.command[1:]]))
         return
-    failed = [] if arguments.draw_only else _made(runs, arguments.jobs)
+    failed = [] if arguments.draw_only else _made(runs, arguments)
     drawn = [_drawn(figure, scale, output_dir) for figure in figures]
     _end(failed, [figure.name for figure, done in zip(figures, drawn) if not done])
 
 
-def _made(runs: Sequence[Planned], jobs: int) -> list[Planned]:
-    from repro.tools import execute
-
-    return execute.execute(runs, jobs)
+def _made(runs: Sequence[Planned], arguments: argparse.Namespace) -> list[Failed]:
+    """Make the runs that are missing where the arguments say, and return those that failed."""
+    if all(run.complete for run in runs):  # then no cluster is needed either
+        return execute(runs, None)
+    try:
+        executor = executors.executor(arguments, arguments.output_dir / "slurm")
+    except RuntimeError as error:
+        sys.exit(f"error: {error}")
+    return execute(runs, executor)
 
 
 def _drawn(figure: Figure, scale: str, output_dir: Path) -> bool:
@@ -132,14 +150,12 @@ def _drawn(figure: Figure, scale: str, output_dir: Path) -> bool:
     return False
 
 
-def _end(failed: Sequence[Planned], undrawn: Sequence[str]) -> None:
+def _end(failed: Sequence[Failed], undrawn: Sequence[str]) -> None:
     """Say at the end what failed, with the commands that repeat it, and exit with status 1."""
-    from repro.tools import execute
-
-    for run in failed:
+    for one in failed:
         print(
-            f"FAILED {run.path.name}: {execute.last_line(run)}\n  see {run.path / 'log.txt'}; "
-            f"again: {shlex.join(['python', *run.command[1:]])}"
+            f"FAILED {one.run.path.name}: {one.reason}\n  see {one.run.path / 'log.txt'}; "
+            f"again: {shlex.join(['python', *one.run.command[1:]])}"
         )
     if failed or undrawn:
         reasons = [f"{len(failed)} runs failed"] if failed else []
@@ -163,10 +179,14 @@ def _arguments() -> argparse.Namespace:
     add("--data_dir", help="where tensorflow-datasets keeps prepared data")
     add("--download", choices=("true", "false"), help="may missing data be fetched")
     add("--strategy", help="how runs are distributed, see the binary")
-    add("--jobs", type=int, default=1, help="runs at a time, on equal shares of the processors")
+    add("--wandb_project", help="send runs to this project of Weights & Biases, grouped by figure")
     add("--dry_run", action="store_true", help="list the commands and stop")
     add("--draw_only", action="store_true", help="draw from the runs there are")
-    return parser.parse_args()
+    executors.define(parser)
+    arguments = parser.parse_args()
+    if arguments.executor != "local":  # other machines start elsewhere
+        arguments.output_dir = arguments.output_dir.resolve()
+    return arguments
 
 
 if __name__ == "__main__":

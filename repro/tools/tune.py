@@ -40,8 +40,9 @@ from pathlib import Path
 from repro import papers, tuning
 from repro import settings as settings_
 from repro.data.datasets import DATASETS
+from repro.fields import flag_lines
 from repro.models import MODELS
-from repro.settings import CONFIGS, Settings, as_dict, flag_lines
+from repro.settings import CONFIGS, Settings, as_dict
 
 # paper -> what it leaves unsaid, the documented default first. No learning rates: they are said.
 SPACES = {

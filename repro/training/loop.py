@@ -46,6 +46,7 @@ def fit(
     first: Callable[[], Mapping] | None = None,
     keep: Callable[[int], None] | None = None,
     others: Mapping | None = None,
+    along: Callable[[int], Mapping] | None = None,
 ) -> dict:
     """Train until `stop` and return the last row of metrics, with `status`.
 
@@ -65,6 +66,7 @@ def fit(
       eval_every: epochs between two evaluations; there is one after the last epoch.
       first, keep: see resume.
       others: name -> variables that training changes beside the network's, for checkpoints.
+      along: epoch, 0 before the first -> more quantities of its row.
 
     Returns:
       The last row, its `status` `complete`, or `diverged` with the `step` whose loss, or
@@ -91,6 +93,7 @@ def fit(
         if not np.isfinite(row.get("train/loss", 0.0)):  # the last step's update went too far
             progress.say(f"loss is not finite after step {step} (epoch {epoch}): diverged")
             return {**before, "status": "diverged", "epoch": epoch, "step": step}
+        row |= along(epoch) if along else {}
         store.step.assign(0)
         store.total.assign(0.0)
         row["seconds"] = round(before.get("seconds", 0.0) + time.perf_counter() - start, 2)
@@ -98,8 +101,14 @@ def fit(
             progress.epoch(row, today.train)
         return row
 
-    outcome = resume(job, store, piece, stop.reached, first=first, keep=keep)
-    return {"epoch": 0, "step": 0, "seconds": 0.0, **outcome}
+    beginning = {"epoch": 0, "step": 0, "seconds": 0.0}
+
+    def looked_at() -> dict:
+        return {**(first() if first else beginning), **along(0)}
+
+    begin = looked_at if along else first
+    outcome = resume(job, store, piece, stop.reached, first=begin, keep=keep)
+    return {**beginning, **outcome}
 
 
 def headline(outcome: Mapping) -> dict:

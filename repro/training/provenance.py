@@ -50,10 +50,21 @@ def environment(strategy: str, devices: Sequence[str], paper: str) -> dict:
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "strategy": strategy,
+        "float32_products": _product_precision(strategy),
         "devices": list(devices),
         "cpus": os.cpu_count(),
         "machine": machine(),
     }
+
+
+def _product_precision(strategy: str) -> str:
+    """Return what devices multiply float32 matrices in; processors know float32 only."""
+    import tensorflow as tf
+
+    if strategy == "tpu":
+        return "bfloat16"
+    reduced = tf.config.experimental.tensor_float_32_execution_enabled()
+    return "tf32" if reduced and tf.config.list_physical_devices("GPU") else "float32"
 
 
 def machine() -> dict:

@@ -4,7 +4,7 @@
       flags.cfg          what the run is; `--flagfile` replays it
       environment.json   versions, code, machine, devices, command, start and end
       metrics.jsonl      one JSON object a line, names are `split/quantity`
-      events.*           the same numbers for TensorBoard, made from metrics.jsonl
+      events.*           the same for TensorBoard, made from metrics.jsonl, with settings and result
       checkpoints/       see checkpoints.py and snapshots.py
       arrays.npz         what figures need beyond metrics, where there is any
       result.json        written last, by rename: the run is complete
@@ -22,7 +22,8 @@ from typing import Any
 
 from etils import epath
 
-from repro.settings import PLACES, flag_lines, read_flag_file
+from repro.fields import PLACES, flag_lines, read_flag_file
+from repro.training import trackers
 
 # What file systems without flock answer; older versions of filelock raise NotImplementedError.
 NO_LOCKS = (None, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -84,6 +85,7 @@ class RunDirectory:
         self.settings = dict(settings or {})
         self._environment = dict(environment or {})
         self._lock = self._writer = None
+        self.watch: Callable[[Mapping], None] | None = None  # gets all rows too
         if not self.chief:
             return
         self.path.mkdir(parents=True, exist_ok=True)
@@ -185,6 +187,9 @@ class RunDirectory:
         """Write result.json, the mark of completion, and return it."""
         result = dict(result)
         if self.chief:
+            rows = self.metrics()
+            last = {"step": rows[-1]["step"] if rows else 0}
+            self._write_events(last | trackers.final_metrics(result))
             self._environment |= {"end": _now()}
             self._write_json("environment.json", self._environment)
             self._write_json("result.json", result)
@@ -251,10 +256,20 @@ class RunDirectory:
         self._write(name, json.dumps(value, indent=1) + "\n")
 
     def _summarize(self, row: Mapping) -> None:
+        """Pass a row of metrics on to those who watch."""
+        self._write_events(row)
+        if self.watch is not None:
+            self.watch(row)
+
+    def _write_events(self, row: Mapping) -> None:
+        """Add a row to what TensorBoard shows, the first one after the settings."""
         import tensorflow as tf
+        from tensorboard.plugins.hparams import api
 
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(str(self.path))
+            with self._writer.as_default(step=0):
+                api.hparams(trackers.hparams(self.settings), trial_id=self.path.name)
         with self._writer.as_default(step=row["step"]):
             for name, value in row.items():
                 if "/" in name:

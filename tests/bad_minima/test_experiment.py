@@ -14,9 +14,9 @@ from repro import models
 from repro.bad_minima import data as relabelled
 from repro.bad_minima import opening, recipe, starts
 from repro.bad_minima.settings import HANDOVER, PRETRAINING, STAGES, Pretrain, Train
+from repro.command_line import parse
 from repro.data import datasets
 from repro.data.datasets import Images
-from repro.launch import parse
 from repro.models.layers import batch_norm
 from repro.settings import as_dict, name, settle
 from repro.training import optimizers, step
@@ -243,7 +243,10 @@ def test_a_start_that_others_make_is_waited_for(complete, train, tmp_path):
 # --- resuming -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage, epoch", [("start", 4), ("run", 0), ("run", 2), ("run", 4)])
+SLOW = [pytest.param("run", epoch, marks=pytest.mark.slow) for epoch in (0, 4)]
+
+
+@pytest.mark.parametrize("stage, epoch", [("start", 4), ("run", 2), *SLOW])
 def test_in_parts_equals_in_full(complete, train, variables, killed, tmp_path, stage, epoch):
     """Killed while it pre-trains or trains, after metrics and before the checkpoint."""
     result, run_dir, start = complete

@@ -42,7 +42,11 @@ def runs_of(make, tiny_network, tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize("name", FIGURES)
+LONG = {"adversary", "combinations"}  # many runs, of which others have all kinds
+MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in FIGURES]
+
+
+@pytest.mark.parametrize("name", MARKED)
 def test_figures_are_drawn_from_runs(runs_of, name, tmp_path):
     config = plans.load_config(f"bad_minima/{name}")
     runs = runs_of(name)

@@ -174,6 +174,24 @@ def test_an_example_of_which_others_depend_has_no_hessian_of_its_own(x, y):
     refused("different products", model, softmax_loss, (x, y), doors=["nonuniformity"])
 
 
+def test_a_generator_without_an_end(net, x, y, monkeypatch):
+    """Nobody can know before that it goes on; an end right at the bound is one."""
+    monkeypatch.setattr("repro.curvature.data.MOST_BATCHES", 3)
+
+    def given(count):
+        batches = iter(int, 1) if count is None else range(count)
+        signature = dataset(x, y).batch(COUNT).element_spec
+        return tf.data.Dataset.from_generator(
+            lambda: ((x, y) for _ in batches), output_signature=signature
+        )
+
+    message = r"more than 3 batches, or never ends.*take\(steps\)"
+    refused(message, net, softmax_loss, given(None), doors=["sharpness", "nonuniformity"])
+    expected = curvature.sharpness(net, softmax_loss, (x, y)).value
+    found = curvature.sharpness(net, softmax_loss, given(3)).value
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
 def test_kinds_of_data_that_are_refused(net, x, y):
     pairs = [(x[:4], y[:4]), (x[4:], y[4:])]
     for data, message in (

@@ -185,7 +185,11 @@ def close(actual, expected):
     np.testing.assert_allclose(actual / scale, expected / scale, rtol=0, atol=CLOSE)
 
 
-@pytest.mark.parametrize("name", CASES)
+LONG = {"gru", "simple_rnn"}  # as lstm
+MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in CASES]
+
+
+@pytest.mark.parametrize("name", MARKED)
 def test_products(name, rng):
     build, inputs, targets, loss = CASES[name]
     keras.utils.set_random_seed(0)
@@ -198,6 +202,19 @@ def test_products(name, rng):
     close(both.first.product(vector), expected[0])
     assert both.examples == 5
     close(both.both(vector), expected)
+
+
+def test_a_last_batch_of_one_example(rng):
+    """Vectorised over one example, the residual was as many logits as it has classes."""
+    inputs = Input((3,))
+    hidden = inputs + layers.Dense(3, "softmax")(layers.Dense(1, "tanh")(inputs))
+    model = Model(inputs, layers.Dense(3)(layers.Dense(3, "tanh")(hidden)))
+    data = rng.standard_normal((3, 3)), labels(rng, 3)
+    truth = Truth(model, softmax_loss, *data)
+    vector = rng.standard_normal(len(truth.at))
+    for batch_size in (2, 1):
+        both = moments.moments(model, softmax_loss, data, batch_size=batch_size)
+        close(both.both(vector), truth.moments(vector))
 
 
 def test_subclassed_model(rng):

@@ -43,6 +43,20 @@ def test_smooth_network_against_dense(smooth, method):
     assert found.value == pytest.approx(largest(condition), abs=TOLERANCE)
 
 
+def test_moments_moved_to_other_weights(smooth):
+    """What is measured along a training, traced once: as if it were traced anew at each point."""
+    model, x, y = smooth
+    both = moments.moments(model, squared_error, (x, y))
+    for step in (0.1, -0.2):
+        model.set_weights([w + step for w in model.get_weights()])
+        mean, variance = dense_moments(example_hessians(model, squared_error, x, y))
+        a, s = stability.sharpness_and_nonuniformity(
+            both.at(model.get_weights()), tolerance=1e-10, starts=(None, np.ones(43))
+        )
+        assert a.value == pytest.approx(largest(mean), abs=TOLERANCE)
+        assert s.value == pytest.approx(largest(variance) ** 0.5, abs=TOLERANCE)
+
+
 CHAINS = {
     # Strides, both paddings, max-pooling, and on both sides of the rule in LayerVectors.through.
     "same": lambda: [
@@ -123,6 +137,7 @@ def test_bad_input(smooth):
         curvature.nonuniformity(model, squared_error, (x, y), method="fast")
 
 
+@pytest.mark.slow
 def test_layerwise_products_of_vgg_small(float64, rng):
     """The paper's convolutional network, layer by layer and example by example."""
     keras.utils.set_random_seed(4)

@@ -82,3 +82,12 @@ def test_bad_input(smooth):
         hessian(model, squared_error, (x * np.nan, y)).product(np.ones(43))
     with pytest.raises(ValueError, match="`at` must hold"):
         hessian(model, squared_error, (x, y), at=[np.zeros(3)])
+
+
+def test_a_tpu_is_refused(smooth, mirrored, monkeypatch):
+    """Its products of float32 matrices are rounded to bfloat16, and no residual would show it."""
+    model, x, y = smooth
+    monkeypatch.setattr(tf.distribute, "TPUStrategy", type(mirrored))
+    with pytest.raises(ValueError, match="not measured under a TPU's `strategy`") as caught:
+        curvature.sharpness(model, squared_error, (x, y), strategy=mirrored)
+    assert "\n" not in str(caught.value)

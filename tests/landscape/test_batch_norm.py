@@ -159,7 +159,7 @@ def test_datasets_of_pairs_and_of_padded_triples(rows):
         np.testing.assert_allclose(norm.moving_variance, rows.var(0), rtol=1e-4)
 
 
-def test_data_that_is_none(rows):
+def test_data_that_is_none(rows, monkeypatch):
     network, _ = normalised("plain")
     reestimate = batch_norm.make_reestimate(network)
     pairs = tf.data.Dataset.from_tensor_slices((rows, np.arange(12)))
@@ -167,6 +167,10 @@ def test_data_that_is_none(rows):
         reestimate([])
     with pytest.raises(ValueError, match="never ends"):
         reestimate(pairs.batch(4).repeat())
+    monkeypatch.setattr("repro.landscape.batches.MOST_BATCHES", 3)
+    reestimate(pairs.batch(4))
+    with pytest.raises(ValueError, match="never ends, or has over 3 batches"):
+        reestimate(pairs.repeat().filter(lambda row, label: label < 9).batch(4))
     with pytest.raises(ValueError, match=r"takes \[b, 5\], found \[5\]; use dataset.batch"):
         reestimate(pairs)
     with pytest.raises(ValueError, match="weights of a dataset's examples must be equal"):

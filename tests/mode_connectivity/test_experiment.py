@@ -199,6 +199,7 @@ def assert_same_runs(find, one, other):
         np.testing.assert_array_equal(array, again[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_killed_chain_of_runs_ends_the_same(make, evaluated, killed, find, metrics_of, tmp_path):
     """Killed in an endpoint, in the curve, and while measuring: the same bits at the end.
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from repro import launch
+from repro import command_line
 from repro.mode_connectivity import endpoint, names
 from repro.mode_connectivity.settings import STAGES, Curve, Endpoint, Evaluate
 from repro.settings import as_dict, from_dict, name, settle
 
 
 def parsed(*arguments):
-    return settle(launch.parse(STAGES, arguments)[0])[0]
+    return settle(command_line.parse(STAGES, arguments)[0])[0]
 
 
 # --- flags and names ------------------------------------------------------------------------------

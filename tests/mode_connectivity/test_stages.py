@@ -157,7 +157,7 @@ def test_random_slices(stage, network, data, settled, job, made_up):
     changes = {"points": 3, "reach": 0.5, "dimensions": 2, "directions": "layer", "from": "G"}
     settings = settled("slice", **changes)
     centre = kept.load(settings, job(settings, made_up), "G")
-    one, other = (directions.random(centre, [0, number], "layer") for number in (0, 1))
+    one, other = (directions.random(network, centre, [0, number], "layer") for number in (0, 1))
     share = points.dot(one, other) / points.dot(one, one)
     other = [b - share * a for a, b in zip(one, other)]
     assert points.dot(one, other) == pytest.approx(0, abs=1e-9)

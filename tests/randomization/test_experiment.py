@@ -327,8 +327,11 @@ def test_in_parts_equals_in_full(
     [
         {"augment": ("crop", "flip", "brightness", "saturation", "hue", "contrast", "rotation")},
         {"redraw": True, "corruption": "random_pixels"},
-        {"eval_every": 2, "checkpoint_every": 3, "epochs": 8, "dropout_rate": 0.3},
-        {"precision": "mixed_bfloat16"},
+        pytest.param(
+            {"eval_every": 2, "checkpoint_every": 3, "epochs": 8, "dropout_rate": 0.3},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"precision": "mixed_bfloat16"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -17,6 +17,7 @@ def claim(id_, **fields):
 
 
 def paper(*ids, main=None):
+    main = main and claims.Main(main, "Zebras have stripes.", "all of them")
     return ledger.Paper("zoo", "Ape (2020): zebras", {i: claim(i) for i in ids}, main)
 
 
@@ -313,7 +314,7 @@ def test_strange_text_is_text(tmp_path):
     file, figure = drawn("a", "cpu", record)
     figure |= {"title": STRANGE, "protocol": STRANGE}
     collected = ledger.collect(
-        [ledger.Paper("zoo", STRANGE, {"Z1": strange}, "Z1")],
+        [ledger.Paper("zoo", STRANGE, {"Z1": strange}, claims.Main("Z1", STRANGE, STRANGE))],
         [ledger.Figure("zoo/a", STRANGE, ["Z1"], {"cpu": ["r0", "r1", "r2"]})],
         [(file, figure)],
         [evidence.record(each, {}) for each in found],

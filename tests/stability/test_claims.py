@@ -3,55 +3,16 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from made_up import N, judge, trained
 
 from repro.reporting.results import Run
 from repro.stability import figures, measures, tables
 from repro.stability.claims import CLAIMS
 
-N = 1000
-
-
-def trained(tmp_path, eta, batch, sharpness, nonuniformity, **changes):
-    """A run of --stage=train; changes are settings where they are, else results."""
-    settings = {
-        "stage": "train",
-        "model": "fnn",
-        "dataset": "fashion_mnist",
-        "learning_rate": eta,
-        "batch_size": batch,
-        "momentum": 0.0,
-        "wrong_examples": 0,
-        "gain": 1.0,
-        "seed": 0,
-        "stop_loss": 1e-4,
-        "iterations": 200_000,
-    }
-    result = {
-        "status": "complete",
-        "fitted": True,
-        "iterations": 100,
-        "train_accuracy": 1.0,
-        "test_accuracy": 0.8,
-        "train_examples": N,
-        "test_examples": 10_000,
-        "parameters": 898_510,
-        "sharpness": {"value": sharpness},
-        "nonuniformity": {"value": nonuniformity},
-    }
-    settings |= {k: v for k, v in changes.items() if k in settings}
-    result |= {k: v for k, v in changes.items() if k not in settings}
-    edge = 2 * (1 + settings["momentum"]) / eta
-    return Run(tmp_path / "run", settings, result | {"sharpness_margin": sharpness / edge}, [])
-
 
 @pytest.fixture
 def make(tmp_path):
     return lambda *arguments, **changes: trained(tmp_path, *arguments, **changes)
-
-
-def judge(claim, runs):
-    finding = CLAIMS[claim].judge(runs)
-    return finding and finding.verdict
 
 
 def seeds(make, shares, eta=0.5, batch=N, **changes):
@@ -336,6 +297,9 @@ GONE = ((0.1, 4, 0.05, 6.7), (0.3, N, 0.05, 6.5), (0.5, N, 0.05, 3.9))
 def test_escapes(tmp_path):
     gone = escapes(tmp_path, *GONE)
     assert judge("P11", gone) == "reproduced" and judge("P12", gone) == "reproduced"
+    # ends of 6.70, 6.71, 6.72: t(0.975, 2) = 4.303 times 0.01 / sqrt(3) is 0.02
+    brief = CLAIMS["P11"].judge(gone).brief
+    assert "19.60 to 6.71 ± 0.02 with batches of 4, 19.60 to 6.51 ± 0.02 with 3 times" in brief
     assert judge("P11", escapes(tmp_path, *GONE, count=1)) == "inconclusive"
     assert judge("P11", escapes(tmp_path, *GONE[:2])) == "inconclusive"  # two of three switches
     stays = [(eta, batch, 2e-4, 19.5) for eta, batch, *_ in GONE]
@@ -399,7 +363,9 @@ def test_table_2_says_what_was_not_run_to_the_rule(make):
     assert "budget" in cells[0]["steps"]
 
 
-@pytest.mark.parametrize("name", sorted(set(figures.FIGURES) - {"toy", "escape"}))
+@pytest.mark.parametrize(
+    "name", sorted({*figures.FIGURES} - {"toy", "escape", "edge", "catapult", "frobenius"})
+)
 def test_figures_show_every_run(make, name):
     momenta = (0.0, 0.9) if name == "momentum" else (0.0,)
     runs = [
@@ -427,3 +393,97 @@ def test_figures_show_every_run(make, name):
             assert np.isclose(drawn, point).all(1).any()
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes)
     plt.close(figure)
+
+
+# --- sharpness along training, SGD's noise --------------------------------------------------------
+
+
+def watched(make, eta, sharpness, losses=None, seed=0, **changes):
+    """A run of GD whose sharpness, in units of 2 / eta, was measured at every tenth step."""
+    losses = losses or [0.1 * 0.5**number for number in range(len(sharpness))]
+    run = make(eta, N, 2 / eta * sharpness[-1], 1.0, seed=seed, train_loss=losses[-1], **changes)
+    rows = [
+        {"epoch": n, "step": 10 * n, "train/loss": loss, "train/sharpness": 2 / eta * share}
+        for n, (share, loss) in enumerate(zip(sharpness, losses))
+    ]
+    return Run(run.path, run.settings | {"curvature_every": 10}, run.result, rows)
+
+
+def at_rates(make, sharpness, rates=(0.5, 1.0), **changes):
+    return [
+        watched(make, eta, sharpness, seed=seed, **changes) for eta in rates for seed in range(3)
+    ]
+
+
+def test_gd_at_the_edge_is_judged_from_where_it_gets_there(make):
+    rising = [0.3, 0.8, 1.1, 0.95, 1.0]
+    assert judge("E1", at_rates(make, rising)) == "reproduced"
+    assert judge("E1", at_rates(make, [0.3, 0.5, 0.6])) == "contradicted"  # never there
+    assert judge("E1", at_rates(make, [0.3, 1.0, 1.5, 1.6])) == "contradicted"  # goes on
+    assert judge("E1", at_rates(make, rising, rates=(0.5,))) == "inconclusive"
+    assert judge("E1", at_rates(make, rising)[::3]) == "inconclusive"  # one seed
+    assert judge("E1", at_rates(make, [1.2, 1.0, 1.0])) is None  # a catapult's rate
+    assert judge("E1", seeds(make, AT_EDGE)) is None  # nothing along the way
+
+
+def test_catapults_rise_fall_and_end_flatter(make):
+    losses = [0.1, 0.5, 0.02, 0.001]
+    flat = [1.5, 0.6, 0.7, 0.8]
+    assert judge("E2", at_rates(make, flat, losses=losses)) == "reproduced"
+    assert judge("E2", at_rates(make, flat)) == "contradicted"  # the loss falls at once
+    assert judge("E2", at_rates(make, [1.5, 1.4, 1.2], losses=losses[:3])) == "contradicted"
+    diverged = at_rates(make, flat, losses=losses, status="diverged")
+    assert judge("E2", diverged) == "contradicted"
+    assert judge("E2", at_rates(make, [0.5, 0.6, 0.7])) is None  # an ordinary rate
+    assert judge("E2", at_rates(make, [2.5, 0.6, 0.7])) is None  # beyond 4 / l0
+
+
+def noisy(make, share, seed=0, batch=25):
+    bound = 10.0
+    found = {
+        "frobenius": share * bound,
+        "frobenius_standard_error": 0.1,
+        "alignment": 0.2,
+        "alignment_standard_error": 0.01,
+        "bound": bound if batch < N else None,
+    }
+    run = make(0.5, batch, 1.0, 1.0, seed=seed, noise=found)
+    return Run(run.path, run.settings | {"curvature_at_end": True}, run.result, [])
+
+
+def test_norms_are_judged_by_the_bound_of_their_own_alignment(make):
+    runs = [noisy(make, 0.3, seed) for seed in range(3)]
+    assert judge("E3", runs) == "reproduced"
+    assert judge("E3", [*runs, noisy(make, 1.01)]) == "contradicted"
+    assert judge("E3", runs[:2]) == "inconclusive"
+    assert judge("E3", [noisy(make, 0.3, batch=N)]) is None  # GD has no noise
+    assert judge("E3", seeds(make, AT_EDGE, batch=25)) is None
+
+
+def test_noise_is_read_from_what_measured_a_run_afterwards(make):
+    run = make(0.5, 25, 1.0, 1.0)
+    assert measures.noise(run) is None
+    run.path.mkdir()
+    (run.path / "measure.json").write_text('{"noise": {"alignment": 0.3}}')
+    assert measures.noise(run) == {"alignment": 0.3}
+
+
+def test_networks_made_again_to_be_looked_at_do_not_count_twice(make):
+    run = make(0.5, 25, 1.0, 1.0)
+    again = Run(run.path, run.settings | {"curvature_every": 100}, run.result, [])
+    assert measures.trained([run, again, noisy(make, 0.3)]) == [run]
+
+
+@pytest.mark.parametrize("name", ["edge", "catapult", "frobenius"])
+def test_new_figures_draw_what_there_is(make, name):
+    runs = [*at_rates(make, [0.3, 0.8, 1.1, 0.95]), noisy(make, 0.3), noisy(make, 0.5, batch=4)]
+    figure = figures.FIGURES[name](runs)
+    left, right = figure.axes
+    if name == "frobenius":
+        assert {4, 25} <= {round(0.25 * line.get_xdata()[0] ** 2) for line in right.lines}
+    else:
+        assert [line.get_ydata()[0] for line in right.lines[1::2]] == [4.0, 2.0]  # 2 / eta
+        assert list(right.lines[0].get_ydata()) == pytest.approx([1.2, 3.2, 4.4, 3.8])
+        assert [text.get_text() for text in left.get_legend().texts] == ["η = 0.5", "η = 1"]
+    plt.close(figure)
+    plt.close(figures.FIGURES[name]([]))

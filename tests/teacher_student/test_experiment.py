@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from repro import launch, papers
+from repro import command_line, papers
 from repro.critical import escapes, newton
 from repro.reporting import figures
 from repro.settings import settle
 from repro.teacher_student import family, slides
-from repro.teacher_student.settings import STAGES, Slides
+from repro.teacher_student.settings import STAGES, Census, Slides
 from repro.teacher_student.verify import verify
 from repro.tools import plans
 
@@ -99,7 +99,7 @@ def test_slides_without_slsqp(make, tmp_path):
 )
 def test_bad_flags_are_one_clear_line(flags, message):
     with pytest.raises(ValueError, match=message) as error:
-        launch.parse(STAGES, flags)
+        command_line.parse(STAGES, flags)
     assert "\n" not in str(error.value)
 
 
@@ -108,9 +108,30 @@ def test_flags_of_a_machine_do_not_stop_a_figure(tmp_path):
     passed = {"strategy": "mirrored", "data_dir": "nowhere", "download": "false"}
     runs = [{"stage": "graph", "hidden": 2}]
     (planned,) = plans.plan("teacher_student", runs, tmp_path, passed)
-    settings, place = launch.parse(STAGES, planned.command[3:])
+    settings, place = command_line.parse(STAGES, planned.command[3:])
     assert settle(settings)[0] == planned.settings
     assert (place.data_dir, place.download) == ("nowhere", False)
+
+
+def test_two_replicas_equal_one_device(make, tmp_path, monkeypatch, mirrored):
+    """Adam's blocks of two students are shared as 4 and 1, Newton's students as 3 and 2.
+
+    A student's numbers do not depend on the others'; what is compiled for other shapes may round
+    otherwise, 2^-53 an operation, which Newton's method damps.
+    """
+    monkeypatch.setattr("repro.critical.adam.BLOCK", 2)
+    asked = Census(hidden=1, num_students=5, adam_steps=1200, learning_rate=1e-2)
+    found = []
+    for strategy in ("default", "mirrored"):
+        path = tmp_path / strategy
+        result = make(asked.replace(newton_iterations=200, strategy=strategy), path)
+        with np.load(path / "arrays.npz") as arrays:
+            found.append((result["counts"], dict(arrays)))
+    (one_counts, one), (two_counts, two) = found
+    assert two_counts == one_counts
+    assert one["trajectory"].shape == (3, 5, 3, 1)
+    for name in ("trajectory", "adam_theta", "incoming", "outgoing", "lambda_min"):
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-12, atol=1e-14, err_msg=name)
 
 
 def test_slsqp_at_a_saddle(given, short_graph):

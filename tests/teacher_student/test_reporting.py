@@ -81,7 +81,12 @@ def test_slides_claims(write):
     flips = CLAIMS["C5"].judge([near, far])
     assert flips.verdict == "inconclusive"
     assert "10 of 10 (72.2% to 100.0%) with ftol 1e-30" in flips.measured
+    assert CLAIMS["C6"].judge([far]).verdict == "inconclusive"  # 10 are few for "always"
+    far.result["perturbed_positive"] = {"count": 60, "of": 60}
     assert CLAIMS["C6"].judge([far]).verdict == "reproduced"
+    far.settings["num_students"] = near.settings["num_students"] = 20
+    assert CLAIMS["C4"].judge([near]).verdict == "inconclusive"  # none of 20 is below
+    assert CLAIMS["C4"].judge([far]).verdict == "contradicted"  # one is enough
     assert CLAIMS["C6"].judge([near]).verdict == CLAIMS["C5"].judge([far]).verdict == "contradicted"
 
 
@@ -199,9 +204,10 @@ def test_channels_by_the_law(write, power, channels, verdict):
 
 
 def test_losses_gap(write):
-    def census(name, loss):
+    def census(name, loss, times=200):
         settings = {"stage": "census", "hidden": 5, "teacher": "alternating"}
-        return write(name, settings, {}, loss=np.array(loss), gradient_norm=np.zeros(len(loss)))
+        loss = np.repeat(loss, times)
+        return write(name, settings, {}, loss=loss, gradient_norm=np.zeros(len(loss)))
 
     two = CLAIMS["C8"].judge([census("two", [1e-30, 1e-28, 5e-5, 1e-4])])
     assert two.verdict == "contradicted" and "5.0e-05" in two.measured
@@ -211,6 +217,24 @@ def test_losses_gap(write):
     assert CLAIMS["C8"].judge([three]).verdict == "reproduced"
     one = census("one", [1e-5, 2e-5, 1e-4])
     assert CLAIMS["C8"].judge([one]).verdict == "contradicted"
+    for name, loss in (("few", [1e-30, 1e-4]), ("a few", [1e-30, 1e-7, 1e-4])):
+        few = CLAIMS["C8"].judge([census(name, loss, times=100)])
+        assert few.verdict == "inconclusive" and "too few to show all" in few.measured
+
+
+@pytest.mark.parametrize(
+    "loss, students, verdict",
+    [
+        (1e-4, 20, "reproduced"),
+        (1e-6, 1000, "contradicted"),
+        (1e-6, 380, "inconclusive"),
+        (1e-6, 381, "contradicted"),
+    ],
+)
+def test_that_no_student_was_seen_there_says_little_of_few(write, loss, students, verdict):
+    """Wilson's interval of 0 in n ends at z^2 / (n + z^2), z = 1.96: below 1 % from n = 381 on."""
+    run = ended(write, "census", [loss], ["local"], num_students=students)
+    assert CLAIMS["C9"].judge([run]).verdict == verdict
 
 
 def ended(write, name, losses, classes, kinds=None, **settings):
@@ -295,6 +319,8 @@ def test_wide_students_reach_zero(write):
         return finding and finding.verdict
 
     assert judged(narrow, wide) == "reproduced" and judged(narrow) is None
+    brief = CLAIMS["C13"].judge([narrow, wide]).brief
+    assert "1 of 2 (9.5% to 90.5%) of 5 neurons; 0 of 2 (0.0% to 65.8%) of 45 neurons" in brief
     assert judged(narrow, census(45, [1e-12, 1e-13, 1e-5])) == "contradicted"
     assert judged(narrow, wide, census(10, [1e-5])) == "contradicted"
     assert judged(narrow, wide, census(10, [1e-5], going=True)) == "inconclusive"

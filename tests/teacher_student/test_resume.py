@@ -2,9 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -52,7 +49,13 @@ def whole(make, census, short, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "stage, rows", [("census", 1), ("census", 4), ("slides", 1), ("slides", 2), ("graph", 1)]
+    "stage, rows",
+    [
+        ("census", 4),
+        ("slides", 2),
+        *(pytest.param(*run, marks=pytest.mark.slow) for run in (("census", 1), ("slides", 1))),
+        pytest.param("graph", 1, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_and_resumed(stage, rows, make, short, short_graph, whole, tmp_path, monkeypatch):
     """A kill comes before a row is logged, or, after the slides' last, at the first SLSQP."""
@@ -83,9 +86,9 @@ def test_killed_and_resumed(stage, rows, make, short, short_graph, whole, tmp_pa
     [
         ("census", descent, 3),  # within Adam's first piece
         ("census", descent, -20),  # among Newton's last iterations
-        ("slides", slides, 5),  # within the first SLSQP
+        pytest.param("slides", slides, 5, marks=pytest.mark.slow),  # within the first SLSQP
         ("slides", slides, -2),  # within the last perturbation
-        ("graph", descent, 4),  # within Adam at width 1
+        pytest.param("graph", descent, 4, marks=pytest.mark.slow),  # within Adam at width 1
         ("graph", descent, -20),  # within Newton's method at width 2
     ],
 )
@@ -145,21 +148,14 @@ def test_falls_back_before_a_damaged_state(make, short, census, tmp_path):
     assert_same(path, census[0])
 
 
-def test_sigterm_ends_a_process_with_143(environment, tmp_path):
+def test_sigterm_ends_a_process_with_143(stopped, tmp_path):
     flags = ["--hidden=3", "--num_students=2", "--adam_steps=100000000", f"--run_dir={tmp_path}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "repro.teacher_student", *flags],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    ended = stopped(
+        "-m",
+        "repro.teacher_student",
+        *flags,
+        when=lambda: list(tmp_path.glob("checkpoints/state-*.npz")),
+        by=signal.SIGTERM,
     )
-    try:
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("checkpoints/state-*.npz")):
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 143
-    finally:
-        process.kill()
+    assert ended.returncode == 143
     assert not (tmp_path / "result.json").exists()

@@ -131,6 +131,7 @@ def test_one_line_for_what_cannot_be_measured(make, tmp_path):
     assert caught.value.code == 2
 
 
+@pytest.mark.slow
 def test_it_works_on_other_papers(quick, tmp_path):
     """Cross-entropies, and labels that are numbers."""
     quick(tmp_path / "run", epochs=1)

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from repro import launch, papers
+from repro import command_line, launch, papers
 from repro.randomization.settings import Train
 from repro.reporting import results
 from repro.reporting.claims import VERDICTS
 from repro.reporting.tables import Table
 from repro.settings import name, settle
-from repro.tools import execute, plans, reproduce
+from repro.tools import plans, reproduce
+from repro.tools.execute import execute
+from repro.tools.executors.local import Local
 
 TOOL = ("-m", "repro.tools.reproduce")
 
@@ -158,10 +160,28 @@ def test_flags_of_the_machine_reach_the_runs_that_have_them():
     passed = planned([{}], data_dir="/d", strategy="mirrored", download="false")
     assert passed[0].settings == plain[0].settings.replace(strategy="mirrored")
     assert {"--data_dir=/d", "--download=false", "--strategy=mirrored"} <= set(passed[0].command)
-    flags = {"stage": "census"}
-    (students,) = plans.plan("teacher_student", [flags], Path("out"), {"strategy": "mirrored"})
-    assert students.settings == settle(papers.stages("teacher_student")["census"]())[0]
-    assert not any("strategy" in word for word in students.command)
+    (toy,) = plans.plan("bad_minima", [{"stage": "toy"}], Path("out"), {"strategy": "mirrored"})
+    assert toy.settings == settle(papers.stages("bad_minima")["toy"]())[0]
+    assert not any("strategy" in word for word in toy.command)
+
+
+def test_who_watches_changes_no_run(python, tmp_path):
+    """Weights & Biases gets the figure's name as the group; names and settings stay as they are."""
+    asked = (["randomization/fig1a"], "paper", tmp_path)
+    (plain,), (watched,) = (
+        reproduce.read_figures(*asked, passed) for passed in ({}, {"wandb_project": "minima"})
+    )
+    flags = {"--wandb_project=minima", "--wandb_group=randomization/fig1a"}
+    for one, other in zip(plain.runs, watched.runs, strict=True):
+        assert (one.path, one.settings) == (other.path, other.settings)
+        assert set(other.command) == {*one.command, *flags}
+        settings, place = command_line.parse(papers.stages("randomization"), other.command[3:])
+        assert settle(settings)[0] == one.settings
+        assert (place.wandb_project, place.wandb_group) == ("minima", "randomization/fig1a")
+    done = python(*TOOL, asked[0][0], "--scale=paper", "--dry_run", "--wandb_project=minima")
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        assert flags <= set(shlex.split(line))
 
 
 def test_places_in_a_toml_are_no_settings():
@@ -193,7 +213,8 @@ def test_failed_runs_are_named_and_complete_ones_left_alone(tmp_path, jobs, capf
     )
     complete.path.mkdir()
     (complete.path / "result.json").write_text("{}")
-    assert execute.execute([complete, failing, other], jobs) == [failing, other]
+    failed = execute([complete, failing, other], Local(jobs))
+    assert [one.run for one in failed] == [failing, other]
     said = capfd.readouterr().out
     assert "3 runs, 1 complete" in said
     assert "FAILED failing" in said and "no_such_binary" in said
@@ -239,10 +260,10 @@ def reproduced(monkeypatch, configs, tmp_path, capsys):
     started = []
     output_dir = tmp_path / "out"
 
-    def start(run, processors, processes):
+    def make(local, run):
         started.append(run)
         with contextlib.redirect_stdout(io.StringIO()):
-            launch.make(*launch.parse(papers.stages("randomization"), run.command[3:]))
+            launch.make(*command_line.parse(papers.stages("randomization"), run.command[3:]))
         return 0
 
     def run(figure):
@@ -250,7 +271,7 @@ def reproduced(monkeypatch, configs, tmp_path, capsys):
         arguments = [figure, "--scale=smoke", f"--output_dir={output_dir}", "--download=false"]
         with monkeypatch.context() as patched:
             patched.setattr(sys, "argv", ["tools/reproduce", *arguments])
-            patched.setattr(execute, "_run", start)
+            patched.setattr(Local, "_make", make)
             reproduce.main()
         return capsys.readouterr().out, len(started)
 
@@ -259,7 +280,7 @@ def reproduced(monkeypatch, configs, tmp_path, capsys):
 
 def test_the_same_settings_are_trained_once_whoever_asks(reproduced, tmp_path):
     """By hand, by one figure, by another in other words: one run, whose name all of them find."""
-    by_hand = launch.parse(
+    by_hand = command_line.parse(
         papers.stages("randomization"),
         [
             "--model=mlp_1x512",
@@ -338,7 +359,7 @@ def test_dry_run_lists_commands_and_does_nothing(python, tmp_path):
         assert line[:3] == ["python", "-m", "repro.randomization"]
         assert {"--model=inception", "--data_dir=/some data", "--strategy=mirrored"} <= set(line)
         assert f"--output_dir={tmp_path}" in line
-        settings, place = launch.parse(papers.stages("randomization"), line[3:])
+        settings, place = command_line.parse(papers.stages("randomization"), line[3:])
         assert (settings.strategy, place.data_dir) == ("mirrored", "/some data")
     assert not list(tmp_path.iterdir())
 

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -140,10 +138,9 @@ def check_tuned(path):
     assert {"tensorflow", "keras", "keras-tuner"} <= set(protocol["versions"])
 
 
-def test_a_killed_sweep_goes_on(tmp_path, command, environment):
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-        wait_for(lambda: len(list(tmp_path.glob("randomization/mlp*"))) == 2)
-        os.kill(process.pid, signal.SIGKILL)  # its second run lives on and holds its directory
+def test_a_killed_sweep_goes_on(tmp_path, command, environment, stopped):
+    """Killed alone: its second run lives on and holds its directory."""
+    stopped(*command[1:], when=lambda: len(list(tmp_path.glob("randomization/mlp*"))) == 2)
     (first,) = finished(tmp_path)
     before = first.stat().st_mtime_ns
     resumed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)

@@ -1,9 +1,12 @@
 """Two processes on the loopback interface train as one does; only the first writes."""
 
+import contextlib
 import json
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,8 +36,7 @@ def free_ports(count):
 
 BAD_MINIMA = (
     "repro.bad_minima",
-    "--model=resnet18",
-    "--width=0.0625",
+    "--model=mlp_1x512",
     "--dataset=digits",
     "--train_examples=32",
     "--batch_size=16",
@@ -45,8 +47,33 @@ BAD_MINIMA = (
 )
 
 
+FLOAT64 = str(Path(__file__).parent / "float64_run.py")
+STABILITY = (
+    "stability",
+    "--dataset=digits",
+    "--train_examples=40",
+    "--learning_rate=0.5",
+    "--batch_size=15",
+    "--momentum=0.5",
+    "--stop_loss=0",
+    "--iterations=400",
+    "--measure_every=50",
+    "--max_iterations=4",
+    "--tolerance=0.5",
+)
+
+
 def run_two(environment, module, *flags, run_dirs):
     """Run a binary on two workers, each told to write to a directory."""
+    with two(environment, "-m", module, *flags, run_dirs=run_dirs) as processes:
+        for process in processes:
+            _, said = process.communicate(timeout=400)
+            assert process.returncode == 0, said
+
+
+@contextlib.contextmanager
+def two(environment, *command, run_dirs):
+    """Start `python COMMAND` as two workers; kill at the end what is left of them."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     processes = []
     for number, run_dir in enumerate(run_dirs):
@@ -55,9 +82,7 @@ def run_two(environment, module, *flags, run_dirs):
             subprocess.Popen(
                 [
                     sys.executable,
-                    "-m",
-                    module,
-                    *flags,
+                    *command,
                     "--strategy=multi_worker",
                     f"--run_dir={run_dir}",
                 ],
@@ -68,9 +93,7 @@ def run_two(environment, module, *flags, run_dirs):
             )
         )
     try:
-        for process in processes:
-            _, said = process.communicate(timeout=400)
-            assert process.returncode == 0, said
+        yield processes
     finally:
         for process in processes:
             process.kill()
@@ -84,6 +107,7 @@ def run_dirs(environment, tmp_path_factory):
     return run_dirs
 
 
+@pytest.mark.slow
 def test_workers_wait_for_the_start_that_the_chief_writes(environment, tmp_path):
     """Pre-training and main training in one run, of whose start only the chief writes weights."""
     run_dir = tmp_path / "run"
@@ -124,3 +148,33 @@ def test_two_workers_equal_one_process(run_dirs, quick, tmp_path):
         weights.append(kernels)
     for value, other in zip(*weights):
         np.testing.assert_allclose(other, value, atol=1e-5)
+
+
+def test_a_killed_worker_started_again_goes_on(environment, python, tmp_path, metrics_of):
+    """Killed after its first fifty steps, of SGD in float64; one process is the truth.
+
+    Losses of the two agree to rounding, 2^-53 an operation, over 400 steps.
+    """
+    run, one = tmp_path / "run", tmp_path / "one"
+    command, places = (FLOAT64, "1", *STABILITY), {"run_dirs": [run, run]}
+    with two(environment, *command, **places) as processes:
+        deadline = time.monotonic() + 200
+        while len(metrics_of(run)) < 2:
+            assert all(process.poll() is None for process in processes)
+            assert time.monotonic() < deadline, "the first fifty steps took too long"
+            time.sleep(0.05)
+        processes[1].kill()
+        _, said = processes[0].communicate(timeout=200)  # it does not wait for ever
+    assert "error: another worker was lost; start" in said and "Traceback" not in said
+    assert processes[0].returncode == 1 and not (run / "result.json").exists()
+    with two(environment, *command, **places) as processes:
+        for process in processes:
+            _, said = process.communicate(timeout=400)
+            assert process.returncode == 0, said
+    recorded = json.loads((run / "environment.json").read_text())
+    assert recorded["resumed_after_epoch"] >= 1 and recorded["strategy"] == "multi_worker"
+    done = python(*command, f"--run_dir={one}")
+    assert done.returncode == 0, done.stderr
+    assert len(metrics_of(run)) == len(metrics_of(one)) == 9
+    for row, other in zip(metrics_of(one), metrics_of(run)):
+        assert other == pytest.approx(row, rel=1e-12)

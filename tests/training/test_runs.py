@@ -243,7 +243,8 @@ def test_tensorboard_tags_are_the_metrics_names(three_rows):
     three_rows.close()
     events = EventAccumulator(str(three_rows.path))
     events.Reload()
-    assert set(events.Tags()["tensors"]) == {"train/loss", "test/accuracy"}
+    hparams = "_hparams_/session_start_info"  # the settings, see test_trackers.py
+    assert set(events.Tags()["tensors"]) == {"train/loss", "test/accuracy", hparams}
     points = {e.step: float(make_ndarray(e.tensor_proto)) for e in events.Tensors("train/loss")}
     assert points == {10 * e: pytest.approx(1 / e, rel=2**-23) for e in (1, 2, 3)}  # float32
 
@@ -347,6 +348,7 @@ def test_environment_is_recorded(make):
     run.begin(0)
     recorded = json.loads((run.path / "environment.json").read_text())
     assert recorded["strategy"] == "default"
+    assert recorded["float32_products"] == "float32"  # "tf32" on GPUs, "bfloat16" on a TPU
     assert recorded["devices"] == ["CPU:0"]
     assert recorded["command"].startswith("python -m repro.randomization")
     assert recorded["versions"]["tensorflow"]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from repro.data import pipeline
 from repro.models import layers
 from repro.training import optimizers, step
-from repro.training.strategy import get_strategy, is_chief
+from repro.training.strategy import get_strategy, is_chief, over_rows, sum_over_shares
 
 # Replicas add up in another order: 2^-24 relative an operation, through batch norm over 8 steps.
 TOLERANCE = 1e-5
@@ -82,6 +82,48 @@ def test_a_batch_that_replicas_cannot_share_is_an_error(mirrored, make_images):
     batches = pipeline.TrainBatches(make_images(10), 5, 0, size=8)
     with pytest.raises(ValueError, match="batch_size=5 cannot be divided among 2 replicas"):
         mirrored.distribute_datasets_from_function(lambda context: batches.epoch(1, context))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_shares_of_a_batch_add_up_to_its_mean(mirrored, count):
+    """One example leaves the second replica with a copy of it that weighs nothing."""
+    numbers = np.array([3.0, -1.0, 4.0, 1.5, -9.0])
+    rows = np.random.default_rng(0).permutation(5)[:count]
+
+    def of_share(rows, weights, offset):
+        mean = tf.reduce_mean(weights * (tf.gather(tf.constant(numbers), rows) + offset))
+        return mean, tf.reshape(tf.size(rows), [])
+
+    for strategy in (get_strategy("default"), mirrored):
+        replicas = strategy.num_replicas_in_sync
+        total = tf.function(
+            lambda rows, here=strategy: sum_over_shares(
+                here, of_share, rows, tf.constant(0.5, tf.float64)
+            )
+        )
+        mean, taken = total(tf.constant(rows))
+        assert float(mean) == pytest.approx(numbers[rows].mean() + 0.5, rel=1e-14)
+        assert int(taken) == replicas * -(-count // replicas)
+
+
+@pytest.mark.parametrize(("count", "unit"), [(5, 1), (5, 4), (5, 8), (1, 1)])
+def test_rows_come_back_in_their_order(mirrored, count, unit):
+    """Shares of 3 and 2, of 4 and 1, of 5 and none; each on the device of its replica."""
+    x, devices, lengths = np.arange(3.0 * count).reshape(count, 3), set(), []
+
+    def double(x, y):
+        devices.add(tf.constant(0.0).device[-5:])
+        lengths.append(len(x))
+        return 2 * x, y[:, None] - 1
+
+    doubled, lower = over_rows(mirrored, double, x, np.arange(count), unit=unit)
+    np.testing.assert_array_equal(doubled, 2 * x)
+    np.testing.assert_array_equal(lower, np.arange(count)[:, None] - 1)
+    first = min(count, -(-count // (2 * unit)) * unit)
+    assert sorted(lengths) == sorted([first, max(count - first, 1)])
+    assert devices == {"CPU:0", "CPU:1"}
+    whole = over_rows(get_strategy("default"), double, x, np.arange(count))
+    np.testing.assert_array_equal(whole[0], doubled)
 
 
 def test_one_strategy_per_process(mirrored):

@@ -96,7 +96,7 @@ def _gaps(
     found = networks(runs, kind)
     if not found:
         return None
-    shown, ends, short, used = [], [], [], []
+    shown, ends, short, used = [], {}, [], []
     for name, by_copies in found.items():
         both = _hardest(by_copies)
         members = [run for pair in both for run in pair]
@@ -110,13 +110,13 @@ def _gaps(
         if because:
             short.append(because)
             continue
-        ends.append(both)
+        ends[name] = both
         used += members
     measured = f"random minus adversarial start, points by seed: {'; '.join(shown)}"
     if not ends:
         everything = [run for by in found.values() for pair in _hardest(by) for run in pair]
         return Finding(measured, INCONCLUSIVE, everything)
-    estimates = [losses(both) for both in ends]
+    estimates = [losses(both) for both in ends.values()]
 
     def judged(tolerance: float) -> str:
         return agreed([judge(each, tolerance) for each in estimates])
@@ -127,8 +127,10 @@ def _gaps(
         used,
         "; ".join(dict.fromkeys(e.method for e in estimates)),
         statistics.sensitivity(judged, bound),
+        "random minus adversarial start "
+        + ", ".join(f"{signed(each)} ({name})" for name, each in zip(ends, estimates)),
     )
-    fewest = min(([run for pair in both for run in pair] for both in ends), key=len)
+    fewest = min(([run for pair in both for run in pair] for both in ends.values()), key=len)
     return of_seeds(finding, TRIALS, fewest)
 
 

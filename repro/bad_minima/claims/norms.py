@@ -146,6 +146,7 @@ CLAIMS = (
         b12,
         "In every network log10 of ours moves by less than 1e-4, of the rerun's by more than "
         "1e-2; a move of ours contradicts.",
+        general=True,
     ),
     Claim(
         "B13",
@@ -155,5 +156,6 @@ CLAIMS = (
         b13,
         "In every network; one larger change contradicts.",
         everywhere=True,
+        general=True,
     ),
 )

@@ -129,6 +129,7 @@ CLAIMS = (
         "307 at N = 0.1; the JAX rerun about 292",
         b1,
         "Exactly so many entries in every copy of every start.",
+        general=True,
     ),
     Claim(
         "B2",
@@ -137,6 +138,7 @@ CLAIMS = (
         "the text says pixels",
         b2,
         "Within 0.3 and 0.05 points, over all copies of one start.",
+        general=True,
     ),
     Claim(
         "B14",

@@ -1,7 +1,5 @@
 """Claims on what curves, schedules, networks and metrics are by definition, M1 to M4."""
 
-import itertools
-
 import numpy as np
 
 from repro.reporting.claims import Claim, Finding, verdict
@@ -84,44 +82,43 @@ def m4(runs):
     return Finding(measured, verdict([max(errors) < 1e-4]), chosen, "rounding of float32")
 
 
-CLAIMS = tuple(
-    itertools.starmap(
-        Claim,
-        (
-            (
-                "M1",
-                "Curves end at their ends; a chain bends at its bend; untrained it is the segment.",
-                "Section 2",
-                "exact",
-                m1,
-                "To the bit, and the segment to 1e-6, on every curve.",
-            ),
-            (
-                "M2",
-                "SGDR: 0.05 at restarts after epochs 10, 30, 70, 150; 0.0250005 half way.",
-                "Equation 1",
-                "last rates 1.22e-3 to 2.03e-5 by epochs, near 1e-6 by steps",
-                m2,
-                "The recorded rates: restarts after just these epochs, and first, middle and "
-                "last rates to "
-                "0.1 %.",
-            ),
-            (
-                "M3",
-                "VGG16 has 15,245,130 parameters, with batch norm 15,253,578.",
-                "Garipov et al., code",
-                "15,245,130 and 15,253,578",
-                m3,
-                "Exactly.",
-            ),
-            (
-                "M4",
-                "The integral metric is the arc-length trapezoid; on a segment, that over t.",
-                "Garipov et al., code",
-                "equal; the average differs",
-                m4,
-                "To 1e-4, on every segment.",
-            ),
-        ),
-    )
+CLAIMS = (
+    Claim(
+        "M1",
+        "Curves end at their ends; a chain bends at its bend; untrained it is the segment.",
+        "Section 2",
+        "exact",
+        m1,
+        "To the bit, and the segment to 1e-6, on every curve.",
+        general=True,
+    ),
+    Claim(
+        "M2",
+        "SGDR: 0.05 at restarts after epochs 10, 30, 70, 150; 0.0250005 half way.",
+        "Equation 1",
+        "last rates 1.22e-3 to 2.03e-5 by epochs, near 1e-6 by steps",
+        m2,
+        "The recorded rates: restarts after just these epochs, and first, middle and "
+        "last rates to "
+        "0.1 %.",
+        general=True,
+    ),
+    Claim(
+        "M3",
+        "VGG16 has 15,245,130 parameters, with batch norm 15,253,578.",
+        "Garipov et al., code",
+        "15,245,130 and 15,253,578",
+        m3,
+        "Exactly.",
+        general=True,
+    ),
+    Claim(
+        "M4",
+        "The integral metric is the arc-length trapezoid; on a segment, that over t.",
+        "Garipov et al., code",
+        "equal; the average differs",
+        m4,
+        "To 1e-4, on every segment.",
+        general=True,
+    ),
 )

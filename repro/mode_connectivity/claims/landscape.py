@@ -1,7 +1,5 @@
 """Claims of works beyond Gotmare et al. 2018: Li et al. 2018, M15; Ainsworth et al. 2022, M16."""
 
-import itertools
-
 import numpy as np
 
 from repro.mode_connectivity.ends import unfinished
@@ -60,32 +58,27 @@ def m16(runs):
     return of_seeds(undecided(finding, unfinished(used)))
 
 
-CLAIMS = tuple(
-    itertools.starmap(
-        Claim,
-        (
-            (
-                "M15",
-                "Two directions hold at least 40 % of a descent path.",
-                "Li et al. 2018, section 7",
-                "40 to 90 %",
-                m15,
-                "At least 40 % of the iterates' variance about their mean, on every path. A low "
-                "bar: of a "
-                "random walk in as many dimensions two directions hold about 76 %.",
-            ),
-            (
-                "M16",
-                "Permuting neurons to match lowers the barrier of a segment.",
-                "Ainsworth et al. 2022",
-                "to zero for wide networks",
-                m16,
-                "Matched by weights and matched by activations, lower over the chord beyond the "
-                "95 % interval "
-                "of Student's t over pairs of three seeds; modes that fit 99 % of the training "
-                "set or had the "
-                "paper's 200 epochs.",
-            ),
-        ),
-    )
+CLAIMS = (
+    Claim(
+        "M15",
+        "Two directions hold at least 40 % of a descent path.",
+        "Li et al. 2018, section 7",
+        "40 to 90 %",
+        m15,
+        "At least 40 % of the iterates' variance about their mean, on every path. A low "
+        "bar: of a "
+        "random walk in as many dimensions two directions hold about 76 %.",
+    ),
+    Claim(
+        "M16",
+        "Permuting neurons to match lowers the barrier of a segment.",
+        "Ainsworth et al. 2022",
+        "to zero for wide networks",
+        m16,
+        "Matched by weights and matched by activations, lower over the chord beyond the "
+        "95 % interval "
+        "of Student's t over pairs of three seeds; modes that fit 99 % of the training "
+        "set or had the "
+        "paper's 200 epochs.",
+    ),
 )

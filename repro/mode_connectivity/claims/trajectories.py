@@ -1,7 +1,5 @@
 """Claims of Gotmare et al. 2018 on the trajectories of SGDR and of step decay, M7 to M12."""
 
-import itertools
-
 import numpy as np
 
 from repro.mode_connectivity.curve_figures import curve_run
@@ -160,64 +158,58 @@ def m12(runs):
 
 
 ENDED = "Trajectories of all the paper's 200 epochs. One seed, as in the paper."
-CLAIMS = tuple(
-    itertools.starmap(
-        Claim,
-        (
-            (
-                "M7",
-                "Training loss on the segments {30,150} and {70,150} of SGDR rises over both ends.",
-                "Figure 2c",
-                "much higher",
-                m7,
-                f"On both by more than 1 % of the higher end's loss; less on one contradicts. "
-                f"{ENDED}",
-            ),
-            (
-                "M8",
-                "Training loss on step decay's segments nowhere rises over both ends.",
-                "Figure 2d",
-                "no barrier on three pairs",
-                m8,
-                "On all three by no more than 1 % of the higher end's loss; more on one "
-                "contradicts. It has "
-                "power only where M7 holds: where the same protocol sees no barrier of SGDR "
-                "either, that "
-                f"there is none says nothing. {ENDED}",
-            ),
-            (
-                "M9",
-                "Training loss is lower at the bend of w70 and w150 than at w150.",
-                "Section 5",
-                "lower",
-                m9,
-                f"By more than 1 %; higher by as much contradicts. {ENDED}",
-            ),
-            (
-                "M10",
-                "Validation loss is higher at that bend than at w70 and at w150.",
-                "Section 5",
-                "higher",
-                m10,
-                f"By more than 1 %; lower than the higher by as much contradicts. {ENDED}",
-            ),
-            (
-                "M11",
-                "Between w70 and w150 training loss is higher and validation loss lower than at "
-                "both.",
-                "Figure 3",
-                "a region of the plane",
-                m11,
-                f"By 1 % each, at two points of the grid or more; at none contradicts. {ENDED}",
-            ),
-            (
-                "M12",
-                "Iterates are projected orthogonally onto the plane.",
-                "Appendix A.2",
-                "least squares",
-                m12,
-                "No residual has a cosine of 1e-6 or more with an axis.",
-            ),
-        ),
-    )
+CLAIMS = (
+    Claim(
+        "M7",
+        "Training loss on the segments {30,150} and {70,150} of SGDR rises over both ends.",
+        "Figure 2c",
+        "much higher",
+        m7,
+        f"On both by more than 1 % of the higher end's loss; less on one contradicts. {ENDED}",
+    ),
+    Claim(
+        "M8",
+        "Training loss on step decay's segments nowhere rises over both ends.",
+        "Figure 2d",
+        "no barrier on three pairs",
+        m8,
+        "On all three by no more than 1 % of the higher end's loss; more on one "
+        "contradicts. It has "
+        "power only where M7 holds: where the same protocol sees no barrier of SGDR "
+        "either, that "
+        f"there is none says nothing. {ENDED}",
+    ),
+    Claim(
+        "M9",
+        "Training loss is lower at the bend of w70 and w150 than at w150.",
+        "Section 5",
+        "lower",
+        m9,
+        f"By more than 1 %; higher by as much contradicts. {ENDED}",
+    ),
+    Claim(
+        "M10",
+        "Validation loss is higher at that bend than at w70 and at w150.",
+        "Section 5",
+        "higher",
+        m10,
+        f"By more than 1 %; lower than the higher by as much contradicts. {ENDED}",
+    ),
+    Claim(
+        "M11",
+        "Between w70 and w150 training loss is higher and validation loss lower than at both.",
+        "Figure 3",
+        "a region of the plane",
+        m11,
+        f"By 1 % each, at two points of the grid or more; at none contradicts. {ENDED}",
+    ),
+    Claim(
+        "M12",
+        "Iterates are projected orthogonally onto the plane.",
+        "Appendix A.2",
+        "least squares",
+        m12,
+        "No residual has a cosine of 1e-6 or more with an axis.",
+        general=True,
+    ),
 )

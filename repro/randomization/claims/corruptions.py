@@ -230,6 +230,7 @@ CLAIMS = (
         r1,
         "Exactly these counts, all five networks; one wrong count contradicts.",
         everywhere=True,
+        general=True,
     ),
     Claim(
         "R2",
@@ -239,6 +240,7 @@ CLAIMS = (
         r2,
         "Mean and deviation to 1e-5, a constant image to 4e-5, in every run.",
         everywhere=True,
+        general=True,
     ),
     Claim(
         "R3",
@@ -248,6 +250,7 @@ CLAIMS = (
         r3,
         "At least 99.9 % of the training set right in the end. A network that does not get there "
         "contradicts after 64 epochs, the paper's. One network of a kind, as in the paper.",
+        general=True,
     ),
     Claim(
         "R4",
@@ -257,6 +260,7 @@ CLAIMS = (
         r4,
         "10 % to a point, by an equivalence test over the test images, of a network that fits "
         "99 % of its labels or had 64 epochs. One network, as in the paper.",
+        general=True,
     ),
     Claim(
         "R5",

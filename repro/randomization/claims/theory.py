@@ -209,6 +209,7 @@ CLAIMS = (
         "exactly",
         r21,
         f"every network has 2n + d weights and errs by less than {LARGEST_ERROR:g}",
+        general=True,
     ),
     Claim(
         "R22",
@@ -217,6 +218,7 @@ CLAIMS = (
         "exactly",
         r22,
         f"the weights differ by less than {LARGEST_DISTANCE:g} of the solution's length",
+        general=True,
     ),
     Claim(
         "R23",
@@ -243,6 +245,7 @@ CLAIMS = (
         "0 training errors",
         r25,
         "no training errors but those on equal images with different labels",
+        general=True,
     ),
     Claim(
         "R26",

@@ -1,8 +1,17 @@
 """What Wu, Ma, E 2018 and the course project that reran it say, and whether it is so here."""
 
-from repro.stability.claims import batches, course_project, escapes, minima
+from repro.reporting.claims import Main
+from repro.stability.claims import batches, course_project, edge, escapes, generalization, minima
 
 CLAIMS = {
-    claim.id: claim for part in (minima, batches, escapes, course_project) for claim in part.CLAIMS
+    claim.id: claim
+    for part in (minima, batches, escapes, course_project, edge, generalization)
+    for claim in part.CLAIMS
 }
-MAIN = "P11"  # the claim that stands for the work
+MAIN = Main(
+    "P11",
+    "Where gradient descent has come to rest, another batch size or learning rate"
+    " leaves at once for a flatter minimum.",
+    "sharpness from 19.6 to 6.70 with batches of 4, 6.58 with three times the "
+    "learning rate, 3.86 with five times",
+)

@@ -49,16 +49,18 @@ def p11(runs):
     groups = _switches(_as_published(select(runs, stage="escape", wrong_examples=0)))
     if not groups:
         return None
-    outcomes, shown, used = [], [], []
+    outcomes, shown, brief, used = [], [], [], []
     for (start, eta, batch, limit), rows in groups.items():
         found = [_escape(run) for run in rows]
         ends = [end for end, _ in found if end is not None]
         spikes = [spike for _, spike in found if spike is not None]
         switch = f"from GD at {start:g} to ({eta:g}, {batch})"
+        change = f"batches of {batch}" if eta == start else f"{eta / start:g} times the rate"
         if len(ends) < len(rows):
             outcomes.append(CONTRADICTED if not ends else INCONCLUSIVE)
             steps = max(run.result["iterations"] for run in rows if run.result["sharpness"] is None)
             shown.append(f"{switch}: diverged after {steps} steps")
+            brief.append(f"diverged with {change}")
         else:
             bound = limit * 2 / start
             outcomes.append(worst([_at_most(ends, bound), verdict([x >= SPIKE for x in spikes])]))
@@ -67,9 +69,15 @@ def p11(runs):
                 f"{switch}: a {np.mean(first):.2f} to {', '.join(f'{end:.2f}' for end in ends)}, "
                 f"expected at most {bound:.2f}; loss times {min(spikes):.0f} within 80 steps"
             )
+            end = f"{ends[0]:.2f}" if len(ends) < 2 else statistics.over_seeds(ends).text(1, "")
+            brief.append(f"{np.mean(first):.2f} to {end} with {change}")
         used += rows
     finding = Finding(
-        "; ".join(shown) + TAIL, agreed(outcomes), used, "Student's t over seeds at each switch"
+        "; ".join(shown) + TAIL,
+        agreed(outcomes),
+        used,
+        "Student's t over seeds at each switch",
+        brief=f"sharpness from {', '.join(brief)}, from a rate of {start:g}",
     )
     finding = undecided(finding, _not_published(groups))
     return of_seeds(finding, runs=min(groups.values(), key=len))

@@ -13,7 +13,7 @@ from repro.reporting.claims import (
     worst,
 )
 from repro.reporting.results import select
-from repro.teacher_student.measures import FAILED, interval, share_text, shown_above
+from repro.teacher_student.measures import FAILED, enough, interval, share_text, shown_above
 
 ZERO = 1e-20  # losses below are zero
 APART = 1.0  # decades without a loss between two regimes
@@ -60,11 +60,15 @@ def c8(runs):
     measured = f"converged losses leave out {bounds}: {len(wide) + 1} groups, not three"
 
     def regimes(apart: float) -> str:
+        if not enough(len(loss)):
+            return INCONCLUSIVE
         groups = 1 + int(np.sum(np.diff(loss) > apart))
         return REPRODUCED if groups == 3 else CONTRADICTED if groups < 3 else INCONCLUSIVE
 
-    if regimes(APART) == REPRODUCED:
+    if len(wide) == 2:
         measured = measured.replace(", not three", "")
+    if not enough(len(loss)):
+        measured += f"; {len(loss)} students are too few to show all"
     sensitivity = statistics.sensitivity(regimes, APART)
     return Finding(measured, regimes(APART), chosen[:1], "", sensitivity)
 
@@ -80,7 +84,10 @@ def c9(runs):
     if not losses:
         return None
     measured = f"{len(losses)} certified, losses {min(losses):.1e} to {max(losses):.1e}"
-    return Finding(measured, verdict([any(5e-5 < loss < 2e-4 for loss in losses)]), chosen)
+    students = sum(run.settings["num_students"] for run in chosen)
+    there = any(5e-5 < loss < 2e-4 for loss in losses)
+    none = CONTRADICTED if enough(students) else INCONCLUSIVE
+    return Finding(measured, REPRODUCED if there else none, chosen)
 
 
 def c10(runs):
@@ -136,7 +143,7 @@ def c13(runs):
     chosen = [run for run in select(runs, stage="census") if run.settings["hidden"] in (5, 10, 45)]
     if not {5, 45} <= {run.settings["hidden"] for run in chosen}:
         return None
-    outcomes, shown = [], []
+    outcomes, shown, brief = [], [], []
     for run in sorted(chosen, key=lambda run: run.settings["hidden"]):
         width, arrays = run.settings["hidden"], run.arrays()
         above = arrays["loss"] > FAILED
@@ -145,13 +152,21 @@ def c13(runs):
         going, students = int(above.sum()) - failed, len(above)
         words = f"width {width}: {share_text(failed, students)} end above {FAILED:g}"
         words += f", {going} more are there and still descend" if going else ""
+        brief.append(f"{share_text(failed, students)} of {width} neurons")
+        brief[-1] += f", {going} more still descend" if going else ""
         undecided = int(np.sum(arrays["class"] == "undecided"))
         shown.append(f"{words} ({undecided} in all undecided)" if undecided else words)
         if width == 5:
             outcomes.append(REPRODUCED if failed else INCONCLUSIVE if going else CONTRADICTED)
         else:
             outcomes.append(CONTRADICTED if failed else INCONCLUSIVE if going else REPRODUCED)
-    return Finding(", ".join(shown), worst(outcomes), chosen, ONE_SEED)
+    return Finding(
+        ", ".join(shown),
+        worst(outcomes),
+        chosen,
+        ONE_SEED,
+        brief=f"students that end above zero loss: {'; '.join(brief)}",
+    )
 
 
 def _ended(arrays: dict) -> np.ndarray:
@@ -201,7 +216,8 @@ CLAIMS = (
         "three clusters",
         c8,
         "Losses of converged width-5 students, those below 1e-20 as one, fall into three groups "
-        "more than a decade apart; two groups or one contradict.",
+        "more than a decade apart; two groups or one contradict. So many that what one student in "
+        "a hundred does would be among them.",
     ),
     Claim(
         "C9",
@@ -209,7 +225,8 @@ CLAIMS = (
         EPFL,
         "1e-4",
         c9,
-        "A certified one between 5e-5 and 2e-4; certified ones, but none there, contradict.",
+        "A certified one between 5e-5 and 2e-4; certified ones, but none there, contradict, "
+        "where students are so many that what one in a hundred does would be among them.",
     ),
     Claim(
         "C10",

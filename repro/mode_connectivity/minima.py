@@ -1,0 +1,51 @@
+"""Whether the ends of training, and SGDR's iterates, are minima (Gotmare et al., section 4)."""
+
+from collections.abc import Sequence
+
+import keras
+
+from repro import curvature_on_request
+from repro.landscape import batch_norm, points
+from repro.mode_connectivity import kept
+from repro.mode_connectivity.data import PlainData
+from repro.mode_connectivity.settings import Endpoint
+from repro.training import step
+from repro.training.runs import Job
+
+RESTARTS = (30, 70, 150)  # epochs after which SGDR's later periods end
+
+
+def measure(
+    settings: Endpoint,
+    job: Job,
+    network: keras.Model,
+    data: PlainData,
+    weight_decay: float,
+    decayed: Sequence[keras.Variable],
+) -> dict:
+    """Return `criticality` of the end, and `criticality_of_iterates` by epoch for sgdr.
+
+    The iterates are those where a period of SGDR ends, with batch norm's statistics estimated
+    there; the network is at its end again afterwards.
+    """
+
+    def look() -> dict:
+        return curvature_on_request.at_end(
+            settings,
+            network,
+            step.cross_entropy,
+            data.arrays["train"],
+            weight_decay=weight_decay,
+            decayed=decayed,
+        )
+
+    found, end = look(), network.get_weights()
+    if settings.mode == "sgdr":
+        reestimate, of_iterates = batch_norm.make_reestimate(network), {}
+        for epoch in RESTARTS:
+            points.put(network, kept.load_point(kept.iterate_file(job.checkpoints, epoch)))
+            reestimate(images for images, _ in data.statistics.epoch(1))
+            of_iterates[str(epoch)] = look()["criticality"]
+        network.set_weights(end)
+        found["criticality_of_iterates"] = of_iterates
+    return found

@@ -1,0 +1,85 @@
+"""Runs on this machine, several at a time, each on its share of the processors."""
+
+import concurrent.futures
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+from repro.tools.executors import process
+from repro.tools.plans import Planned
+
+
+class Local:
+    """Makes so many runs at a time, each in a process that is pinned to its processors."""
+
+    def __init__(self, jobs: int = 1):
+        """Share the processors out among so many runs at a time."""
+        self.slots = jobs
+        self._pool = concurrent.futures.ThreadPoolExecutor(jobs)
+        self._free = shares(jobs)
+        self._at_work: dict[concurrent.futures.Future, Planned] = {}
+        self._processes: list[subprocess.Popen] = []
+        self._before = None
+
+    def __enter__(self) -> "Local":
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._end)
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._pool.shutdown()
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def start(self, runs: Sequence[Planned]) -> None:
+        """Start runs, of which there are never more than `slots` at a time."""
+        for run in runs:
+            self._at_work[self._pool.submit(self._make, run)] = run
+
+    def ended(self, seconds: float) -> list[tuple[Planned, int | Exception]]:
+        """Return the runs that ended, with their exit statuses."""
+        done, _ = concurrent.futures.wait(
+            self._at_work, seconds, return_when=concurrent.futures.FIRST_COMPLETED
+        )
+        return [(self._at_work.pop(one), one.exception() or one.result()) for one in done]
+
+    def _make(self, run: Planned) -> int:
+        processors = self._free.pop()
+        try:
+            if hasattr(os, "sched_setaffinity"):
+                os.sched_setaffinity(0, processors)  # of this thread, and so of what it starts
+            return process.run(
+                run.command,
+                run.path,
+                len(processors),
+                parent_gone=signal.SIGTERM,  # a run saves its state and ends
+                began=self._processes.append,
+            )
+        finally:
+            self._free.append(processors)
+
+    def _end(self, number, frame) -> None:
+        """Pass SIGTERM on to what runs, wait until its state is saved, and end."""
+        for one in self._processes:
+            if one.poll() is None:
+                one.terminate()
+        for one in self._processes:
+            one.wait()
+        print("stopped; the same command goes on", file=sys.stderr)
+        os._exit(128 + number)
+
+
+def shares(jobs: int) -> list[set[int]]:
+    """Return which processors each of so many runs at a time gets: equal shares, one at least."""
+    if hasattr(os, "sched_getaffinity"):
+        processors = sorted(os.sched_getaffinity(0))
+    else:
+        processors = list(range(os.cpu_count() or 1))
+    size = max(1, len(processors) // jobs)
+    return [
+        {processors[(number * size + i) % len(processors)] for i in range(size)}
+        for number in range(jobs)
+    ]

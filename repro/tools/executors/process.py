@@ -1,0 +1,63 @@
+"""One run, one process: how every executor makes a run once it is that run's turn."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from repro.tools.executors import bound
+
+# The exit status of a run whose directory another process holds: sysexits' "try again later".
+HELD = os.EX_TEMPFAIL
+
+
+def run(
+    command: Sequence[str],
+    folder: str | os.PathLike,
+    cpus: int,
+    *,
+    gpus: int | None = None,
+    cwd: str | None = None,
+    parent_gone: int = signal.SIGKILL,
+    began: Callable[[subprocess.Popen], None] | None = None,
+) -> int:
+    """Make a run in a process that does not outlive this one, and return its exit status.
+
+    What it says goes to log.txt in its directory. A run that is complete is not started.
+
+    Args:
+      command: of the run; the first word gives way to the Python of this machine.
+      folder: the run's directory.
+      cpus: so many threads compute one operation of TensorFlow.
+      gpus: 0 hides all GPUs from the run; any other number leaves it those that it sees.
+      cwd: the directory to start in; None: this process's own.
+      parent_gone: the signal that the run gets once the thread that called this is gone.
+      began: called with the process.
+    """
+    folder = Path(folder)
+    if (folder / "result.json").exists():
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"TF_NUM_INTRAOP_THREADS": str(cpus)}
+    if gpus == 0:
+        environment["CUDA_VISIBLE_DEVICES"] = "-1"
+    binding = [sys.executable, bound.__file__, str(int(parent_gone)), str(os.getpid())]
+    with (folder / "log.txt").open("a") as log:
+        process = subprocess.Popen(
+            [*binding, sys.executable, *command[1:]],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            cwd=cwd,
+        )
+    try:
+        if began is not None:
+            began(process)
+        return process.wait()
+    except BaseException:  # such as KeyboardInterrupt, by which Ray cancels what it runs
+        process.terminate()
+        process.wait()
+        raise
