@@ -28,7 +28,7 @@ class Curvature(Settings):
     curvature_every: int | None = flag(
         None,
         "Measure the sharpness of the training loss so often, from the start on; by default never.",
-        unit="epochs",
+        unit="epochs, or steps where --measure_every counts them",
         low=1,
     )
     curvature_examples: int | None = flag(

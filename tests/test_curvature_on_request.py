@@ -162,6 +162,7 @@ def test_a_measurement_made_again_is_the_same_and_weights_that_diverged_have_non
     assert along.row(3) == {}
 
 
+@pytest.mark.slow
 def test_the_l2_term_is_that_of_the_weights_it_acts_on(tmp_path, quick):
     """Kernels alone by default: the same run measured without it has another gradient."""
     from repro.randomization.experiment import open_run

@@ -371,7 +371,7 @@ def test_no_flag_is_declared_and_then_forgotten(paper):
     """Every setting is read by its own name somewhere in its paper, or where all binaries start."""
     package = Path(papers.__file__).parent
     read = set()
-    doors = [package / "launch.py", package / "devices.py"]
+    doors = [package / f"{name}.py" for name in ("launch", "devices", "curvature_on_request")]
     for file in [*(package / paper).rglob("*.py"), *doors]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):

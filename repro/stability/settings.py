@@ -132,14 +132,6 @@ class Images(Replicas):
 class Train(Curvature, Images):
     """Train a network by GD or SGD, and measure how sharp and how uneven its minimum is."""
 
-    curvature_every: int | None = flag(
-        None,
-        "Measure the sharpness of the training loss so often, a multiple of --measure_every, from "
-        "the start on; by default never.",
-        unit="steps",
-        low=1,
-    )
-
     def check(self) -> None:
         super().check()
         if self.curvature_every and self.curvature_every % self.measure_every:

@@ -53,6 +53,7 @@ def test_flatness_has_every_ball(whole):
     assert found["m_sharpness_5_steps"]["value"] >= found["m_sharpness"]["value"]
 
 
+@pytest.mark.slow
 def test_in_parts_equals_in_full(whole, make, killed, tmp_path):
     with killed(2):
         make(SETTINGS, tmp_path / "run")

@@ -42,7 +42,7 @@ def runs_of(make, tiny_network, tmp_path_factory):
     return get
 
 
-LONG = {"adversary", "combinations"}  # many runs, of which others have all kinds
+LONG = {"adversary", "combinations", "departures"}  # many runs, of which others have all kinds
 MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in FIGURES]
 
 

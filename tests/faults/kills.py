@@ -107,12 +107,13 @@ def same(whole: Path, run: Path) -> None:
 
 
 def variables(checkpoint: Path) -> dict[str, np.ndarray]:
-    """Return the variables of a checkpoint but for the count of saves."""
+    """Return the variables of a checkpoint but for the count of saves and the seconds taken."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(checkpoint))
     names = set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+    kept = (name for name in names if not name.startswith(("save_counter", "seconds")))
+    return {name: reader.get_tensor(name) for name in kept}
 
 
 def timeless(value):

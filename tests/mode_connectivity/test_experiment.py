@@ -139,6 +139,7 @@ def test_a_batch_that_replicas_cannot_share_is_one_line(make, mirrored, tmp_path
     assert "\n" not in str(e.value)
 
 
+@pytest.mark.slow
 def test_an_aligned_end_is_nearer_and_computes_the_same(make, evaluated, find, tmp_path):
     _, place = evaluated
     ends = {name: str(find(place, f"endpoint-{mode}").path) for name, mode in ENDS.items()}
@@ -221,6 +222,7 @@ def test_a_killed_chain_of_runs_ends_the_same(make, evaluated, killed, find, met
     }
 
 
+@pytest.mark.slow
 def test_sigterm_while_measuring(stopped, evaluated, find, metrics_of, tmp_path):
     """It ends with 143 within 10 seconds, and all that was measured is saved."""
     ends = {name: find(evaluated[1], f"endpoint-{mode}").path for name, mode in ENDS.items()}

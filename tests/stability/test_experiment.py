@@ -178,11 +178,10 @@ def test_toy(make, tmp_path):
     "settings",
     [
         pytest.param(TRAIN.replace(batch_size=7), id="batches of 7 and 5"),
-        pytest.param(
-            ESCAPE.replace(iterations=2), id="all 40, then 15 and 10", marks=pytest.mark.slow
-        ),
+        pytest.param(ESCAPE.replace(iterations=2), id="all 40, then 15 and 10"),
     ],
 )
+@pytest.mark.slow
 def test_two_replicas_equal_one_device(make, tmp_path, monkeypatch, mirrored, settings):
     """In float64, with shares that must be filled up: 2^-53 an operation, over a dozen steps."""
     import keras
@@ -209,7 +208,13 @@ class Interrupted(Exception):
     pass
 
 
-@pytest.mark.parametrize("settings", [TRAIN, ESCAPE], ids=["train", "escape"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(TRAIN, id="train"),
+        pytest.param(ESCAPE, id="escape", marks=pytest.mark.slow),
+    ],
+)
 def test_interrupted_equals_uninterrupted(whole, make, tmp_path, monkeypatch, settings):
     """Ragged batches (15, 15, 10), momentum, and a piece of work that is lost."""
     from repro.stability import phases
@@ -235,7 +240,7 @@ def stop_in(monkeypatch, name, count):
     from repro.stability import experiment
 
     module, function = {
-        "measure": (experiment.curvature, "nonuniformity"),
+        "measure": (experiment.stability, "sharpness_and_nonuniformity"),
         "steps": (experiment.descent, "epoch_orders"),
         "evaluate": (experiment.descent, "evaluate"),
     }[name]

@@ -89,7 +89,8 @@ def test_killed_and_resumed(stage, rows, make, short, short_graph, whole, tmp_pa
         pytest.param("slides", slides, 5, marks=pytest.mark.slow),  # within the first SLSQP
         ("slides", slides, -2),  # within the last perturbation
         pytest.param("graph", descent, 4, marks=pytest.mark.slow),  # within Adam at width 1
-        ("graph", descent, -20),  # within Newton's method at width 2
+        # within Newton's method at width 2
+        pytest.param("graph", descent, -20, marks=pytest.mark.slow),
     ],
 )
 def test_stopped_within_a_piece(

@@ -138,6 +138,7 @@ def check_tuned(path):
     assert {"tensorflow", "keras", "keras-tuner"} <= set(protocol["versions"])
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on(tmp_path, command, environment, stopped):
     """Killed alone: its second run lives on and holds its directory."""
     stopped(*command[1:], when=lambda: len(list(tmp_path.glob("randomization/mlp*"))) == 2)
