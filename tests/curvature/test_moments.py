@@ -47,14 +47,13 @@ def test_moments_moved_to_other_weights(smooth):
     """What is measured along a training, traced once: as if it were traced anew at each point."""
     model, x, y = smooth
     both = moments.moments(model, squared_error, (x, y))
-    for step in (0.1, -0.2):
-        model.set_weights([w + step for w in model.get_weights()])
-        mean, variance = dense_moments(example_hessians(model, squared_error, x, y))
-        a, s = stability.sharpness_and_nonuniformity(
-            both.at(model.get_weights()), tolerance=1e-10, starts=(None, np.ones(43))
-        )
-        assert a.value == pytest.approx(largest(mean), abs=TOLERANCE)
-        assert s.value == pytest.approx(largest(variance) ** 0.5, abs=TOLERANCE)
+    model.set_weights([w + 0.1 for w in model.get_weights()])
+    mean, variance = dense_moments(example_hessians(model, squared_error, x, y))
+    a, s = stability.sharpness_and_nonuniformity(
+        both.at(model.get_weights()), tolerance=1e-10, starts=(None, np.ones(43))
+    )
+    assert a.value == pytest.approx(largest(mean), abs=TOLERANCE)
+    assert s.value == pytest.approx(largest(variance) ** 0.5, abs=TOLERANCE)
 
 
 CHAINS = {

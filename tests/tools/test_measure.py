@@ -46,6 +46,7 @@ def measured(run):
     return json.loads((run / "measure.json").read_text())
 
 
+@pytest.mark.slow
 def test_it_finds_what_the_run_found(run, measured):
     result = json.loads((run / "result.json").read_text())
     for name in ("sharpness", "nonuniformity"):
@@ -60,6 +61,7 @@ def test_it_finds_what_the_run_found(run, measured):
     assert measured["margins"]["positive"] == pytest.approx(result["train_accuracy"])
 
 
+@pytest.mark.slow
 def test_numbers_agree_with_each_other(measured):
     top, low = measured["eigenvalues"], measured["smallest_eigenvalue"]
     assert len(top) == 3 and top == sorted(top, reverse=True)
