@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from repro.teacher_student import descent, slides
+from repro.training import step
 from repro.training.resume import Stopped
 from repro.training.runs import RunDirectory
 
@@ -131,6 +132,7 @@ def test_a_stop_within_adam_loses_no_step(make, short, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(descent, "stop_if_asked", look)
+        patched.setattr(step, "SECONDS_PER_CALL", 0.0)  # a step a call
         with pytest.raises(SystemExit):
             make(short["census"], tmp_path)
     with np.load(tmp_path / "checkpoints" / "state-0.npz") as state:
