@@ -9,6 +9,11 @@ from repro.stability import figures, measures, setting_figures
 from repro.stability.measures import published
 
 
+@pytest.fixture
+def make(tmp_path):
+    return lambda *arguments, **changes: trained(tmp_path, *arguments, **changes)
+
+
 def test_every_file_is_described_with_its_source():
     text = (measures.PUBLISHED / "README.md").read_text()
     for file in measures.PUBLISHED.glob("*.csv"):
