@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_up import N
+from made_up import N, trained
 
 from repro.reporting.results import Run
 from repro.stability import figures, measures, setting_figures
