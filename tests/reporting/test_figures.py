@@ -14,13 +14,14 @@ def line(runs):
 
 
 def test_a_figure_is_drawn_twice_with_the_same_bytes(tmp_path):
+    open_before = plt.get_fignums()
     first = figures.draw(line, [1, 3, 2], "A title", tmp_path / "first")
     again = figures.draw(line, [1, 3, 2], "A title", tmp_path / "again")
     other = figures.draw(line, [1, 3, 4], "A title", tmp_path / "other")
     assert [file.name for file in first] == ["first.png", "first.pdf"]
     for one, same, different in zip(first, again, other):
         assert one.read_bytes() == same.read_bytes() != different.read_bytes()
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == open_before
 
 
 def test_a_name_with_points_keeps_them(tmp_path):
