@@ -118,7 +118,8 @@ def test_the_numbers_are_those_of_the_instruments(make, tmp_path, monkeypatch):
     assert found["statement"].startswith("gradient norm ")
 
 
-@pytest.mark.parametrize("epoch", [pytest.param(0, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("epoch", [0, 3])
+@pytest.mark.slow
 def test_a_killed_run_measures_the_same_bits(whole, make, tmp_path, monkeypatch, epoch):
     """Killed once a row is there and its state is not: that of the start, too."""
 

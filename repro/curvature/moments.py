@@ -175,19 +175,14 @@ def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int
     two = tf.nest.map_structure(lambda x: x[:2], batch[:2])
     two = *two, tf.ones([len(batch[2][:2])], tf.float64)
     vector = tf.constant(np.random.default_rng(0).standard_normal(here.size))
-    expected = _computed(ways[-1][0], here, vector, two)
+    expected = ways[-1][0](here, vector, *two).numpy()  # not traced: for two examples it is dear
     if not np.isfinite(expected).all():
         raise ValueError("a Hessian-vector product is not finite: have the weights diverged?")
     scale = np.linalg.norm(expected, axis=1)
     for number, (way, _) in enumerate(ways[:-1]):
         with contextlib.suppress(Exception):  # of TensorFlow, for what cannot be vectorised
-            found = _computed(way, here, vector, two)
+            # traced, as it will be: what works step by step need not work in a graph
+            found = tf.function(functools.partial(way, here))(vector, *two).numpy()
             if (np.linalg.norm(found - expected, axis=1) <= agreement * scale).all():
                 return number
     return len(ways) - 1
-
-
-def _computed(way: Callable, here: Point, vector: tf.Tensor, examples: tuple) -> np.ndarray:
-    return tf.function(lambda vector, *examples: way(here, vector, *examples))(
-        vector, *examples
-    ).numpy()

@@ -204,6 +204,30 @@ def theorem_1(
         batch_size=batch_size,
         strategy=strategy,
     )
+    return theorem_1_of(
+        both,
+        learning_rate=learning_rate,
+        sgd_batch_size=sgd_batch_size,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        start=start,
+        seed=seed,
+        memory_limit=memory_limit,
+    )
+
+
+def theorem_1_of(
+    both: Moments,
+    *,
+    learning_rate: float,
+    sgd_batch_size: int,
+    tolerance: float = 1e-4,
+    max_iterations: int = 200,
+    start: np.ndarray | None = None,
+    seed: int = 0,
+    memory_limit: float | None = None,
+) -> Measure:
+    """Return what `theorem_1` does, from moments that were made before; errors as there."""
     if not both.uniform:
         raise ValueError("Theorem 1 is about examples drawn alike: weights of `dataset` differ")
     noise = (learning_rate / noise_reduction(sgd_batch_size, both.examples)) ** 2

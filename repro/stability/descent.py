@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import optimize
 
 from repro.training.strategy import sum_over_shares
 
@@ -78,11 +79,13 @@ def make_steps(
     def steps(orders, step, until, running):
         first_epoch, finite, fitted = step // per_epoch, True, False
         while step < until and finite and not fitted:
+            epoch, begin = step // per_epoch - first_epoch, step % per_epoch * size
             if size == count:
                 batch = tf.range(count, dtype=tf.int64)
-            else:
-                begin = step % per_epoch * size
-                batch = orders[step // per_epoch - first_epoch, begin : begin + size]
+            elif count % size:
+                batch = orders[epoch, begin : begin + size]
+            else:  # all of one size, which compilers want to know
+                batch = tf.slice(orders, [epoch, begin], [1, size])[0]
             value, *gradients = sum_over_shares(strategy, of_share, batch, *data)
             finite = tf.math.is_finite(value)
             if finite:
@@ -95,6 +98,42 @@ def make_steps(
         return step, running, finite
 
     return steps
+
+
+def lbfgs(
+    network: keras.Model, examples, loss: Callable, iterations: int, stop_loss: float
+) -> None:
+    """Bring a network to a minimum by L-BFGS on all examples (SciPy's), in place.
+
+    Args:
+      network: whose trainable weights change.
+      examples: with `images` [n, ...] and `targets` [n, k].
+      loss: targets, outputs -> losses [b].
+      iterations: take no more than so many.
+      stop_loss: end once the mean loss is below.
+    """
+    weights = [v.value for v in network.trainable_variables]
+    ends = np.cumsum([w.shape.num_elements() for w in weights])[:-1]
+
+    @tf.function
+    def value_and_gradients():
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(loss(examples.targets, network(examples.images, training=True)))
+        return value, tape.gradient(value, weights)
+
+    def of(vector):
+        for w, part in zip(weights, np.split(vector, ends)):
+            w.assign(part.reshape(w.shape))
+        value, gradients = value_and_gradients()
+        return float(value), np.concatenate([np.ravel(g).astype(np.float64) for g in gradients])
+
+    def enough(intermediate_result):
+        if intermediate_result.fun < stop_loss:
+            raise StopIteration
+
+    start = np.concatenate([np.ravel(w).astype(np.float64) for w in weights])
+    limits = {"maxiter": iterations, "maxfun": 2 * iterations, "ftol": 0, "gtol": 0}
+    of(optimize.minimize(of, start, jac=True, method="L-BFGS-B", callback=enough, options=limits).x)
 
 
 def epoch_orders(examples: int, epochs: Sequence[int], key: Sequence[int]) -> np.ndarray:

@@ -18,6 +18,8 @@ What follows the released code where the paper says nothing, and where this depa
 * Curvature is measured by Lanczos to a residual, on all training images, with frozen batch norm.
 """
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -44,8 +46,9 @@ def run(settings: Train | Escape | Toy, job: Job) -> dict:
 def train(settings: Train | Escape, job: Job) -> dict:
     """Train a network, or let it leave a minimum of GD, and measure where it ends.
 
-    The result has losses, accuracies, and `sharpness` and `nonuniformity` with residual, iterations
-    and whether Lanczos converged; None for each where training diverged.
+    The result has losses, accuracies, and `sharpness`, `nonuniformity` and `theorem1`, the largest
+    eigenvalue of Theorem 1's operator, with residual, iterations and whether Lanczos converged;
+    None for each where training diverged, for `theorem1` with momentum too.
     """
     s = settings
     keras.utils.set_random_seed(s.seed)
@@ -80,8 +83,9 @@ def train(settings: Train | Escape, job: Job) -> dict:
         nonlocal both
         of = network, descent.squared_error, (images.images, images.targets)
         both = both or moments.moments(*of, strategy=job.strategy)
+        both = both.at([v.numpy() for v in network.trainable_variables])
         found = stability.sharpness_and_nonuniformity(
-            both.at([v.numpy() for v in network.trainable_variables]),
+            both,
             tolerance=s.tolerance,
             max_iterations=s.max_iterations,
             starts=starts,
@@ -90,10 +94,14 @@ def train(settings: Train | Escape, job: Job) -> dict:
 
     # GD to a minimum first, where the subject is how another optimiser leaves it.
     phase = descent.Phase(s.learning_rate, s.batch_size, s.momentum, s.iterations, s.stop_loss)
-    plan, along_the_way = [phase], None
+    plan, along_the_way, begin = [phase], None, None
     if isinstance(s, Escape):
+        steps = s.start_iterations
+        if s.start_optimizer == "lbfgs":
+            of = network, images, descent.squared_error
+            begin, steps = functools.partial(descent.lbfgs, *of, s.start_iterations, s.stop_loss), 0
         plan = [
-            descent.Phase(s.start_learning_rate, s.examples, 0.0, s.start_iterations, s.stop_loss),
+            descent.Phase(s.start_learning_rate, s.examples, 0.0, steps, s.stop_loss),
             descent.Phase(s.learning_rate, s.batch_size, s.momentum, s.iterations, 0.0),
         ]
         along_the_way = measure
@@ -108,10 +116,21 @@ def train(settings: Train | Escape, job: Job) -> dict:
         evaluate=evaluate,
         measure=along_the_way,
         others=sharp.variables() if sharp else None,
+        begin=begin,
     )
     outcome = training.run(job)
     finite = outcome["status"] == "complete"
     found = measure(training.state.starts()) if finite else {}
+    theorem = None
+    if finite and s.momentum == 0:  # which the theorem has not
+        theorem = stability.theorem_1_of(
+            both,
+            learning_rate=s.learning_rate,
+            sgd_batch_size=s.batch_size,
+            tolerance=s.tolerance,
+            max_iterations=s.max_iterations,
+            seed=s.seed,
+        ).without_vector()
     return {
         "status": outcome["status"],
         "fitted": training.fitted(),
@@ -124,6 +143,7 @@ def train(settings: Train | Escape, job: Job) -> dict:
         "test_accuracy": outcome.get("test/accuracy"),
         "sharpness": found["sharpness"].without_vector() if finite else None,
         "nonuniformity": found["nonuniformity"].without_vector() if finite else None,
+        "theorem1": theorem,
         "weight_norm": weight_norm(network) if finite else None,
         **(noise.at_end(s, network, images) if finite and isinstance(s, Train) else {}),
         "parameters": network.count_params(),

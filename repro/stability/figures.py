@@ -61,7 +61,7 @@ def batch_size(runs: Sequence[Run]) -> plt.Figure:
 
     The largest batch is all examples: GD, to the right of SGD. Only sharpness was published.
     """
-    theirs = published("batch_size")
+    theirs = published("batch_size", runs)
     figure, three = plt.subplots(1, 3, figsize=(6.75, 2.4))
     values = {"sharpness a": a, "non-uniformity s": s, "test accuracy": test_accuracy}
     for axes, (label, value) in zip(three, values.items()):
@@ -97,7 +97,7 @@ def diagram(runs: Sequence[Run]) -> plt.Figure:
     they reach from the lowest to the highest.
     """
     figure, axes = plt.subplots(figsize=(4.6, 3))
-    theirs = published("diagram")
+    theirs = published("diagram", runs)
     for batch, rows in grouped(plain(runs), "batch_size").items():
         label = "GD" if is_gd(rows[0]) else f"B = {batch}"
         points = axes.scatter([a(r) for r in rows], [s(r) for r in rows], s=10, label=label)
@@ -143,7 +143,7 @@ def proportional(runs: Sequence[Run]) -> plt.Figure:
         middle = np.exp(np.mean([np.log(s(r)) - power * np.log(a(r)) for r in chosen]))
         axes.plot(x, middle * x**power, color="k", lw=0.8)
         axes.set_title(f"s ~ a^{power:.2f}, r = {correlation:.3f}; published 0.78, 0.981")
-        theirs = published("diagram")
+        theirs = published("diagram", runs)
         points = theirs["sharpness"], theirs["nonuniformity"]
         axes.plot(*points, **OPEN, color="k", label="published, η = 0.5")
     axes.set(xscale="log", yscale="log", xlabel="sharpness a", ylabel="non-uniformity s")
@@ -154,17 +154,18 @@ def proportional(runs: Sequence[Run]) -> plt.Figure:
 
 
 def escape(runs: Sequence[Run]) -> plt.Figure:
-    """What changes after the switch from GD: a, s, losses and accuracies.
+    """What changes after the switch from GD: a, s, loss and both accuracies.
 
     Open markers are where the same switches ended in the published results, from GD at 0.1.
     Sharpness is scaled by 0.1 over our rate before the switch, as its edge 2 / η is.
     """
-    figure, grid = plt.subplots(2, 2, figsize=(6.75, 4.2), sharex=True)
-    theirs = published("escape")
+    figure, grid = plt.subplots(3, 2, figsize=(6.75, 6), sharex=True)
+    theirs = published("escape", runs)
     quantities = {
         "curvature/sharpness": "sharpness a",
         "curvature/nonuniformity": "non-uniformity s",
         "train/loss": "training loss",
+        "train/accuracy": "training accuracy",
         "test/accuracy": "test accuracy",
     }
     for axes, (quantity, label) in zip(grid.flat, quantities.items()):
@@ -173,18 +174,20 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
             name += "" if run.result["sharpness"] else ", diverged"
             eta = run.settings["learning_rate"]
             axes.plot(*curve(run, quantity), color=f"C{number}", label=f"η = {eta:g}, {name}")
-            if quantity.split("/")[1] in ("sharpness", "accuracy"):
+            if quantity in ("curvature/sharpness", "test/accuracy"):
                 _end(axes, theirs, run, quantity, f"C{number}")
             if quantity == "curvature/sharpness":
                 axes.axhline(2 / eta, color=f"C{number}", ls=":", lw=0.8)
         axes.set(ylabel=label)
         if quantity == "train/loss":
             axes.set_yscale("log")
-    for axes in grid[1]:
+    for axes in grid[2]:
         axes.set_xlabel("steps after the switch")
     grid[0, 0].set_title("dotted: 2 / η; open: published ends, from η = 0.1, scaled", fontsize=8)
-    grid[1, 1].set_title("open: published ends", fontsize=8)
-    grid[0, 1].legend()
+    grid[2, 0].set_title("open: published ends", fontsize=8)
+    grid[1, 1].tick_params(labelbottom=True)
+    grid[2, 1].axis("off")
+    grid[2, 1].legend(*grid[0, 0].get_legend_handles_labels(), loc="center")
     return figure
 
 

@@ -32,6 +32,7 @@ TABLE2 = {
 SHARPNESS = "train/sharpness"  # along training, --curvature_every
 TRIALS = 5  # seeds of Table 2 and of the published results
 STOP_LOSS = 1e-4  # the paper's; a larger one is not its rule
+LEFT = 100  # times the loss of a minimum: it has been left
 ON_WRONG_LABELS = 5e-4  # its own there, and on the true labels that it compares with them
 # The course project: dataset -> train and test accuracy in percent, sharpness, non-uniformity.
 COURSE_PROJECT = {"fashion_mnist": (99.9, 80.4, 19.9, 40.4), "cifar10": (100.0, 88.9, 19.2, 53.0)}
@@ -99,10 +100,43 @@ def unfinished(runs: Iterable[Run], loss: float = STOP_LOSS) -> str:
     return f"{len(short)} not to the paper's stopping rule" if short else ""
 
 
-def published(figure: str) -> dict[str, np.ndarray]:
-    """Return the published numbers of a figure by column; published/README.md has their source."""
+def published(figure: str, runs: Sequence[Run] = ()) -> dict[str, np.ndarray]:
+    """Return the published numbers of a figure by column; published/README.md has their source.
+
+    They are of Fashion-MNIST: beside runs of other data there are none, the columns are empty.
+    """
     columns = read_columns(PUBLISHED / f"{figure}.csv")
-    return {name: np.array(values) for name, values in columns.items()}
+    elsewhere = any(run.settings["dataset"] != "fashion_mnist" for run in runs)
+    return {name: np.array([] if elsewhere else values) for name, values in columns.items()}
+
+
+def operators(runs: Iterable[Run]) -> list[Run]:
+    """Return the solutions at which Theorem 1's operator was measured."""
+    return [run for run in solutions(runs) if run.result.get("theorem1")]
+
+
+def theorem1(run: Run) -> float:
+    """Return the largest eigenvalue of Theorem 1's operator."""
+    return run.result["theorem1"]["value"]
+
+
+def departures(runs: Iterable[Run]) -> list[tuple[Run, float, int]]:
+    """Return how soon minima of GD were left by GD whose every step was measured.
+
+    Rows are (run, a eta / 2 at the start by the new rate, steps until the loss is LEFT times that
+    of the start).
+    """
+    found = []
+    for run in select(runs, stage="escape", measure_every=1):
+        rows = measured(run, "train/loss")
+        sharp = measured(run, "curvature/sharpness")
+        if not rows or not sharp or not is_gd(run):
+            continue
+        gone = [row["step"] for row in rows if row["train/loss"] >= LEFT * rows[0]["train/loss"]]
+        share = sharp[0]["curvature/sharpness"] * run.settings["learning_rate"] / 2
+        if gone:
+            found.append((run, share, gone[0]))
+    return found
 
 
 def is_gd(run: Run) -> bool:

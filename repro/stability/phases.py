@@ -86,6 +86,7 @@ class Descent:
         evaluate: Callable[[], Mapping],
         measure: Callable | None = None,
         others: Mapping | None = None,
+        begin: Callable[[], None] | None = None,
     ):
         """Say what is trained and what is measured.
 
@@ -102,12 +103,14 @@ class Descent:
           measure: start vectors -> two curvature.stability.Measure by name; None: none. What is
             measured at the end is the caller's, who starts it from `state.starts()`.
           others: name -> variables that `evaluate` changes, for checkpoints.
+          begin: changes the network before the first step; None: as it was built.
         """
         self.state = State.initial(network, strategy, vectors=measure is not None)
         self._network, self._examples, self._phases = network, examples, list(phases)
         self._loss, self._strategy = loss, strategy
         self._seed, self._every = seed, measure_every
         self._evaluate, self._measure, self._others = evaluate, measure, others or {}
+        self._begin = begin
         self._last, self._compiled = len(self._phases) - 1, {}
 
     def run(self, job: Job) -> dict:
@@ -121,7 +124,12 @@ class Descent:
             others={**self.state.variables(), **self._others},
             chief=job.directory.chief,
         )
-        return resume(job, self._store, self._piece, self._finished, first=lambda: self._look(0))
+        return resume(job, self._store, self._piece, self._finished, first=self._first)
+
+    def _first(self) -> dict:
+        if self._begin is not None:
+            self._begin()
+        return self._look(0)
 
     def fitted(self) -> bool:
         """Whether the last phase has met its stopping rule."""

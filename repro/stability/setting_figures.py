@@ -52,7 +52,7 @@ def wrong_labels(runs: Sequence[Run]) -> plt.Figure:
     range was, of test accuracy that at the fewest and at the most wrong labels.
     """
     figure = by_setting(runs, "wrong_examples", "wrong labels")
-    theirs, accuracy = published("wrong_labels"), figure.axes[2]
+    theirs, accuracy = published("wrong_labels", runs), figure.axes[2]
     known = np.isfinite(theirs["test_accuracy"])
     at = theirs["wrong_examples"]
     accuracy.plot(at[known], theirs["test_accuracy"][known], **OPEN | {"ls": "none"}, color="k")
@@ -79,7 +79,7 @@ def momentum(runs: Sequence[Run]) -> plt.Figure:
     for eta in distinct(runs, "learning_rate"):
         figure.axes[0].plot(beta, 2 * (1 + beta) / eta, color="grey", ls=":")
         for colour, kind in (("C0", "gd"), ("C1", "sgd")):
-            theirs = published("momentum")
+            theirs = published("momentum", runs)
             figure.axes[0].plot(theirs["momentum"], RATE / eta * theirs[kind], **OPEN, color=colour)
     title = "dotted: 2 (1 + β) / η; open: published at η = 0.1, scaled"
     figure.axes[0].set_title(title, fontsize=7, loc="left")

@@ -143,9 +143,9 @@ class Train(Curvature, Images):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Escape(Images):
-    """Go to a minimum by GD, then let another optimiser go on from there.
+    """Go to a minimum by GD or L-BFGS, then let another optimiser go on from there.
 
-    --stop_loss is that of GD to the minimum; what follows takes all its --iterations.
+    --stop_loss is that of the way to the minimum; what follows takes all its --iterations.
     """
 
     stage: ClassVar[str] = "escape"
@@ -157,10 +157,18 @@ class Escape(Images):
         unit="steps",
         low=1,
     )
+    start_optimizer: str | None = flag(
+        None, "What goes to the minimum that is then left; by default GD.", choices=("lbfgs",)
+    )
     start_learning_rate: float = flag(0.1, "Learning rate of GD on its way to the minimum.", low=0)
     start_iterations: int = flag(
-        200_000, "GD to the minimum takes at most so many.", unit="steps", low=1
+        200_000, "GD or L-BFGS take at most so many to the minimum.", unit="steps", low=1
     )
+
+    def label(self) -> str:
+        """Say where it starts from too, if that is no minimum of GD."""
+        start = [self.start_optimizer] if self.start_optimizer else []
+        return "-".join([super().label(), *start])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

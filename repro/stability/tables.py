@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from repro.reporting.results import Run, distinct, protocol
 from repro.reporting.tables import Table, percent
 from repro.stability.measures import (
     COURSE_PROJECT,
     TABLE2,
     a,
+    bound,
     grouped,
     is_gd,
     mean,
+    operators,
     plain,
     plus_minus,
     s,
     test_accuracy,
 )
+from repro.stability.measures import theorem1 as largest_eigenvalue
 
 
 def table2(runs: Sequence[Run]) -> Table:
@@ -76,6 +81,30 @@ def course_project(runs: Sequence[Run]) -> Table:
     return Table(columns, rows, note)
 
 
+def theorem1(runs: Sequence[Run]) -> Table:
+    """The largest eigenvalue of Theorem 1's operator where training ends, by rate and batch."""
+    rows = []
+    for eta, group in grouped(operators(runs), "learning_rate").items():
+        for batch, members in grouped(group, "batch_size").items():
+            reduced = [s(run) / bound(run) for run in members]
+            rows.append(
+                [
+                    f"{eta:g}",
+                    "n" if is_gd(members[0]) else str(batch),
+                    plus_minus(*mean(members, largest_eigenvalue)),
+                    f"{mean(members, lambda run: run.result['sharpness_margin'])[0]:.3f}",
+                    "–" if is_gd(members[0]) else f"{np.mean(reduced):.3f}",
+                    str(len(members)),
+                ]
+            )
+    columns = ["η", "B", "largest eigenvalue", "aη/2", "s over its bound", "networks"]
+    note = (
+        "Theorem 1: SGD can stay where the largest eigenvalue is at most 1; it is 1 at least, as "
+        f"there are more weights than examples times outputs. {protocol(runs)}."
+    )
+    return Table(columns, rows, note)
+
+
 def _ended(runs: Sequence[Run]) -> str:
     """Return the mean number of steps, and whether they were enough to meet the stopping rule."""
     steps = f"{mean(runs, lambda run: run.result['iterations'])[0]:,.0f}"
@@ -88,4 +117,4 @@ def _train(run: Run) -> float:
     return run.result["train_accuracy"]
 
 
-TABLES = {"table2": table2, "course_project": course_project}
+TABLES = {"table2": table2, "course_project": course_project, "theorem1": theorem1}

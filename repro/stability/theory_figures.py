@@ -11,8 +11,18 @@ import numpy as np
 from scipy import stats
 
 from repro.reporting.figures import label_1_2_5
-from repro.reporting.results import Run
-from repro.stability.measures import a, bound, grouped, is_gd, s, solutions, test_accuracy
+from repro.reporting.results import Run, distinct
+from repro.stability.measures import (
+    LEFT,
+    a,
+    bound,
+    departures,
+    grouped,
+    is_gd,
+    s,
+    solutions,
+    test_accuracy,
+)
 
 RATE, BATCHES = 0.1, (1, 2, 3)  # of the published diagram's left half
 RATES = (0.1, 0.2, 0.3)  # of its right half, whose batches have one example
@@ -84,4 +94,25 @@ def gd_sgd(runs: Sequence[Run]) -> plt.Figure:
     return figure
 
 
-FIGURES = {"theory": theory, "accuracy": accuracy, "gd_sgd": gd_sgd}
+def escape_time(runs: Sequence[Run]) -> plt.Figure:
+    """How many steps GD at a larger rate takes to leave a minimum, by the minimum's sharpness.
+
+    Where the loss is quadratic, GD multiplies what is off the minimum by eta a - 1 at every step,
+    and so the loss by its square: the line says how many steps make the loss 1e6 times as large.
+    """
+    figure, axes = plt.subplots(figsize=(4.2, 3))
+    left = departures(runs)
+    for number, start in enumerate(distinct(runs, "start_learning_rate")):
+        rows = [row for row in left if row[0].settings["start_learning_rate"] == start]
+        shares, steps = [share for _, share, _ in rows], [step for _, _, step in rows]
+        axes.plot(shares, steps, "o", ms=4, color=f"C{number}", label=f"from GD at {start:g}")
+    x = np.linspace(1.1, max([share for _, share, _ in left], default=2) * 1.1, 200)
+    axes.plot(x, np.log(1e6) / (2 * np.log(2 * x - 1)), color="grey", ls=":", label="quadratic")
+    axes.set(xlabel="a η / 2 at the start, of the new rate η", ylabel=f"steps to {LEFT} times")
+    axes.set_yscale("log")
+    label_1_2_5(axes.yaxis)
+    axes.legend()
+    return figure
+
+
+FIGURES = {"escape_time": escape_time, "theory": theory, "accuracy": accuracy, "gd_sgd": gd_sgd}

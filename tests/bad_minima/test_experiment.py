@@ -209,6 +209,7 @@ def test_a_start_whose_weights_were_left_out(complete, train, tmp_path):
             train(tmp_path / f"run-{len(changes)}", **changes)
 
 
+@pytest.mark.slow
 def test_a_start_that_is_not_reached_is_said(train, tmp_path, capsys):
     result = train(tmp_path / "run", epochs=0, pretrain_epochs=1, eval_every=1)
     assert not result["pretraining"]["reached"]
@@ -416,6 +417,7 @@ def test_sharpness_is_measured_where_asked(complete, train):
     assert "sharpness" not in complete[0]
 
 
+@pytest.mark.slow
 def test_sharpness_is_that_of_float32_weights_wherever_they_trained(train, tmp_path, mirrored):
     """Half-precision products would be off by 1e-2, not by Lanczos's tolerance of 1e-4."""
     results = [

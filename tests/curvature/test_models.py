@@ -185,7 +185,8 @@ def close(actual, expected):
     np.testing.assert_allclose(actual / scale, expected / scale, rtol=0, atol=CLOSE)
 
 
-LONG = {"gru", "simple_rnn"}  # as lstm
+# These kinds are drawn by tests/properties as well.
+LONG = {"gru", "simple_rnn", "lstm", "grouped", "attention", "depthwise", "named outputs", "grey"}
 MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in CASES]
 
 

@@ -24,7 +24,9 @@ def dense_moments(examples):
     return mean, (examples @ examples).mean(0) - mean @ mean
 
 
-@pytest.mark.parametrize("method", ["layerwise", "per_example"])
+@pytest.mark.parametrize(
+    "method", ["layerwise", pytest.param("per_example", marks=pytest.mark.slow)]
+)
 def test_smooth_network_against_dense(smooth, method):
     model, x, y = smooth
     mean, variance = dense_moments(example_hessians(model, squared_error, x, y))

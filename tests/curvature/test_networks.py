@@ -52,8 +52,14 @@ def images(rng, count=6):
     return rng.standard_normal((count, 4, 4, 2)), rng.integers(0, 3, count)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("training", [False, True])
+# Batch statistics matter to batch norm alone; the others are the same network with training=True.
+TRAINED = [
+    pytest.param(block, True, marks=() if block == "batch_norm" else pytest.mark.slow)
+    for block in BLOCKS
+]
+
+
+@pytest.mark.parametrize(("block", "training"), [(block, False) for block in BLOCKS] + TRAINED)
 def test_against_differences(block, training, rng):
     model, data = network(block), images(rng)
     expected = difference_hessian(model, softmax_loss, *data, training=training)

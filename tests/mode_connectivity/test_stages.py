@@ -152,6 +152,7 @@ def test_three_points_on_one_line(stage, made_up):
         stage("plane", on_a_line, grid=3, **{"from": "sgdr@30", "to": "sgdr@70"})
 
 
+@pytest.mark.slow
 def test_random_slices(stage, network, data, settled, job, made_up):
     """Every point measured is the network there: one axis, and a second orthogonal to it."""
     changes = {"points": 3, "reach": 0.5, "dimensions": 2, "directions": "layer", "from": "G"}

@@ -212,7 +212,9 @@ def test_path_norm_through_batch_norm_a_branch_and_pooling(p, rng):
     assert norms.path_norm(model, p) == pytest.approx(total ** (1 / p), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vgg16_gap", "densenet40"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "vgg16_gap", pytest.param("densenet40", marks=pytest.mark.slow)]
+)
 def test_rescaling_under_batch_norm(network, name, rng):
     """A doubled convolution leaves the path norm alone, and not the JAX rerun's version of it."""
     found = norms.rescaling_check(network(name), rng.normal(size=(2, *SHAPE)))

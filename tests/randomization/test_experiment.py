@@ -326,7 +326,7 @@ def test_in_parts_equals_in_full(
     "flags",
     [
         {"augment": ("crop", "flip", "brightness", "saturation", "hue", "contrast", "rotation")},
-        {"redraw": True, "corruption": "random_pixels"},
+        pytest.param({"redraw": True, "corruption": "random_pixels"}, marks=pytest.mark.slow),
         pytest.param(
             {"eval_every": 2, "checkpoint_every": 3, "epochs": 8, "dropout_rate": 0.3},
             marks=pytest.mark.slow,
@@ -383,6 +383,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_no_number(
     assert_same_run(tmp_path / "run", run_dir)
 
 
+@pytest.mark.slow
 def test_a_run_without_any_readable_checkpoint_starts_again(
     uninterrupted, killed_in_epoch, quick, tmp_path, caplog, metrics_of
 ):

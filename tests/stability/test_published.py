@@ -47,16 +47,21 @@ def test_ends_of_escapes_are_scaled_with_the_rate_before_the_switch(tmp_path):
     """From GD at 0.5 the same switches lead to a fifth of the sharpness, and as many are right."""
     rows = [
         {"step": step, "curvature/sharpness": 1.0, "curvature/nonuniformity": 1.0}
-        | {"train/loss": 1.0, "test/accuracy": 0.8}
+        | {"train/loss": 1.0, "train/accuracy": 1.0, "test/accuracy": 0.8}
         for step in (0, 3000)
     ]
-    settings = {"stage": "escape", "start_learning_rate": 0.5, "iterations": 3000}
+    settings = {
+        "stage": "escape",
+        "dataset": "fashion_mnist",
+        "start_learning_rate": 0.5,
+        "iterations": 3000,
+    }
     runs = [
         Run(tmp_path, settings | {"learning_rate": eta, "batch_size": batch}, result, rows)
         for eta, batch in ((0.5, 4), (1.5, N), (0.7, N))  # nobody published the last one
         for result in [{"train_examples": N, "sharpness": {"value": 1.0}}]
     ]
-    sharpness, _, _, accuracy = figures.escape(runs).axes
+    sharpness, _, _, _, accuracy, _ = figures.escape(runs).axes
     np.testing.assert_allclose(open_markers(sharpness), [(3000, 1.34), (3000, 1.316)])
     np.testing.assert_allclose(open_markers(accuracy), [(3000, 0.8040), (3000, 0.8026)])
 

@@ -151,6 +151,7 @@ def test_a_killed_sweep_goes_on(tmp_path, command, environment, stopped):
     check_tuned(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_failing_trial_ends_the_sweep_in_one_line(tmp_path, python):
     done = python(
         "-m",

@@ -1,11 +1,19 @@
 """What Wu, Ma, E 2018 and the course project that reran it say, and whether it is so here."""
 
 from repro.reporting.claims import Main
-from repro.stability.claims import batches, course_project, edge, escapes, generalization, minima
+from repro.stability.claims import (
+    batches,
+    course_project,
+    edge,
+    escapes,
+    generalization,
+    minima,
+    theorem,
+)
 
 CLAIMS = {
     claim.id: claim
-    for part in (minima, batches, escapes, course_project, edge, generalization)
+    for part in (minima, batches, escapes, course_project, edge, generalization, theorem)
     for claim in part.CLAIMS
 }
 MAIN = Main(

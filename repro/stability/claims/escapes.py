@@ -46,7 +46,7 @@ EDGE = 0.03  # P14: off the edge of heavy-ball GD
 
 
 def p11(runs):
-    groups = _switches(_as_published(select(runs, stage="escape", wrong_examples=0)))
+    groups = _switches(_as_published(_from_gd(runs)))
     if not groups:
         return None
     outcomes, shown, brief, used = [], [], [], []
@@ -81,6 +81,12 @@ def p11(runs):
     )
     finding = undecided(finding, _not_published(groups))
     return of_seeds(finding, runs=min(groups.values(), key=len))
+
+
+def _from_gd(runs: Sequence[Run]) -> list[Run]:
+    """Return the escapes of the published table's first half: from GD on true labels."""
+    chosen = select(runs, stage="escape", wrong_examples=0, start_optimizer=None)
+    return [run for run in chosen if run.settings["dataset"] != "cifar10"]
 
 
 def _as_published(runs: Sequence[Run], setting: str = "start_learning_rate") -> list[Run]:
@@ -136,9 +142,11 @@ def p12(runs):
     switches: dict[tuple, list[Run]] = {}
     for run in chosen:
         names = ("dataset", "wrong_examples", "start_learning_rate", "learning_rate", "batch_size")
-        switches.setdefault(tuple(run.settings[name] for name in names), []).append(run)
+        start = run.settings.get("start_optimizer")
+        key = start, *(run.settings[name] for name in names)
+        switches.setdefault(key, []).append(run)
     outcomes, shown = [], []
-    for (_, _, _, eta, batch), rows in switches.items():
+    for (*_, eta, batch), rows in switches.items():
         gains = [_tail(run, accuracy) - measured(run, accuracy)[0][accuracy] for run in rows]
         fit = min(_tail(run, "train/accuracy") for run in rows)
         shown += [
