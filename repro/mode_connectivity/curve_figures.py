@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
+from repro.mode_connectivity.measures import gains
 from repro.reporting.results import Run, distinct, only, select
 
 VARIANTS = {
@@ -34,8 +35,9 @@ QUANTITIES = {
 
 
 def curve_run(runs: Sequence[Run], start: str, end: str) -> Run | None:
-    """Return the evaluated curve between two points."""
-    return only(runs, stage="evaluate", to=end, **{"from": start})
+    """Return the evaluated curve between two points: the chain, where there are other kinds."""
+    found = select(runs, stage="evaluate", to=end, **{"from": start})
+    return only(select(found, curve="polychain") or found)
 
 
 def fig1(runs: Sequence[Run]) -> plt.Figure:
@@ -187,7 +189,24 @@ def fig4(runs: Sequence[Run]) -> plt.Figure:
     return figure
 
 
+def averages(runs: Sequence[Run]) -> plt.Figure:
+    """Validation accuracy of SWA's average and FGE's ensemble beside the networks they are of."""
+    figure, axes = plt.subplots(figsize=(4.6, 2.8))
+    for number, (mode, label) in enumerate((("swa", "average"), ("fge", "ensemble"))):
+        for run, together, members in gains(runs, mode):
+            place = number + 0.12 * run.settings["seed"]
+            alone = 100 * np.array(members)
+            axes.plot([place] * len(alone), alone, "o", mfc="none", ms=4, color=f"C{number}")
+            axes.plot(place, 100 * together, "*", ms=9, color=f"C{number}")
+        axes.plot([], [], "*", ms=9, color=f"C{number}", label=f"{mode.upper()}: {label}")
+    axes.plot([], [], "o", mfc="none", ms=4, color="grey", label="its networks, by seed")
+    axes.set(xticks=[], xlim=(-0.4, 1.8), ylabel="validation accuracy (%)")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3)
+    return figure
+
+
 FIGURES = {
+    "averages": averages,
     "fig1": fig1,
     "fig2": fig2,
     "fig4": fig4,

@@ -135,7 +135,10 @@ def learning_rates(settings: Endpoint, steps_per_epoch: int) -> np.ndarray:
 
 
 def gather(settings: Endpoint, job: Job, network: keras.Model, data: PlainData) -> dict:
-    """Return the test accuracy of what swa averages, which it keeps, or fge ensembles."""
+    """Return the test accuracy of what swa averages, which it keeps, or fge ensembles.
+
+    And `member_test_accuracies`, those of the networks themselves, in the order of their epochs.
+    """
     if settings.mode == "swa":
         epochs = kept_epochs(settings.mode)
     else:
@@ -147,18 +150,23 @@ def gather(settings: Endpoint, job: Job, network: keras.Model, data: PlainData) 
         points.put(network, point)
         reestimate(images for images, _ in data.statistics.epoch(1))
 
+    evaluate, members = step.make_evaluate(network, job.strategy), []
+    images, labels = data.arrays["test"]
+    probabilities = 0.0
+    for point in found:
+        go_to(point)
+        members.append(evaluate(data.evaluations["test"])["accuracy"])
+        if settings.mode == "fge":
+            logits = network.predict(images, batch_size=100, verbose=0)
+            probabilities += np.exp(logits - np.logaddexp.reduce(logits, 1)[:, None])
     if settings.mode == "swa":
         average = points.combine([1 / len(found)] * len(found), found)
         if job.directory.chief:
             kept.save_point(kept.average_file(job.checkpoints), average)
         go_to(average)
-        accuracy = step.make_evaluate(network, job.strategy)(data.evaluations["test"])["accuracy"]
-        return {"averaged": len(found), "average_test_accuracy": accuracy}
-    images, labels = data.arrays["test"]
-    probabilities = 0.0
-    for point in found:
-        go_to(point)
-        logits = network.predict(images, batch_size=100, verbose=0)
-        probabilities = probabilities + np.exp(logits - np.logaddexp.reduce(logits, 1)[:, None])
-    right = probabilities.argmax(axis=1) == labels
-    return {"ensembled": len(found), "ensemble_test_accuracy": float(right.mean())}
+        accuracy = evaluate(data.evaluations["test"])["accuracy"]
+        together = {"averaged": len(found), "average_test_accuracy": accuracy}
+    else:
+        right = probabilities.argmax(axis=1) == labels
+        together = {"ensembled": len(found), "ensemble_test_accuracy": float(right.mean())}
+    return together | {"member_test_accuracies": members}

@@ -12,6 +12,7 @@ from etils import epath
 from repro.mode_connectivity.mode_settings import Modes
 from repro.mode_connectivity.names import EPOCHS, kept_epochs, parse_point
 from repro.mode_connectivity.settings import Curve, Endpoint
+from repro.training import snapshots
 from repro.training.runs import Job
 
 AVERAGE = "average"
@@ -19,26 +20,22 @@ AVERAGE = "average"
 
 def save_point(file: epath.Path, point: Sequence[np.ndarray]) -> None:
     """Write a point of weight space, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.parent / f"{file.name}.partial"
-    with partial.open("wb") as stream:
-        np.savez(stream, *point)
-    partial.replace(file)
+    snapshots.write_arrays(file, *point)
 
 
 def load_point(file: epath.Path) -> list[np.ndarray]:
     """Read what save_point wrote.
 
     Raises:
-      ValueError: there is none, as where training diverged.
+      ValueError: there is none, as where training diverged, or it is damaged.
     """
     if not file.exists():
         raise ValueError(
             f"{file} is missing: the run diverged before it, or its weights were thrown away, as "
             "in outputs/reference"
         )
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return [arrays[f"arr_{place}"] for place in range(len(arrays.files))]
+    arrays = snapshots.read_arrays(file)
+    return [arrays[f"arr_{place}"] for place in range(len(arrays))]
 
 
 def iterate_file(checkpoints: epath.Path, epoch: int) -> epath.Path:

@@ -1,4 +1,4 @@
-"""What tables and claims take from runs that say whether points are minima."""
+"""What figures, tables and claims take from trainings: their iterates, and those put together."""
 
 from collections.abc import Sequence
 
@@ -12,3 +12,18 @@ def iterates(runs: Sequence[Run]) -> list[Run]:
     chosen = select(runs, stage="endpoint", mode="sgdr")
     looked_at = [run for run in chosen if "criticality_of_iterates" in run.result]
     return sorted(looked_at, key=lambda run: run.settings["seed"])
+
+
+def gains(runs: Sequence[Run], mode: str) -> list[tuple[Run, float, list[float]]]:
+    """Return trainings by swa or fge, by seed, with what their networks gain together.
+
+    Rows are (run, validation accuracy of the average or the ensemble, those of its members).
+    """
+    name = {"swa": "average_test_accuracy", "fge": "ensemble_test_accuracy"}[mode]
+    chosen = [
+        run
+        for run in select(runs, stage="endpoint", mode=mode)
+        if "member_test_accuracies" in run.result
+    ]
+    chosen.sort(key=lambda run: run.settings["seed"])
+    return [(run, run.result[name], run.result["member_test_accuracies"]) for run in chosen]

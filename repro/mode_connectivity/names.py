@@ -83,7 +83,7 @@ def scaled(epoch: int, scale: float) -> int:
       ValueError: it is no whole number of epochs there.
     """
     exact = epoch * scale
-    if abs(exact - round(exact)) > 1e-6 or round(exact) < 1:
+    if not 0.5 < exact < 2**53 or abs(exact - round(exact)) > 1e-6:
         raise ValueError(
             f"--epoch_scale={scale:g} makes epoch {epoch} {exact:g}, which is not whole; "
             "choose another, such as 0.2"

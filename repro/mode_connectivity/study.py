@@ -9,6 +9,7 @@ from repro.mode_connectivity import kept
 from repro.mode_connectivity.names import VARIANTS
 from repro.mode_connectivity.networks import prepare_data, protocol
 from repro.mode_connectivity.settings import Curve, Evaluate, Study
+from repro.training import snapshots
 from repro.training.runs import Job
 
 
@@ -20,8 +21,7 @@ def run(settings: Study, job: Job) -> dict:
         checkpoints = kept.curve_checkpoints(job, s.of_stage(Curve, from_="G", to=mode))
         nodes = kept.load_nodes(checkpoints, s.curve_epochs, s.bends + 2)
         measured = job.need(s.of_stage(Evaluate, from_="G", to=mode))
-        with (measured.path / "arrays.npz").open("rb") as file, np.load(file) as arrays:
-            errors = arrays["test_error"]
+        errors = snapshots.read_arrays(measured.path / "arrays.npz")["test_error"]
         layout |= {mode: nodes[-1], f"bend G{mode}": nodes[len(nodes) // 2]}
         worst[mode], ends["G"], ends[mode] = errors.max(), errors[0], errors[-1]
     job.directory.begin(0)

@@ -243,8 +243,11 @@ def test_swa_averages_and_fge_ensembles(network, data, settled, job):
         np.testing.assert_allclose(one, other, atol=1e-6)
     right = (probabilities(mean).argmax(1) == labels).mean()
     # float32: two of 359 images may be undecided
+    members = averaged.pop("member_test_accuracies")
+    assert len(members) == 8 and all(0 <= member <= 1 for member in members)
     assert averaged == {"averaged": 8, "average_test_accuracy": pytest.approx(right, abs=0.006)}
     ensembled, _ = gathered("fge", cycle_epochs=20)
     total = sum(probabilities(found[epoch]) for epoch in (170, 190))  # the middles of two cycles
     right = (total.argmax(1) == labels).mean()
+    assert len(ensembled.pop("member_test_accuracies")) == 2
     assert ensembled == {"ensembled": 2, "ensemble_test_accuracy": pytest.approx(right, abs=0.006)}
