@@ -2,8 +2,9 @@
 
 The classes here look to training like those of pipeline.py. Every corruption of corruption.py can
 be streamed: an image's id is the hash of its file name, and its pixels are corrupted once it has
-been resized to RESIZED x RESIZED, before the crop. Nothing of this was run on the real ImageNet by
-the authors; tests run it on a small prepared directory.
+been resized to RESIZED x RESIZED, before the crop. Distorted crops, those of TensorFlow's training
+of Inception, come from the whole image instead, and so go with corruptions of labels only. Nothing
+of this was run on the real ImageNet by the authors; tests run it on a small prepared directory.
 """
 
 from collections.abc import Sequence
@@ -79,6 +80,7 @@ class StreamedTrainBatches:
         augment: Sequence[str],
         corrupt: Corruption | None = None,
         ranges: str = "tensorflow",
+        distorted: bool = False,
     ):
         """Prepare batches.
 
@@ -90,6 +92,7 @@ class StreamedTrainBatches:
           augment: operations of augmentation.AUGMENTATIONS.
           corrupt: as `corruption.make` returns it; None: nothing is corrupted.
           ranges: how far augmentation goes, one of AUGMENTATION_RANGES.
+          distorted: first crop a random box of the whole image, see `distorted_crop`.
 
         Raises:
           ValueError: unknown augmentation or ranges.
@@ -100,6 +103,7 @@ class StreamedTrainBatches:
         self.steps = -(-self.examples // batch_size)
         self._builder, self._split, self._corrupt = builder, split, corrupt
         self._seed, self._augment, self._ranges = seed, tuple(augment), ranges
+        self._distorted = distorted
 
     def epoch(
         self, epoch: int, context: tf.distribute.InputContext | None = None, start: int = 0
@@ -126,10 +130,11 @@ class StreamedTrainBatches:
         return examples.batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
     def _example(self, example: dict, epoch: int) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = _resized(example), example["label"]
+        key = augmentation.example_key(self._seed, epoch, _id(example))
+        label = example["label"]
+        image = distorted_crop(example["image"], key) if self._distorted else _resized(example)
         if self._corrupt:
             image, label = self._corrupt(_id(example), (image, label))
-        key = augmentation.example_key(self._seed, epoch, _id(example))
         image = augmentation.augment(
             image / 255, key, self._augment, IMAGE_SIZE, ranges=self._ranges
         )
@@ -182,6 +187,30 @@ class StreamedEvaluationBatches:
             image = tf.image.central_crop(image, 0.875)
             image = tf.image.resize(image, (IMAGE_SIZE, IMAGE_SIZE))
         return image / 127.5 - 1, label, tf.constant(1.0)
+
+
+def distorted_crop(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Return a random box of an image, scaled: float32 [IMAGE_SIZE, IMAGE_SIZE, 3] in 0..255.
+
+    The box has 5 to 100 % of the image's area and sides in a ratio of 3/4 to 4/3, as in
+    TensorFlow's training of Inception on ImageNet; no objects are asked for.
+
+    Args:
+      image: uint8 [H, W, 3].
+      key: int64 [2], of (seed and epoch, example).
+    """
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.shape(image),
+        tf.zeros([1, 0, 4]),
+        seed=tf.stack([key[0], ~key[1]]),  # augmentation draws from the key itself
+        aspect_ratio_range=(3 / 4, 4 / 3),
+        area_range=(0.05, 1.0),
+        max_attempts=100,
+        use_image_if_no_bounding_boxes=True,
+    )
+    box = tf.slice(image, begin, size)
+    box.set_shape([None, None, 3])
+    return tf.image.resize(box, (IMAGE_SIZE, IMAGE_SIZE))
 
 
 def _id(example: dict) -> tf.Tensor:

@@ -40,6 +40,8 @@ def prepare(s: Train, data_dir: str | None, download: bool) -> RandomizedData:
     """
     if s.dataset == "imagenet2012":
         return _streamed(s, data_dir)
+    if s.distorted_crops:
+        raise ValueError("--distorted_crops is for imagenet2012; --augment=crop crops images here")
     whole, test = datasets.whole_splits(
         s.dataset, data_dir, download, s.train_split, s.test_split, s.train_examples
     )
@@ -108,6 +110,9 @@ def _streamed(s: Train, data_dir: str | None) -> RandomizedData:
     """Stream ImageNet from disk; `test` stands for its validation split."""
     if s.redraw or s.train_examples:
         raise ValueError("imagenet2012 is streamed, without --redraw and --train_examples")
+    pixels = s.corruption in corruptions.PIXEL_KINDS
+    if s.distorted_crops and pixels:
+        raise ValueError(f"--distorted_crops has no images of one size for {s.corruption}")
     builder = imagenet.open_builder(data_dir)
     moments = None
     if s.corruption == "gaussian" and s.gaussian_moments == "dataset":
@@ -121,7 +126,6 @@ def _streamed(s: Train, data_dir: str | None) -> RandomizedData:
         gaussian_moments=s.gaussian_moments or "dataset",
         moments=moments,
     )
-    pixels = s.corruption in corruptions.PIXEL_KINDS
     test_split = "validation" if s.test_split == "test" else s.test_split
     train = imagenet.StreamedTrainBatches(
         builder,
@@ -131,6 +135,7 @@ def _streamed(s: Train, data_dir: str | None) -> RandomizedData:
         s.augment,
         corrupt,
         s.augment_ranges or "tensorflow",
+        bool(s.distorted_crops),
     )
     # Test images are corrupted as the training images are; test labels are measured both ways.
     measured, test, test_corrupted = (

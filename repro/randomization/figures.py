@@ -12,6 +12,7 @@ from repro.randomization.measures import (
     overfit_epochs,
     published,
     regularizers,
+    steps_to,
     test_errors,
 )
 from repro.randomization.theory_figures import kernel_curve, theorem1
@@ -48,6 +49,19 @@ def fig1a(runs: Sequence[Run]) -> plt.Figure:
     for axes in (ours, paper):
         axes.set_xlabel("thousand steps")
     paper.legend()
+    return figure
+
+
+def order(runs: Sequence[Run]) -> plt.Figure:
+    """Steps until the training loss is 0.1, by corruption, against the number of images."""
+    figure, axes = plt.subplots(figsize=(4.2, 3))
+    found = steps_to(runs, 0.1)
+    for kind, (label, colour, _) in DATA.items():
+        points = [(n, kinds[kind]) for n, kinds in found.items() if kind in kinds]
+        if points:
+            axes.plot(*zip(*points), "o-", ms=4, color=colour, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="training images", ylabel="steps to a loss of 0.1")
+    axes.legend()
     return figure
 
 
@@ -149,6 +163,7 @@ FIGURES = {
     "fig1a": fig1a,
     "fig1b": fig1b,
     "fig1c": fig1c,
+    "order": order,
     "fig2a": fig2a,
     "fig2b": fig2b,
     "redraw": redraw,

@@ -1,5 +1,6 @@
 """What Zhang et al. 2017 plot and tabulate, measured on runs: times to overfit, test errors."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +54,20 @@ def unfinished(runs: Sequence[Run], epochs: int = EPOCHS) -> str:
         return ""
     accuracies = ", ".join(f"{run.result['train_accuracy'] or 0:.1%}" for run in short)
     return f"cut short: {len(short)} of {len(runs)} end at {accuracies} of the training set right"
+
+
+def steps_to(runs: Sequence[Run], loss: float) -> dict[int, dict[str, float]]:
+    """Return training images -> corruption -> steps until the loss over an epoch is at most `loss`.
+
+    Infinite where it never was. Of plain runs that differ in nothing else the first counts.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for run in select(runs, **PLAIN):
+        epoch = run.first_epoch(AVERAGE_LOSS, at_most=loss)
+        steps = math.inf if epoch is None else epoch * run.result["steps"] / run.result["epochs"]
+        kinds = found.setdefault(run.result["train_examples"], {})
+        kinds.setdefault(run.settings["corruption"], steps)
+    return dict(sorted(found.items()))
 
 
 def subset(runs: Sequence[Run]) -> str:

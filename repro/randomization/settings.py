@@ -71,6 +71,10 @@ class Train(Curvature, Training):
         (), "Random changes of training images, applied in this order.", choices=AUGMENTATIONS
     )
 
+    distorted_crops: bool | None = flag(
+        None,
+        "imagenet2012: train on random boxes of whole images, as TensorFlow's Inception did.",
+    )
     augment_ranges: str | None = flag(
         None,
         "How far random changes of colour go: as in the original TensorFlow pipeline, or as "

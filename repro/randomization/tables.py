@@ -1,4 +1,4 @@
-"""Tables 1, 3 and 4 of Zhang et al. 2017, the published numbers beside ours."""
+"""Tables 1 to 4 of Zhang et al. 2017, the published numbers beside ours."""
 
 from collections.abc import Sequence
 
@@ -88,6 +88,68 @@ def table4(runs: Sequence[Run]) -> Table:
                 rows.append([model, regularizers(run), accuracy, paper, examples])
     columns = ["network", "regulariser", "train %", "published", "training images"]
     return Table(columns, rows, f"Accuracy on the un-augmented training set. {protocol(runs)}.")
+
+
+# Table 2, in percent: (labels, augmentation, dropout, weight decay) -> top-1 and top-5 accuracy on
+# training images, the same on test images, and the best test accuracies during training.
+TABLE2 = {
+    ("true", True, True, True): ((92.18, 99.21), (77.84, 93.92), None),
+    ("true", True, False, False): ((92.33, 99.17), (72.95, 90.43), None),
+    ("true", False, False, True): ((90.60, 100.0), (67.18, 86.44), (72.57, 91.31)),
+    ("true", False, False, False): ((99.53, 100.0), (59.80, 80.38), (63.16, 84.49)),
+    ("random", False, True, True): ((91.18, 97.95), (0.09, 0.49), None),
+    ("random", False, False, True): ((87.81, 96.15), (0.12, 0.50), None),
+    ("random", False, False, False): ((95.20, 99.14), (0.11, 0.56), None),
+}
+
+
+def table2(runs: Sequence[Run]) -> Table:
+    """Top-1 and top-5 accuracies on ImageNet when training ends, and the best on test images."""
+    rows = []
+    for (labels, augmented, dropout, decay), published in TABLE2.items():
+        chosen = [run for run in runs if _row_of_table2(run) == (labels, augmented, dropout, decay)]
+        for run in chosen or [None]:
+            yes = ["yes" if each else "no" for each in (augmented, dropout, decay)]
+            stated = ["{:.2f}, {:.2f}".format(*pair) if pair else "–" for pair in published]
+            ours = _top(run) if run else ["not run"] * 3
+            rows.append([labels, *yes, *(cell for pair in zip(ours, stated) for cell in pair)])
+    columns = [
+        "labels",
+        "augmented",
+        "dropout",
+        "weight decay",
+        "train %",
+        "published",
+        "test %",
+        "published",
+        "best test %",
+        "published",
+    ]
+    note = "Top-1 and top-5 accuracies. AlexNet of 2012, quoted there: top-5 83.6 % on test images."
+    return Table(columns, rows, note)
+
+
+def _row_of_table2(run: Run) -> tuple:
+    """Return labels, augmentation, dropout and weight decay of a run, as Table 2 has them."""
+    s = run.settings
+    labels = "random" if corruption_level(run) else "true"
+    return labels, bool(s["augment"]), s["dropout_rate"] > 0, s["weight_decay"] > 0
+
+
+def _top(run: Run) -> list[str]:
+    """Return top-1 and top-5 accuracy at the end on training and test images, and the best."""
+    last, cells = run.metrics[-1], []
+    for split in ("train", "test"):
+        cells.append(_percents(last[f"{split}/accuracy"], last.get(f"{split}/top5_accuracy")))
+    best = [
+        max((row[name] for row in run.metrics if name in row), default=None)
+        for name in ("test/accuracy", "test/top5_accuracy")
+    ]
+    return [*cells, _percents(*best)]
+
+
+def _percents(*shares: float | None) -> str:
+    return ", ".join("–" if share is None else percent(share) for share in shares)
 
 
 # The loss after one epoch, in the paper's Figure 1a and in the EPFL student rerun.
@@ -186,4 +248,10 @@ def kernels(runs: Sequence[Run]) -> Table:
     return Table(columns, rows, f"{note}. {protocol(runs)}.")
 
 
-TABLES = {"kernels": kernels, "table1": table1, "table4": table4, "first_epoch": first_epoch}
+TABLES = {
+    "kernels": kernels,
+    "table1": table1,
+    "table2": table2,
+    "table4": table4,
+    "first_epoch": first_epoch,
+}

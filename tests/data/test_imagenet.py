@@ -151,6 +151,34 @@ def test_evaluation_meets_every_example_once(builder):
     assert sorted(labels[weights == 1]) == list(range(7))
 
 
+def test_distorted_crops_are_boxes_of_the_image():
+    """Pixels that hold their own place show where a box is, how large, and in what ratio."""
+    rows, columns = np.mgrid[0:200, 0:240]
+    image = np.stack([rows, columns, np.full_like(rows, 7)], axis=-1).astype(np.uint8)
+    shares, ratios = [], []
+    for example in range(60):
+        key = tf.constant([3, example], tf.int64)
+        crop = imagenet.distorted_crop(tf.constant(image), key).numpy()
+        assert crop.shape == (299, 299, 3) and (crop[..., 2] == 7).all()
+        np.testing.assert_array_equal(crop, imagenet.distorted_crop(tf.constant(image), key))
+        height, width = np.ptp(crop[..., 0]) + 1, np.ptp(crop[..., 1]) + 1
+        shares.append(height * width / (200 * 240))
+        ratios.append(width / height)
+    assert min(shares) > 0.05 * 0.9 and max(shares) <= 1 and np.ptp(shares) > 0.5
+    assert min(ratios) > 0.75 * 0.9 and max(ratios) < 4 / 3 * 1.1 and np.ptp(ratios) > 0.3
+
+
+def test_training_takes_distorted_crops_and_evaluation_does_not(builder):
+    plain, distorted = (
+        imagenet.StreamedTrainBatches(builder, "train", 5, 0, (), distorted=how)
+        for how in (False, True)
+    )
+    (images, labels), (same, others) = (next(iter(b.epoch(1))) for b in (plain, distorted))
+    np.testing.assert_array_equal(labels, others)
+    assert same.shape == images.shape == (5, 299, 299, 3) and same.numpy().min() >= -1
+    assert np.abs(same - images).max() > 0.1
+
+
 def test_missing_imagenet_says_how_to_prepare_it(tmp_path):
     with pytest.raises(MissingDataError, match="tools/prepare_data imagenet2012 --manual_dir"):
         imagenet.open_builder(str(tmp_path))

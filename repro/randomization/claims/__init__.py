@@ -1,9 +1,9 @@
 """The claims of Zhang et al. 2017, and of the EPFL student rerun, that runs are judged by."""
 
-from repro.randomization.claims import corruptions, noise, redrawn, regularizers, theory
+from repro.randomization.claims import corruptions, imagenet, noise, redrawn, regularizers, theory
 from repro.reporting.claims import Main
 
-_PARTS = (corruptions, redrawn, noise, regularizers, theory)
+_PARTS = (corruptions, redrawn, noise, regularizers, theory, imagenet)
 CLAIMS = {claim.id: claim for part in _PARTS for claim in part.CLAIMS}
 MAIN = Main(
     "R3",

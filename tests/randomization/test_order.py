@@ -1,0 +1,50 @@
+"""What is learnt first, by the number of images, on made-up runs."""
+
+import math
+
+from repro.randomization import figures, measures
+from repro.randomization.claims import CLAIMS
+from repro.reporting.results import Run
+
+KINDS = ("none", "shuffled_pixels", "gaussian", "random_pixels", "random_labels")
+PLAIN = {"augment": [], "weight_decay": 0.0, "dropout_rate": 0.0, "redraw": False}
+
+
+def made(tmp_path, kind, images, epochs):
+    """A run whose loss is 0.1 after so many epochs of images / 100 steps, and fits in the end."""
+    settings = {"stage": "train", "corruption": kind, "corrupt_prob": 0.0, "seed": 0, **PLAIN}
+    rows = [{"epoch": k, "train/running_loss": 0.1 if k >= epochs else 2.0} for k in range(1, 31)]
+    result = {"status": "complete", "train_examples": images, "train_accuracy": 1.0}
+    result |= {"steps": 30 * images // 100, "epochs": 30}
+    return Run(tmp_path, settings, result, rows)
+
+
+def sweep(tmp_path, **epochs_by_images):
+    return [
+        made(tmp_path, kind, int(images[1:]), number)
+        for images, epochs in epochs_by_images.items()
+        for kind, number in zip(KINDS, epochs)
+    ]
+
+
+def test_steps_to_a_loss(tmp_path):
+    runs = sweep(tmp_path, n1000=(9, 5, 6, 7, 8), n200=(3, 4, 5, 6, 99))
+    found = measures.steps_to(runs, 0.1)
+    assert list(found) == [200, 1000]
+    assert found[1000]["none"] == 90 and found[200]["shuffled_pixels"] == 8
+    assert found[200]["random_labels"] == math.inf
+    drawn = {
+        line.get_label(): line.get_xydata().tolist() for line in figures.order(runs).axes[0].lines
+    }
+    assert drawn["true labels"] == [[200, 6], [1000, 90]]
+
+
+def test_true_labels_first(tmp_path):
+    def judge(**epochs):
+        return CLAIMS["R30"].judge(sweep(tmp_path, **epochs))
+
+    both = judge(n5000=(9, 5, 6, 7, 8), n50000=(8, 13, 20, 21, 30))
+    assert both.verdict == "reproduced" and "after shuffled_pixels (250)" in both.measured
+    assert judge(n50000=(14, 13, 20, 21, 30)).verdict == "contradicted"
+    assert judge(n5000=(8, 13, 20, 21, 30)).verdict == "inconclusive"
+    assert judge(n50000=(8, 13, 20, 21)) is None  # four of five
