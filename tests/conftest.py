@@ -31,6 +31,14 @@ tf.config.set_logical_device_configuration(
 )
 
 
+LONG = ("test_experiment", "test_resume", "test_models", "test_networks", "test_data", "test_kills")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadFileScheduling
