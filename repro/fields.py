@@ -5,6 +5,7 @@
 
 import dataclasses
 import functools
+import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -89,6 +90,8 @@ def check_value(field: dataclasses.Field, kind: Any, value: Any) -> None:
             raise ValueError(f"--{flag_name(field)} is beyond 64 bits")
         if member is float and one != one:
             raise ValueError(f"{shown} is no number")
+        if member is float and abs(one) > sys.float_info.max:
+            raise ValueError(f"--{flag_name(field)} is no finite number")
         if said["low"] is not None and one < said["low"]:
             raise ValueError(f"{shown} must be {said['low']:g} or more")
         if said["high"] is not None and one > said["high"]:
@@ -114,7 +117,7 @@ def converted(value: Any, kind: Any) -> Any:
     if isinstance(value, str) or (kind is float and type(value) is int):
         try:
             return kind(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return value  # check_value says what is wrong with it, and of which flag
     return value
 
@@ -124,10 +127,20 @@ def read_flag_file(file) -> dict[str, str]:
 
     Args:
       file: a path with `read_text`.
+
+    Raises:
+      ValueError: it is damaged.
     """
-    lines = file.read_text().split(PLACES)[0].splitlines()
-    pairs = (line.removeprefix("--").split("=", 1) for line in lines if line.startswith("--"))
-    return dict(pairs)
+    try:
+        lines = file.read_text().split(PLACES)[0].splitlines()
+        pairs = (line.removeprefix("--").split("=", 1) for line in lines if line.startswith("--"))
+        found = {name: value for name, value in pairs}
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file} is damaged ({reason}): make the run anew elsewhere") from error
+    if not found:
+        raise ValueError(f"{file} is damaged, as it says no flag: make the run anew elsewhere")
+    return found
 
 
 def flag_lines(values: Mapping) -> list[str]:

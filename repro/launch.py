@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+import re
 import signal
 import sys
 import time
@@ -19,6 +20,10 @@ from repro.devices import prepare_devices
 from repro.settings import Place, Settings, as_dict
 
 DISK_FULL = "the disk is full; free some space, run the same command again, and the run goes on"
+FILES = (  # errors of files that a user can mend
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EDQUOT, errno.ESTALE),
+    *(errno.ENOSPC, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.EMFILE),
+)
 LOST_WORKER = "another worker was lost; start the same command on all again, and the run goes on"
 SECONDS_BETWEEN_LOOKS = 2  # at the result of a run that another worker finishes
 
@@ -143,15 +148,24 @@ def one_line_errors():
     except (ValueError, MissingDataError, RuntimeError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        sys.exit(f"error: {DISK_FULL}")
+        sys.exit(f"error: {_of_file(error.errno, error.filename, str(error))}")
     except Exception as error:  # TensorFlow wraps the errors of its file system, and of workers
-        if "No space left on device" in str(error):
-            sys.exit(f"error: {DISK_FULL}")
+        for number in FILES:
+            if found := re.search(rf"(?:(\S+); )?{os.strerror(number)}", str(error)):
+                sys.exit(f"error: {_of_file(number, found[1], str(error))}")
         if "Collective ops is aborted" in str(error):
             sys.exit(f"error: {LOST_WORKER}")
         raise
+
+
+def _of_file(number: int | None, file, text: str) -> str:
+    """Return in one line what an error of the operating system says, with its file."""
+    again = "run the same command again once that is mended, and the run goes on"
+    if number == errno.ENOSPC:
+        text = DISK_FULL
+    elif number in FILES:
+        text = f"{os.strerror(number).lower()}; {again}"
+    return " ".join(f"{file}: {text}".split()) if file and number in FILES else text
 
 
 def _environment(settings: Settings) -> dict:

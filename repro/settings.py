@@ -45,10 +45,9 @@ class Settings:
     def __post_init__(self):
         for field, kind in fields(type(self)):
             value = getattr(self, field.name)
-            if base_type(kind) is float and type(value) is int:  # 1 and 1.0 are one setting
-                value = float(value)
-                object.__setattr__(self, field.name, value)
             check_value(field, kind, value)
+            if base_type(kind) is float and type(value) is int:  # 1 and 1.0 are one setting
+                object.__setattr__(self, field.name, float(value))
 
     def settled(self) -> Self:
         """Return the settings with all values derived that follow from others.

@@ -36,11 +36,19 @@ def values(tuned_file: Path, settings: Mapping) -> dict:
       settings: of the run, by name.
 
     Raises:
-      ValueError: the file is not JSON.
+      ValueError: the file is not JSON, or not what `tools/tune` writes.
     """
-    sweep = _read(tuned_file).get(settings.get("model"), {})
-    applies = all(settings.get(k) == v for k, v in sweep.get("applies_to", {}).items())
-    return sweep.get("values", {}) if applies else {}
+    model = settings.get("model")
+    sweep = _read(tuned_file).get(model, {})
+    try:
+        applies = all(settings.get(k) == v for k, v in sweep.get("applies_to", {}).items())
+        found, trials = sweep.get("values", {}), [Trial(**each) for each in sweep.get("trials", ())]
+        right = isinstance(found, dict) and (not trials or best(trials).values == found)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{tuned_file} holds no sweep of {model} ({error}): mend it") from error
+    if not right:
+        raise ValueError(f"{tuned_file} is damaged: its values of {model} are not its best trial's")
+    return found if applies else {}
 
 
 def record(tuned_file: Path, key: str, sweep: Mapping) -> None:
@@ -56,9 +64,12 @@ def _read(tuned_file: Path) -> dict:
     if not tuned_file.exists():
         return {}
     try:
-        return json.loads(tuned_file.read_text())
-    except json.JSONDecodeError as error:
+        tuned = json.loads(tuned_file.read_text())
+    except (ValueError, RecursionError, OSError) as error:
         raise ValueError(f"{tuned_file} is not JSON ({error}); remove or mend it") from error
+    if not isinstance(tuned, dict):
+        raise ValueError(f"{tuned_file} is no JSON object; remove or mend it")
+    return tuned
 
 
 # --- finding it -----------------------------------------------------------------------------------

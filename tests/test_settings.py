@@ -73,6 +73,8 @@ STAGES = {"dive": Dive, "race": Race}
         ({"depth": 0.0}, "--depth=0.0 must be above 0"),
         ({"depth": 10.5}, "--depth=10.5 must be 10 or less"),
         ({"depth": float("nan")}, "--depth=nan is no number"),
+        ({"depth": float("inf")}, "--depth is no finite number"),
+        ({"depth": -(10**400)}, "--depth is no finite number"),
         ({"depth": "deep"}, "--depth=deep is no number"),
         ({"depth": None}, "--depth=None is no number"),
         ({"depth": True}, "--depth=True is no number"),

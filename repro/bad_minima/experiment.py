@@ -24,6 +24,7 @@ import keras
 from repro import curvature, norms
 from repro.bad_minima import data as relabelled
 from repro.bad_minima import flatness, starts, toy
+from repro.bad_minima.kept import Kept
 from repro.bad_minima.opening import open_run as open_run
 from repro.bad_minima.recipe import build, fit_by_sgd
 from repro.bad_minima.settings import Pretrain, Toy, Train
@@ -60,6 +61,9 @@ def train(settings: Train, job: Job) -> dict:
     if s.batch_statistics:
         measures["test"] = lambda: test_by_batch(data.test_batches)
 
+    kept = None
+    if s.keep_weights:
+        kept = Kept(job, network, s.keep_weights, s.epochs, s.eval_every, measures)
     outcome = fit_by_sgd(
         s,
         job,
@@ -69,6 +73,7 @@ def train(settings: Train, job: Job) -> dict:
         momentum=s.momentum,
         weight_decay=s.weight_decay,
         sam_rho=s.sam_rho,
+        kept=kept,
     )
     result = {
         **outcome,

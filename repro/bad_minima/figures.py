@@ -11,18 +11,12 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 
 from repro.bad_minima.flatness_figures import sharpness_measures
-from repro.bad_minima.measures import INITS, of, spread
+from repro.bad_minima.kept_figures import kept_weights
+from repro.bad_minima.measures import INITS, SETTINGS, of, spread
 from repro.reporting.results import Run, distinct
 
 WITHOUT_DIVERGED = False  # they say themselves what diverged
 
-# setting, start -> name, colour
-SETTINGS = {
-    ("vanilla", "random"): ("vanilla, random start", "C0"),
-    ("vanilla", "adversarial"): ("vanilla, adversarial start", "C3"),
-    ("SOTA", "random"): ("SOTA, random start", "C2"),
-    ("SOTA", "adversarial"): ("SOTA, adversarial start", "C1"),
-}
 PAPER = 50  # log10 of the norm in the paper's Figure 10
 NORMS = {  # reading -> label, and the published number it can be compared with
     "frobenius": ("root of the sum of squares", None),
@@ -202,4 +196,5 @@ FIGURES = {
     "other_images": other_images,
     "toy": toy,
     "sharpness_measures": sharpness_measures,
+    "kept_weights": kept_weights,
 }

@@ -11,12 +11,20 @@ from repro.reporting.statistics import Estimate
 
 HEURISTICS = {"augment": "augment", "weight_decay": "l2", "momentum": "momentum"}  # -> shown as
 INITS = ("random", "adversarial")
+SETTINGS = {  # setting, start -> name and colour in figures
+    ("vanilla", "random"): ("vanilla, random start", "C0"),
+    ("vanilla", "adversarial"): ("vanilla, adversarial start", "C3"),
+    ("SOTA", "random"): ("SOTA, random start", "C2"),
+    ("SOTA", "adversarial"): ("SOTA, adversarial start", "C1"),
+}
 TRIALS = 5  # seeds of the paper's own experiments, which verdicts on these need as well
 EPOCHS = 350  # of the authors' trainings
 AUTHORS_WAY = {  # not the JAX rerun's, nor SAM's; and no run made once more to be looked at
     "shuffle": True,
     "batch_statistics": False,
     "sam_rho": None,
+    "initializer": None,
+    "keep_weights": None,
     "curvature_at_end": None,
     "curvature_every": None,
 }

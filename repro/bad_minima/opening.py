@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from etils import epath
 
-from repro.bad_minima import blobs, planar, toy
+from repro.bad_minima import blobs, kept, planar, toy
 from repro.bad_minima import data as relabelled
 from repro.bad_minima.recipe import build
 from repro.bad_minima.settings import STAGES, Toy, Train
@@ -20,6 +20,7 @@ def open_run(
     data_dir: str | None = None,
     download: bool = True,
     examples: int | None = None,
+    epoch: int | None = None,
 ) -> Trained:
     """Return the network of a complete run of any stage, its loss, and what it was trained on.
 
@@ -30,9 +31,10 @@ def open_run(
       path: the run's directory.
       data_dir, download: where its data is now, and whether it may be fetched.
       examples: the first so many of its training examples; None: all.
+      epoch: the network as it was kept after this epoch, see --keep_weights; None: at its end.
 
     Raises:
-      ValueError: there is no complete run, or one that left no network.
+      ValueError: there is no complete run, or one that left no network, or kept none of the epoch.
       datasets.MissingDataError: its dataset is not there.
     """
     path = epath.Path(path)
@@ -40,13 +42,18 @@ def open_run(
         raise ValueError(f"{path} holds no complete run: there is no result.json")
     settings = read(STAGES, path)
     if isinstance(settings, Toy):
+        if epoch is not None:
+            raise ValueError(f"{path} is of the toy, which keeps no weights on the way")
         return _toy(path, settings, examples)
     prepare = relabelled.true_labels if isinstance(settings, Train) else relabelled.random_labels
     data = prepare(settings, data_dir, download)
     network, _ = build(settings, data, tf.distribute.get_strategy())
-    trained.restore(network, path)
-    kept = (data.images[:examples].numpy(), data.labels[:examples])
-    return Trained(network, step.cross_entropy, kept, settings)
+    if epoch is None:
+        trained.restore(network, path)
+    else:
+        kept.load(network, path / "checkpoints", epoch)
+    examples_kept = (data.images[:examples].numpy(), data.labels[:examples])
+    return Trained(network, step.cross_entropy, examples_kept, settings)
 
 
 def _toy(path: epath.Path, settings: Toy, examples: int | None) -> Trained:

@@ -1,14 +1,15 @@
 """How Liu et al. 2020 train, on true labels and, in Algorithm 1, on random ones."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import tensorflow as tf
 
 from repro import curvature_on_request, models, norms
 from repro.bad_minima.data import TrainingData
-from repro.bad_minima.settings import Images
+from repro.bad_minima.kept import Kept
+from repro.bad_minima.settings import ZERO_LOGITS, Images
 from repro.training import loop, optimizers, sam, step
 from repro.training.runs import Job
 
@@ -23,8 +24,13 @@ def build(
     """
     keras.utils.set_random_seed(settings.seed)
     options = {} if settings.width is None else {"width": settings.width}
+    if settings.initializer:
+        options["initializer"] = settings.initializer.removesuffix("_zero_logits")
     with strategy.scope():
         network = models.build(settings.model, data.image_shape, data.num_classes, **options)
+        if settings.initializer == ZERO_LOGITS:
+            last = network.get_layer("logits")
+            last.set_weights([tf.zeros_like(weight.value) for weight in last.weights])
     norms.check_paths(network)  # before hours of training, not after them
     return network, {
         "model": settings.model,
@@ -45,6 +51,7 @@ def fit_by_sgd(
     weight_decay: float = 0.0,
     stop_accuracy: float | None = None,
     sam_rho: float | None = None,
+    kept: Kept | None = None,
 ) -> dict:
     """Train by SGD as Liu et al. 2020 do; return `status`, counts, and the last accuracies.
 
@@ -61,6 +68,7 @@ def fit_by_sgd(
       weight_decay: gradient of the L2 term over the weight.
       sam_rho: of sharpness-aware minimisation; None: plain SGD.
       stop_accuracy: of `train`, ends training before its epochs are over.
+      kept: what is kept of the weights on the way.
     """
     with job.strategy.scope():
         schedule = optimizers.step_decay(
@@ -101,8 +109,9 @@ def fit_by_sgd(
         stop=loop.Stop(settings.epochs, train_accuracy=stop_accuracy),
         eval_every=settings.eval_every,
         first=first,
+        keep=kept and kept.keep,
         others=sharp and sharp.variables(),
-        along=sharp and sharp.row,
+        along=_rows([each.row for each in (sharp, kept) if each]),
     )
     headline = loop.headline(outcome)
     if outcome["status"] == "complete":
@@ -114,3 +123,12 @@ def fit_by_sgd(
             weight_decay=weight_decay,
         )
     return headline
+
+
+def _rows(rows: Sequence[Callable[[int], Mapping]]) -> Callable[[int], dict] | None:
+    """Return one function of an epoch that returns what all of them do; None for none of them."""
+
+    def together(epoch: int) -> dict:
+        return {name: value for row in rows for name, value in row(epoch).items()}
+
+    return together if rows else None

@@ -12,6 +12,16 @@ from repro.settings import Settings, Training
 IN_MEMORY = tuple(name for name in DATASETS if name != "imagenet2012")
 ZERO_UNITS = ("entries", "pixels")
 BATCH = 10  # points of a step of the toy
+ZERO_LOGITS = "he_uniform_zero_logits"
+INITIALIZERS = (
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "orthogonal",
+    ZERO_LOGITS,
+)
 
 # What is None, and no part of a run, where nothing is pre-trained; where training starts at random.
 PRETRAINING = (
@@ -39,6 +49,13 @@ class Images(Training):
     model: str = flag("resnet18", "Network to train.", choices=MODELS)
     width: float | None = flag(
         1.0, f"Factor of the number of channels, for {', '.join(WIDTHS)}.", above=0
+    )
+    initializer: str | None = flag(
+        None,
+        "What all kernels are drawn from at first, Keras's name for it; by default as each "
+        "network's authors draw them, in ResNets and VGG as PyTorch does. "
+        f"{ZERO_LOGITS} is that of the JAX rerun, whose last layer starts at zero.",
+        choices=INITIALIZERS,
     )
     dataset: str = flag("cifar10", "Images to train and test on.", choices=IN_MEMORY)
     train_split: str = flag("train", "What to train on: a tensorflow-datasets split string.")
@@ -88,6 +105,8 @@ class Images(Training):
         parts.append(self.dataset)
         if self.train_examples:
             parts.append(f"n{self.train_examples}")
+        if self.initializer:
+            parts.append(self.initializer)
         return "-".join(parts)
 
 
@@ -159,6 +178,13 @@ class Train(Curvature, Images):
     epochs: int = flag(350, "Train for so many epochs; 0 measures the start.", unit="epochs", low=0)
     shuffle: bool = flag(
         True, "Draw a new order in every epoch; without it, as the JAX rerun had it, none."
+    )
+    keep_weights: int | None = flag(
+        None,
+        "Keep the weights after every so many epochs, checkpoints/epoch_E.npz, and measure "
+        "distances and norms of all that are kept.",
+        unit="epochs",
+        low=1,
     )
     batch_statistics: bool = flag(
         False,

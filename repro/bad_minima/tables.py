@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+from repro.bad_minima.initial_tables import initializers
 from repro.bad_minima.measures import (
     HEURISTICS,
     INITS,
@@ -193,4 +194,5 @@ TABLES = {
     "models": models,
     "departures": departures,
     "initial_norms": initial_norms,
+    "initializers": initializers,
 }

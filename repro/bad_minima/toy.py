@@ -26,7 +26,7 @@ from repro.bad_minima import blobs, planar
 from repro.bad_minima.settings import BATCH, Toy
 from repro.training.resume import resume
 from repro.training.runs import Job
-from repro.training.snapshots import Snapshots
+from repro.training.snapshots import Snapshots, read_arrays
 
 PATIENCE, RATE_DROP = 10_000, 0.3
 COPIES, L2, MOMENTUM = 2, 0.1, 0.9  # of adversarial_sota
@@ -161,5 +161,4 @@ def read_state(path: os.PathLike, panel: str) -> dict[str, np.ndarray]:
     file = epath.Path(path) / "checkpoints" / "final.npz"
     if not file.exists():
         raise ValueError(f"{path} left no network behind: there is no checkpoints/final.npz")
-    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-        return planar.weights_of(dict(arrays), panel)
+    return planar.weights_of(read_arrays(file), panel)

@@ -14,18 +14,23 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 BLOCK = 125
 
 
-def glorot_uniform(seed: int, students: int, width: int) -> np.ndarray:
+def glorot_uniform(seed: int, students: int, width: int, *, biases: bool = False) -> np.ndarray:
     """Draw students [S, 3, m] as the authors' code does: Glorot uniform in float32, then float64.
 
-    Student s depends on (seed, s) alone, so that a larger census contains the smaller one.
+    Student s depends on (seed, s) alone, so that a larger census contains the smaller one. With
+    biases students are [S, 4, m], of the same weights, and their third row, the biases, is zero.
     """
-    bounds = np.sqrt([6 / (2 + width), 6 / (2 + width), 6 / (width + 1)])
-    return _uniform(seed, students, width, bounds)
+    bounds = np.sqrt([6 / (2 + width), 6 / (2 + width), 0, 6 / (width + 1)])
+    return _uniform(seed, students, width, bounds, biases)
 
 
-def torch_linear(seed: int, students: int, width: int) -> np.ndarray:
-    """Draw students [S, 3, m] as torch.nn.Linear would: uniform in +-1/sqrt(fan-in), float32."""
-    return _uniform(seed, students, width, np.array([2.0, 2.0, width]) ** -0.5)
+def torch_linear(seed: int, students: int, width: int, *, biases: bool = False) -> np.ndarray:
+    """Draw students [S, 3, m] as torch.nn.Linear would: uniform in +-1/sqrt(fan-in), float32.
+
+    With biases students are [S, 4, m], of the same weights, and the third row is drawn likewise.
+    """
+    bounds = np.array([2.0, 2.0, 2.0, width]) ** -0.5
+    return _uniform(seed, students, width, bounds, biases)
 
 
 INITIALIZERS = {"glorot": glorot_uniform, "torch": torch_linear}
@@ -45,8 +50,8 @@ def train(
     """Take full-batch Adam steps, each student on its own.
 
     Args:
-      theta: students [S, 3, m].
-      moments: Adam's two moving averages, [2, S, 3, m]; zeros at the start.
+      theta: students [S, 3, m], or [S, 4, m] with biases.
+      moments: Adam's two moving averages, [2, *theta.shape]; zeros at the start.
       given: the problem.
       start: steps taken before, for the bias correction.
       steps: how many to take now.
@@ -105,10 +110,16 @@ def _compiled(given: Problem, precision: str, shape: tuple[int, ...]):
     )
 
 
-def _uniform(seed: int, students: int, width: int, bounds: np.ndarray) -> np.ndarray:
+def _uniform(seed: int, students: int, width: int, bounds: np.ndarray, biases: bool) -> np.ndarray:
+    """Draw from +-bounds of the rows: two of incoming weights, biases, outgoing weights.
+
+    Biases are drawn last, so that a student without them has the weights of the one with them.
+    """
     draws = [
-        np.random.default_rng([seed, width, student]).random((3, width), dtype=np.float32)
+        np.random.default_rng([seed, width, student]).random((4, width), dtype=np.float32)
         for student in range(students)
     ]
-    low_to_high = 2 * np.stack(draws) - 1
+    rows = [0, 1, 3, 2] if biases else [0, 1, 2]
+    bounds = bounds if biases else bounds[[0, 1, 3]]
+    low_to_high = 2 * np.stack(draws)[:, rows] - 1
     return (low_to_high * bounds[:, None].astype(np.float32)).astype(np.float64)

@@ -50,20 +50,6 @@ def inertia(matrix: arb_mat, shift: arb) -> int:
     return negative
 
 
-def definiteness(matrix: arb_mat) -> int:
-    """Return 1, -1 or 0 for a positive, negative or indefinite 2x2 matrix.
-
-    Raises:
-      NotCertified: it may be singular.
-    """
-    determinant = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
-    if determinant < 0:
-        return 0
-    if determinant > 0 and (matrix[0, 0] > 0 or matrix[0, 0] < 0):
-        return 1 if matrix[0, 0] > 0 else -1
-    raise NotCertified("the sign of a neuron's 2x2 matrix is uncertain")
-
-
 def norm(values: Sequence[arb]) -> arb:
     """Return the Euclidean norm."""
     return sum((value * value for value in values), arb(0)).sqrt()

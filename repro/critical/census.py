@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import binomtest
 
-from repro.critical import newton
-from repro.critical.classify import Verdict, classify
+from repro.critical import newton, valleys
+from repro.critical.classify import Verdict, classify, zero_loss
 from repro.critical.intervals import ExactProblem
 from repro.critical.loss import Problem
 from repro.critical.points import certify_points, record
@@ -25,10 +25,10 @@ def take(
     """Give every student a class and every distinct critical point a certificate.
 
     Args:
-      theta: students [S, 3, m] where descent stopped.
+      theta: students [S, 3, m], or [S, 4, m] with biases, where descent stopped.
       given: the problem.
       exact: the same in balls.
-      teacher: name, incoming weights [r, 2], outgoing weights [r].
+      teacher: name, incoming weights [r, d], outgoing weights [r]; d = 3 with biases.
       iterations: of Newton's method for those that cannot be decided at first.
 
     Returns:
@@ -56,8 +56,8 @@ def take(
         "lambda_min": spectrum[:, 0],
         "spectrum": spectrum,
         "index": np.array([verdict.index for verdict in verdicts]),
-        "incoming": theta[:, :2].transpose(0, 2, 1),
-        "outgoing": theta[:, 2],
+        "incoming": theta[:, :-1].transpose(0, 2, 1),  # the bias, if any, comes last
+        "outgoing": theta[:, -1],
         "class": np.array([verdict.name for verdict in verdicts]),
         "kind": np.array([verdict.kind for verdict in verdicts]),
         "point": names,
@@ -84,7 +84,10 @@ def settle(
     outgoing: np.ndarray,
     iterations: int,
 ) -> tuple[np.ndarray, list[Verdict]]:
-    """Classify students [S, 3, m]; descend on with those undecided, down to LAST_TOLERANCE.
+    """Classify students [S, 3, m]; descend on with those undecided.
+
+    Those in a valley of zero loss do so by Levenberg and Marquardt's method, the others by Newton's
+    down to LAST_TOLERANCE, in at most `iterations` each.
 
     Returns:
       students, of which only undecided ones have moved, and their verdicts.
@@ -92,11 +95,19 @@ def settle(
     theta = theta.copy()
     verdicts = classify(theta, given, incoming, outgoing)
     left = [s for s, verdict in enumerate(verdicts) if verdict.name == "undecided"]
-    if left:
-        damping = np.full(len(left), newton.DAMPING_START)
-        theta[left], _ = newton.descend(theta[left], damping, given, iterations, LAST_TOLERANCE)
-        for s, verdict in zip(left, classify(theta[left], given, incoming, outgoing)):
-            verdicts[s] = verdict
+    if not left:
+        return theta, verdicts
+    loss, _, _ = newton.evaluate(theta[left], given)
+    until = zero_loss(theta.shape[2], len(incoming)) / 10
+    falling = [s for s, value in zip(left, loss) if until < value < newton.VALLEY[1]]
+    for s in falling:
+        theta[s] = valleys.polish(theta[s], given, iterations, until)
+    others = [s for s in left if s not in falling]
+    if others:
+        damping = np.full(len(others), newton.DAMPING_START)
+        theta[others], _ = newton.descend(theta[others], damping, given, iterations, LAST_TOLERANCE)
+    for s, verdict in zip(left, classify(theta[left], given, incoming, outgoing)):
+        verdicts[s] = verdict
     return theta, verdicts
 
 

@@ -26,7 +26,7 @@ class InvalidCertificate(ValueError):
 
 
 def refine(point: np.ndarray, given: ExactProblem, steps: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """Take Newton steps in balls; return the point [3, m] as doubles and their correction."""
+    """Take Newton steps in balls; return the point [d + 1, m] as doubles and their correction."""
     with balls.precision(proofs.BITS):
         theta = intervals.student(point.tolist())
         for _ in range(steps):
@@ -35,17 +35,17 @@ def refine(point: np.ndarray, given: ExactProblem, steps: int = 8) -> tuple[np.n
             step = balls.middle(hessian).solve(slope).entries()
             flat = [(x - d).mid() for x, d in zip([x for row in theta for x in row], step)]
             width = len(theta[0])
-            theta = [flat[i * width : (i + 1) * width] for i in range(3)]
+            theta = [flat[i * width : (i + 1) * width] for i in range(len(theta))]
         doubles = np.array([[float(x) for x in row] for row in theta])
         rest = [[float(x - arb(d)) for x, d in zip(row, ds)] for row, ds in zip(theta, doubles)]
     return doubles, np.array(rest)
 
 
 def certify(point: np.ndarray, index: int, teacher: str, given: ExactProblem) -> dict:
-    """Certify an isolated critical point near doubles [3, m]: a minimum where `index` is 0.
+    """Certify an isolated critical point near doubles: a minimum where `index` is 0.
 
     Args:
-      point: [3, m], a converged student.
+      point: [d + 1, m], a converged student.
       index: supposed number of negative eigenvalues.
       teacher: name, for the record.
       given: made by proofs.exact().

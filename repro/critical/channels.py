@@ -16,6 +16,7 @@ from repro.critical.loss import Problem
 from repro.critical.neurons import copies
 
 LARGE, SHARE = 3.0, 0.1  # a neuron may be in a channel if |a| > 3 and > a tenth of the largest
+GROWTH = 1.3  # of the largest weight by a jump; halving a distance doubles it
 SLIDING = 20.0  # an outgoing weight above this is on its way; those of finite minima are below 15
 CLOSE = 0.5  # linking distance of neurons that may be on their way to each other
 
@@ -30,7 +31,8 @@ class ChannelTest:
       largest: largest outgoing weight in absolute value, [S, J + 1].
       lambda_max: largest eigenvalue of the Hessian, [S, J + 1].
       growing: number of neurons whose outgoing weights grow, [S].
-      is_channel: [S]; the loss fell and the weights grew at every jump.
+      is_channel: [S]; the loss fell and the weights grew at every jump, and by GROWTH a jump on
+        the whole.
       slides: [S]; where jumps led nowhere, descent itself went on with growing weights. This is
         weaker evidence: groups of three and more approach zero at rates of their own, and halving
         all distances leaves their channel.
@@ -56,20 +58,23 @@ def jump(student: np.ndarray, given: Problem, factor: float = 0.5) -> tuple[np.n
     """
     moved, gap = student.copy(), 0.0
     for group, centre in _destinations(student):
-        signs = np.where(centre @ student[:2, group] >= 0, 1, -1)
+        signs = np.where(centre @ student[:-1, group] >= 0, 1, -1)
         there = centre[:, None] * signs
-        offset = student[:2, group] - there
-        moved[:2, group] = there + factor * offset
+        offset = student[:-1, group] - there
+        moved[:-1, group] = there + factor * offset
         gap = max(gap, float(np.linalg.norm(offset, axis=0).max()))
-    moved[2] = fit_outgoing(moved[:2], given)
+    moved[-1] = fit_outgoing(moved[:-1], given)
     return moved, gap
 
 
 def fit_outgoing(incoming: np.ndarray, given: Problem) -> np.ndarray:
-    """Return the outgoing weights [m] that minimise the loss for incoming weights [2, m]."""
-    odd = np.sqrt(2 / given.count) * np.tanh(given.points @ incoming / 2) / 2
-    rows = np.vstack([odd, np.full(incoming.shape[1], 0.5)])
-    wanted = np.append(np.sqrt(2 / given.count) * given.target, given.total / 2)
+    """Return the outgoing weights [m] that minimise the loss for incoming weights [d, m]."""
+    root = np.sqrt(given.weight)
+    odd = root * np.tanh(given.points @ incoming / 2) / 2
+    rows, wanted = odd + root / 2, root * given.target
+    if given.halved:
+        rows = np.vstack([odd, np.full(incoming.shape[1], 0.5)])
+        wanted = np.append(wanted, given.total / 2)
     return np.linalg.lstsq(rows, wanted, rcond=1e-14)[0]
 
 
@@ -82,21 +87,22 @@ def follow(theta: np.ndarray, given: Problem, jumps: int = 3, iterations: int = 
       jumps: each halves the distances within the group.
       iterations: of damped Newton after a jump.
     """
-    records, start = [], np.abs(theta[:, 2])
+    records, start = [], np.abs(theta[:, -1])
     slides = _slides(theta, given)
     for number in range(jumps + 1):
         jumped = [jump(student, given) for student in theta]
         loss, _, hessian = newton.evaluate(theta, given)
         top = np.linalg.eigvalsh(hessian)[:, -1]
-        records.append([[gap for _, gap in jumped], loss, np.abs(theta[:, 2]).max(axis=1), top])
+        records.append([[gap for _, gap in jumped], loss, np.abs(theta[:, -1]).max(axis=1), top])
         if number < jumps:
             theta = np.stack([student for student, _ in jumped])
             damping = np.full(len(theta), newton.DAMPING_START)
             theta, _ = newton.descend(theta, damping, given, iterations)
     gap, loss, largest, top = (np.array(column).T for column in zip(*records))
     falls = (np.diff(loss, axis=1) < 0).all(axis=1)
-    grows = (largest[:, 1:] > 1.3 * largest[:, :-1]).all(axis=1)
-    growing = (np.abs(theta[:, 2]) > 1.3 * np.maximum(start, 1)).sum(axis=1)
+    grows = (np.diff(largest, axis=1) > 0).all(axis=1)
+    grows &= largest[:, -1] > GROWTH**jumps * largest[:, 0]
+    growing = (np.abs(theta[:, -1]) > GROWTH * np.maximum(start, 1)).sum(axis=1)
     is_channel = falls & grows & (gap > 0).all(axis=1)
     return ChannelTest(gap, loss, largest, top, growing, is_channel, slides)
 
@@ -104,31 +110,32 @@ def follow(theta: np.ndarray, given: Problem, jumps: int = 3, iterations: int = 
 def _slides(theta: np.ndarray, given: Problem, iterations: int = 400) -> np.ndarray:
     """Return which students [S] descend on with a growing weight above SLIDING."""
     before, _, _ = newton.evaluate(theta, given)
-    largest = np.abs(theta[:, 2]).max(axis=1)
+    largest = np.abs(theta[:, -1]).max(axis=1)
     damping = np.full(len(theta), newton.DAMPING_START)
     theta, _ = newton.descend(theta, damping, given, iterations)
     loss, gradient, _ = newton.evaluate(theta, given)
     going = ~newton.converged(loss, np.abs(gradient).max(axis=1))
-    grown = np.abs(theta[:, 2]).max(axis=1)
+    grown = np.abs(theta[:, -1]).max(axis=1)
     return going & (loss < before) & (grown > largest) & (grown > SLIDING)
 
 
 def _destinations(student: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
-    """Return groups of large neurons and the incoming weight [2] each group is heading for."""
-    size = np.abs(student[2])
+    """Return groups of large neurons and the incoming weight [d] each group is heading for."""
+    size = np.abs(student[-1])
     large = np.flatnonzero((size > LARGE) & (size > SHARE * size.max()))
     if not len(large):
         return []
     groups = []
     for group in copies(student[:, large], CLOSE, up_to_sign=True):
         members = [int(large[i]) for i in group]
-        incoming = student[:2, members]
+        incoming = student[:-1, members]
         signs = np.where(incoming[:, 0] @ incoming >= 0, 1, -1)
         centre = (signs * incoming).mean(axis=1)
         spread = np.linalg.norm(signs * incoming - centre[:, None], axis=0).max()
-        # neurons whose odd parts add up can only be kept finite by w -> 0: a linear unit
-        add_up = abs(signs @ student[2, members]) > np.abs(student[2, members]).sum() / 2
+        # neurons whose odd parts add up can only be kept finite by w -> 0: a linear unit; a bias
+        # may stay
+        add_up = abs(signs @ student[-1, members]) > np.abs(student[-1, members]).sum() / 2
         if add_up or np.linalg.norm(centre) < 2 * spread:
-            centre = np.zeros(2)
+            centre[:2] = 0
         groups.append((members, centre))
     return groups

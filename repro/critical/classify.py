@@ -10,6 +10,10 @@ from repro.critical.neurons import decompose
 from repro.critical.splitting import merge, sign_matrices, split_spectrum
 
 ZERO_LOSS = 1e-20  # converged students are below, or above 1e-7: nothing lies between
+# Students of more than WIDE times the teacher's neurons come near zero long before each neuron is
+# near one of the teacher's. A loss that still falls there, ten decades below any other minimum that
+# was found, is on its way to zero.
+WIDE, WIDE_ZERO = 2, 1e-17
 GROUP_TOLERANCE = (1e-6, 0.12)  # of zero-loss students; teacher neurons are 0.3 apart
 COPY_TOLERANCE = 1e-6  # of incoming weights of one neuron split in two
 SIGN_TOLERANCE = 1e-10  # of the sign matrix M and of shares
@@ -28,7 +32,7 @@ class Verdict:
 def classify(
     theta: np.ndarray, given: Problem, incoming: np.ndarray, outgoing: np.ndarray
 ) -> list[Verdict]:
-    """Classify students [S, 3, m] of a teacher with weights [r, 2] and [r]."""
+    """Classify students [S, d + 1, m] of a teacher with weights [r, d] and [r]."""
     loss, gradient, hessian = newton.evaluate(theta, given)
     gradient_norm = np.abs(gradient).max(axis=1)
     eigenvalues = np.linalg.eigvalsh(hessian)
@@ -48,8 +52,16 @@ def classify(
     return verdicts
 
 
+def zero_loss(width: int, teacher_width: int) -> float:
+    """Return the loss below which a student of this width is taken to reach zero."""
+    return WIDE_ZERO if width > WIDE * teacher_width else ZERO_LOSS
+
+
 def _global(student, loss, incoming, outgoing) -> Verdict:
     """Explain a student with (almost) zero loss by symmetry, else leave it undecided.
+
+    Wide students below WIDE_ZERO count as global minima without an explanation. That is weaker
+    evidence, and a kind of its own.
 
     Outgoing weights of k neurons near one place can cancel all but the k-th order of the distance d
     between them, so that the loss is ~ d^(2k), and d is as large as loss^(1/2k).
@@ -62,6 +74,8 @@ def _global(student, loss, incoming, outgoing) -> Verdict:
         if found is not None:
             evidence = {"labels": " ".join(found.labels), "error": found.error}
             return Verdict("global", found.kind, 0, evidence)
+    if loss < zero_loss(student.shape[1], len(incoming)) > ZERO_LOSS:
+        return Verdict("global", "falls to zero, neurons not told apart", 0, {})
     kind = "zero loss, no symmetry type" if loss < ZERO_LOSS else "loss still falling"
     return Verdict("undecided", kind, 0, {})
 

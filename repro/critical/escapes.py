@@ -81,7 +81,7 @@ def compare(
         students = np.stack([examples[p].student for p in chosen])
         start[chosen], _, _ = newton.evaluate(students, given)
         moved = np.stack([perturbed(examples[p].student, draws, seed + p) for p in chosen])
-        rows = moved.reshape(-1, 3, width)
+        rows = moved.reshape(-1, *students.shape[1:])
         end = _descend(rows, np.repeat(start[chosen], len(rows) // len(chosen)), given)
         loss[chosen] = newton.evaluate(end, given)[0].reshape(moved.shape[:3])
     escaped = ~_same(loss, start[:, None, None])

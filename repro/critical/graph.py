@@ -143,12 +143,12 @@ def subspaces(minima: Mapping[int, Sequence[Point]], children: Sequence[Child]) 
 
 
 def isolated_saddles(width: int, given: Problem, starts: int, seed: int) -> np.ndarray:
-    """Search isolated saddles [S, 3, width] by plain Newton steps from students on their way.
+    """Search isolated saddles [S, d + 1, width] by plain Newton steps from students on their way.
 
     Saddles are passed while students train: of 200 random students of width 4 none led to one, of
     200 after SEARCH_STEPS of Adam eight did.
     """
-    theta = adam.glorot_uniform(seed, starts, width)
+    theta = adam.glorot_uniform(seed, starts, width, biases=not given.halved)
     moments, taken, met = np.zeros((2, *theta.shape)), 0, []
     for steps in SEARCH_STEPS:
         theta, moments = adam.train(

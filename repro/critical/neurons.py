@@ -2,6 +2,7 @@
 
 The neurons (w, a) and (-w, -a) differ by a constant function only, so neurons are compared up to
 that sign throughout. One student is an array [3, m]: two rows of incoming weights, one outgoing.
+With biases it is [4, m]: a bias counts as an incoming weight, of an input that is always 1.
 """
 
 import dataclasses
@@ -58,7 +59,7 @@ def distinct(
 
 def copies(student: np.ndarray, tolerance: float, *, up_to_sign: bool = False) -> list[list[int]]:
     """Return groups of neurons with equal incoming weights, linked by steps below `tolerance`."""
-    incoming = student[:2]
+    incoming = student[:-1]
     gap = np.linalg.norm(incoming[:, :, None] - incoming[:, None], axis=0)
     if up_to_sign:
         gap = np.minimum(gap, np.linalg.norm(incoming[:, :, None] + incoming[:, None], axis=0))
@@ -107,19 +108,20 @@ def decompose(
 
     For the bias-free logistic sigma the output equals the teacher's if, for every teacher neuron,
     the outgoing weights of its copies minus those of its reflections sum to a*, if all other groups
-    sum to zero (constant neurons, w = 0, are free), and if all outgoing weights sum to sum a*.
+    sum to zero (constant neurons, w = 0, are free), and if all outgoing weights sum to sum a*,
+    where that of a constant neuron with a bias b counts 1 + tanh(b/2) times.
 
     Args:
-      student: [3, m].
-      incoming, outgoing: the teacher's weights, [r, 2] and [r].
+      student: [d + 1, m].
+      incoming, outgoing: the teacher's weights, [r, d] and [r].
       tolerance: of weights; must grow like loss^(1/4), or 1/6 for triples, see loss.
     """
     labels = ["?"] * student.shape[1]
-    errors = [abs(student[2].sum() - outgoing.sum())]
+    errors, total_outgoing = [], student[-1].sum()
     for group in copies(student, tolerance, up_to_sign=True):
-        centre = student[:2, group[0]]
-        signs = np.where(centre @ student[:2, group] >= 0, 1, -1)
-        total = float(signs @ student[2, group])
+        centre = student[:-1, group[0]]
+        signs = np.where(centre @ student[:-1, group] >= 0, 1, -1)
+        total = float(signs @ student[-1, group])
         near = {
             (sign, t): np.linalg.norm(sign * centre - w)
             for t, w in enumerate(incoming)
@@ -127,19 +129,22 @@ def decompose(
         }
         (sign, t), gap = min(near.items(), key=lambda item: item[1])
         if gap < tolerance:
-            members = sign * signs * student[:2, group]
+            members = sign * signs * student[:-1, group]
             farthest = np.linalg.norm(members - incoming[t][:, None], axis=0).max()
             errors += [farthest, abs(sign * total - outgoing[t])]
             marks = [f"{'+' if sign * s > 0 else '-'}{t + 1}" for s in signs]
         elif np.linalg.norm(student[:2, group], axis=0).max() < tolerance:
             marks = ["c"] * len(group)
+            biases = student[2:-1, group].sum(axis=0)  # no row, which sums to zero, or one
+            total_outgoing += student[-1, group] @ np.tanh(biases / 2)
         else:
-            members = signs * student[:2, group]
+            members = signs * student[:-1, group]
             apart = np.linalg.norm(members - members.mean(axis=1, keepdims=True), axis=0).max()
             errors += [apart, abs(total)]
-            marks = ["0" if abs(student[2, i]) < tolerance else "z" for i in group]
+            marks = ["0" if abs(student[-1, i]) < tolerance else "z" for i in group]
         for neuron, mark in zip(group, marks):
             labels[neuron] = mark
+    errors.append(abs(total_outgoing - outgoing.sum()))
     found = {int(label[1:]) for label in labels if label[0] in "+-"}
     if found != set(range(1, len(incoming) + 1)) or max(errors) > tolerance:
         return None

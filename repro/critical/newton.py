@@ -19,7 +19,11 @@ DAMPING_START, DAMPING_FLOOR, DAMPING_CEILING = 1e-2, 1e-15, 1e8
 
 
 def evaluate(theta: np.ndarray, given: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return losses [S], gradients [S, 3m] and Hessians [S, 3m, 3m] of students [S, 3, m]."""
+    """Return losses [S], gradients [S, n] and Hessians [S, n, n] of students [S, d + 1, m].
+
+    Flattened row by row, n = (d + 1) m; a student has d = 2 rows of incoming weights, 3 with
+    biases, and one of outgoing weights.
+    """
     count = len(theta)
     results = []
     for first in range(0, count, 256):
@@ -61,7 +65,7 @@ def descend(
     curvature is descended: this method leaves strict saddles and finds minima.
 
     Args:
-      theta: students [S, 3, m].
+      theta: students [S, 3, m], or [S, 4, m] with biases.
       damping: mu of each student relative to its largest eigenvalue, [S]; DAMPING_START at first.
       given: the problem.
       iterations: at most so many steps each.
@@ -83,7 +87,7 @@ def descend(
         size = np.abs(eigenvalues)
         mu = damping[active] * size.max(axis=1)
         along = np.einsum("spk,sp->sk", vectors, gradient[active]) / (size + mu[:, None])
-        step = np.einsum("spk,sk->sp", vectors, along).reshape(len(active), 3, -1)
+        step = np.einsum("spk,sk->sp", vectors, along).reshape(len(active), *theta.shape[1:])
         tried = theta[active] - step
         new = evaluate(tried, given)
         better = _better(loss[active], gradient[active], new[0], new[1])

@@ -23,10 +23,10 @@ BITS = 192  # doubles with a correction carry 106 bits
 ZERO_EIGENVALUE = 1e-20
 
 
-def exact(half_points: np.ndarray, incoming, outgoing) -> ExactProblem:
+def exact(inputs: np.ndarray, incoming, outgoing, *, halved: bool = True) -> ExactProblem:
     """Return the problem in balls of BITS bits; arguments as for intervals.exact_problem."""
     with balls.precision(BITS):
-        return intervals.exact_problem(half_points, incoming, outgoing)
+        return intervals.exact_problem(inputs, incoming, outgoing, halved=halved)
 
 
 def ball(claim: Mapping, radius: float = 0.0) -> list[list[arb]]:
@@ -98,10 +98,10 @@ def split(claim: Mapping, given: ExactProblem) -> dict:
                 raise NotCertified("a share is zero")
             positive, negative = sum(s > 0 for s in shares) - 1, sum(s < 0 for s in shares)
             matrix = intervals.sign_matrix(ball(parent, parent["radius"]), neuron, given)
-            sign = balls.definiteness(matrix)
-            index += {1: 2 * negative, -1: 2 * positive, 0: positive + negative}[sign]
+            below_, size = balls.inertia(matrix, arb(0)), matrix.nrows()
+            index += (size - below_) * negative + below_ * positive
             width += len(shares) - 1
-            signs.append(sign)
+            signs.append({0: 1, size: -1}.get(below_, 0))
     return {"index": index, "width": width, "signs": signs}
 
 

@@ -2,7 +2,8 @@
 
 Splitting neuron (w, a) of a critical point into (w, g_1 a), ..., (w, g_k a) with shares g_j that
 sum to 1 leaves the function, and hence criticality, unchanged (Fukumizu and Amari 2000). Whether
-the wider point is a minimum depends on a 2x2 matrix M of the neuron and on the signs of the shares.
+the wider point is a minimum depends on a matrix M of the neuron, 2x2 or, with a bias, 3x3, and on
+the signs of the shares.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ from repro.critical.neurons import copies
 
 
 def split(student: np.ndarray, neuron: int, shares: np.ndarray) -> np.ndarray:
-    """Return a student [3, m + k - 1] whose `neuron` is split by k shares; copies come last.
+    """Return a student [d + 1, m + k - 1] whose `neuron` is split by k shares; copies come last.
 
     Raises:
       ValueError: the shares do not sum to 1.
@@ -24,7 +25,7 @@ def split(student: np.ndarray, neuron: int, shares: np.ndarray) -> np.ndarray:
     if abs(shares.sum() - 1) > 1e-12:
         raise ValueError(f"shares of a split neuron must sum to 1, not {shares.sum()}")
     wide = np.repeat(student[:, neuron : neuron + 1], len(shares), axis=1)
-    wide[2] *= shares
+    wide[-1] *= shares
     return np.concatenate([np.delete(student, neuron, axis=1), wide], axis=1)
 
 
@@ -32,18 +33,18 @@ def merge(student: np.ndarray, tolerance: float) -> tuple[np.ndarray, list[tuple
     """Merge neurons with equal incoming weights.
 
     Args:
-      student: [3, m].
+      student: [d + 1, m].
       tolerance: of incoming weights.
 
     Returns:
-      the narrower student [3, r], and for each neuron of it that was several: its place in the
+      the narrower student [d + 1, r], and for each neuron of it that was several: its place in the
       narrower student and the shares it had.
     """
     columns, merged = [], []
     for group in copies(student, tolerance):
-        outgoing = student[2, group]
+        outgoing = student[-1, group]
         total = outgoing.sum()
-        heaviest = student[:2, group[int(np.abs(outgoing).argmax())]]
+        heaviest = student[:-1, group[int(np.abs(outgoing).argmax())]]
         if len(group) > 1:
             with np.errstate(divide="ignore"):
                 merged.append((len(columns), outgoing / total))
@@ -52,14 +53,16 @@ def merge(student: np.ndarray, tolerance: float) -> tuple[np.ndarray, list[tuple
 
 
 def sign_matrices(student: np.ndarray, given: Problem) -> np.ndarray:
-    """Return M = mean over the grid of a r sigma''(w.x) x x^T for every neuron, [m, 2, 2].
+    """Return M = mean over the grid of a r sigma''(w.x) x x^T for every neuron, [m, d, d].
 
-    r is output minus target; the constant part of it drops out, as sigma'' is odd.
+    r is output minus target; if halved the constant part of it drops out, as sigma'' is odd.
     """
-    half = np.tanh(given.points @ student[:2] / 2).T  # [m, K]
-    residual = student[2] @ half / 2 - given.target
+    half = np.tanh(given.points @ student[:-1] / 2).T  # [m, K]
+    residual = student[-1] @ half / 2 - given.target
+    if not given.halved:
+        residual += student[-1].sum() / 2
     second = -half * (1 - half**2) / 4
-    weights = 2 / given.count * student[2][:, None] * residual * second
+    weights = given.weight * student[-1][:, None] * residual * second
     return np.einsum("mk,ki,kj->mij", weights, given.points, given.points)
 
 
@@ -75,12 +78,12 @@ class SplitSpectrum:
 def split_spectrum(
     matrix: np.ndarray, shares: np.ndarray, tolerance: float
 ) -> SplitSpectrum | None:
-    """Return what splitting a neuron with sign matrix [2, 2] by shares [k] adds to the inertia.
+    """Return what splitting a neuron with sign matrix [d, d] by shares [k] adds to the inertia.
 
     Copies displaced by d_j with sum g_j d_j = 0 change the loss by sum_j g_j d_j^T M d_j to second
     order. On that subspace diag(g) has one positive sign less than g, because sum g = 1 > 0. Hence
-    with p positive and n negative shares M > 0 adds 2n negative eigenvalues, M < 0 adds 2(p - 1),
-    an indefinite M p - 1 + n; and k - 1 zeros belong to moving the shares. For k = 2 this is
+    with p positive and n negative shares each positive eigenvalue of M adds n negative ones, each
+    negative eigenvalue p - 1; and k - 1 zeros belong to moving the shares. For k = 2 this is
     Theorem 3 of Fukumizu and Amari: a minimum for M > 0 and g in (0, 1), or M < 0 and g outside.
 
     Returns None where M or a share is within `tolerance` of zero, which decides nothing.
@@ -92,7 +95,7 @@ def split_spectrum(
         return None
     p, n = int((shares > 0).sum()) - 1, int((shares < 0).sum())
     negative = sum(n if value > 0 else p for value in eigenvalues)
-    return SplitSpectrum(negative, len(shares) - 1, 2 * (p + n) - negative)
+    return SplitSpectrum(negative, len(shares) - 1, len(matrix) * (p + n) - negative)
 
 
 def inertia(hessian: np.ndarray, tolerance: np.ndarray) -> np.ndarray:

@@ -16,7 +16,8 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
     Returns:
       mean, lowest, quantile_05 (what Neyshabur's code divides by), median, and `positive`, the
-      accuracy with ties counted as errors.
+      accuracy with ties counted as errors. All are NaN where a margin is, as with logits that are
+      not numbers.
 
     Raises:
       ValueError: logits are not [n, k] with two classes or more, or labels not n of those classes.
@@ -36,7 +37,8 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     logits[rows, labels] = -np.inf
     values = true - logits.max(axis=1)
     quantiles = {name: float(np.quantile(values, q)) for name, q in QUANTILES.items()}
-    return {"mean": float(values.mean()), **quantiles, "positive": float((values > 0).mean())}
+    right = np.where(np.isnan(values), np.nan, values > 0)  # no share of what is not known
+    return {"mean": float(values.mean()), **quantiles, "positive": float(right.mean())}
 
 
 def logits_on(model: keras.Model, images) -> np.ndarray:

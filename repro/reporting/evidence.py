@@ -9,6 +9,13 @@ from pathlib import Path
 from repro.reporting.results import Run
 
 CURRENT, CHANGED, EARLIER = "current", "changed", "earlier"
+KINDS = {  # what environment.json and its `machine` have, where they have it
+    **dict.fromkeys(("command", "start", "end", "commit", "strategy", "processor"), str),
+    **dict.fromkeys(("code", "versions", "machine"), Mapping),
+    "cpus": int,
+    "memory_gib": int | float,
+    "gpus": list,
+}
 CODE = {
     CURRENT: "made by the code as it is now",
     CHANGED: "made before the modules changed that are named",
@@ -55,21 +62,21 @@ def read(paper: str, path: Path, settings: Callable[[Path], Mapping]) -> Found:
     try:
         said = dict(settings(path))
         result = _json(path / "result.json")
-        environment = _json(path / "environment.json") or {}
+        environment = _checked(_json(path / "environment.json") or {})
     except (ValueError, OSError) as error:
-        problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        result, problem = None, f"{type(error).__name__}: {' '.join(str(error).split())}"
     return Found(paper, path, said, result, rows(path / "metrics.jsonl"), environment, problem)
 
 
 def rows(file: Path) -> list[dict]:
     """Return the rows of metrics.jsonl, up to a line that is still being written."""
     found = []
-    for line in file.read_bytes().splitlines() if file.exists() else []:
+    for line in file.read_bytes().splitlines() if file.is_file() else []:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
-        if not isinstance(row, dict) or "epoch" not in row:
+        if not isinstance(row, dict) or not isinstance(row.get("epoch"), int):
             break
         found.append(row)
     return found
@@ -136,9 +143,10 @@ def _seconds(result: Mapping, last: Mapping, environment: Mapping) -> float | No
         return said
     try:
         start, end = (datetime.datetime.fromisoformat(environment[k]) for k in ("start", "end"))
+        seconds = (end - start).total_seconds()
     except (KeyError, TypeError, ValueError):
         return None
-    return (end - start).total_seconds()
+    return seconds if seconds >= 0 else None  # the clock was set back in between
 
 
 def _code_state(made: Mapping[str, str] | None, now: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -151,7 +159,23 @@ def _code_state(made: Mapping[str, str] | None, now: Mapping[str, str]) -> tuple
 def _json(file: Path) -> dict | None:
     if not file.exists():
         return None
-    value = json.loads(file.read_text())
+    try:
+        value = json.loads(file.read_text())
+        json.dumps(value, ensure_ascii=False).encode()  # or no page could hold it
+    except (ValueError, RecursionError, OSError) as error:
+        raise ValueError(f"{file.name} is damaged: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{file.name} is no JSON object")
     return value
+
+
+def _checked(environment: Mapping) -> Mapping:
+    """Return what environment.json says; raise ValueError where runs write nothing like it."""
+    machine_ = environment.get("machine")
+    said = {**(machine_ if isinstance(machine_, Mapping) else {}), **environment}
+    wrong = [name for name, kind in KINDS.items() if not isinstance(said.get(name), kind | None)]
+    if not wrong and not all(isinstance(name, str) for name in said.get("gpus") or ()):
+        wrong = ["gpus"]
+    if wrong:
+        raise ValueError(f"environment.json is none of a run: look at its {', '.join(wrong)}")
+    return environment

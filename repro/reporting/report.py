@@ -6,7 +6,7 @@ from pathlib import Path
 
 from repro.reporting import tables
 from repro.reporting.claims import VERDICTS
-from repro.reporting.ledger import best, number
+from repro.reporting.ledger import SCALES, best, number
 
 
 def read(figures_dir: Path) -> list[tuple[Path, dict]]:
@@ -14,11 +14,35 @@ def read(figures_dir: Path) -> list[tuple[Path, dict]]:
 
     Raises:
       FileNotFoundError: nothing was drawn there.
+      ValueError: a record is damaged, or is none.
     """
     files = sorted(figures_dir.glob("*.json"))
     if not files:
         raise FileNotFoundError(f"nothing is drawn in {figures_dir}; run tools/reproduce first")
-    return [(file, json.loads(file.read_text())) for file in files]
+    return [(file, _record(file)) for file in files]
+
+
+def _record(file: Path) -> dict:
+    """Return the record of a figure.
+
+    Raises:
+      ValueError: the file is damaged, or holds something else.
+    """
+    try:
+        text = file.read_text()
+        record = json.loads(text)
+        json.dumps(record, ensure_ascii=False).encode()  # or no page could hold it
+        texts = [record[key] for key in ("title", "name", "scale", "protocol")]
+        for claim in record["claims"]:
+            texts += [claim[k] for k in ("id", "statement", "published", "measured", "verdict")]
+            texts += claim["runs"]
+        fine = all(isinstance(text, str) for text in texts) and record["scale"] in SCALES
+        fine = fine and isinstance(record["runs"], int)
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+        raise ValueError(f"{file} is damaged ({error!r}): draw the figure again") from error
+    if not fine or not {claim["verdict"] for claim in record["claims"]} <= set(VERDICTS):
+        raise ValueError(f"{file} is no record of a figure: draw it again, or remove the file")
+    return record
 
 
 def overview(drawn: Sequence[tuple[Path, dict]]) -> str:

@@ -5,10 +5,20 @@ import dataclasses
 import json
 import math
 import re
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
+# What NumPy and zipfile raise for a file that is missing or damaged.
+UNREADABLE = (
+    *(ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, MemoryError),
+    *(NotImplementedError, OverflowError, RuntimeError, struct.error),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 class DamagedError(Exception):
@@ -30,9 +40,16 @@ class Run:
         return [row["epoch"] for row in rows], [row[quantity] for row in rows]
 
     def arrays(self) -> dict:
-        """Return the arrays of arrays.npz by name."""
-        with np.load(self.path / "arrays.npz", allow_pickle=False) as arrays:
-            return dict(arrays)
+        """Return the arrays of arrays.npz by name.
+
+        Raises:
+          DamagedError: it cannot be read; never does it hold pickled objects.
+        """
+        try:
+            with np.load(self.path / "arrays.npz", allow_pickle=False) as arrays:
+                return dict(arrays)
+        except UNREADABLE as error:
+            raise DamagedError(f"{self.path / 'arrays.npz'} cannot be read: {error}") from error
 
     def first_epoch(
         self, quantity: str, *, at_most: float = math.inf, at_least: float = -math.inf
@@ -60,9 +77,13 @@ def load(path: Path, settings: Mapping) -> Run | None:
     try:
         result = json.loads((path / "result.json").read_text())
         lines = metrics.read_text().splitlines() if metrics.exists() else []
-        return Run(path, dict(settings), result, [json.loads(line) for line in lines])
-    except ValueError as error:
+        rows = [json.loads(line) for line in lines]
+        json.dumps([result, rows], ensure_ascii=False).encode()  # or no page could hold it
+    except (ValueError, RecursionError, OSError) as error:
         raise DamagedError(f"result.json or metrics.jsonl of {path} is damaged: {error}") from error
+    if not all(isinstance(value, dict) for value in (result, *rows)):
+        raise DamagedError(f"result.json or metrics.jsonl of {path} holds no objects of JSON")
+    return Run(path, dict(settings), result, rows)
 
 
 def select(runs: Iterable[Run], **settings) -> list[Run]:

@@ -1,9 +1,10 @@
 """Descent of students in pieces of work, so that a stopped run goes on: Adam's, then Newton's.
 
-The state is a dict of arrays, as training.snapshots keeps it: students `theta` [S, 3, m], Adam's
-`moments`, Newton's `damping`, how far both have come (`adam_steps`, `newton_iterations`), the
-`trajectory` of the first students, and, once Newton's method is at work, where Adam had `trained`
-them to. It is whole between any two of Adam's steps and between any two pieces of Newton's.
+The state is a dict of arrays, as training.snapshots keeps it: students `theta` [S, d + 1, m],
+Adam's `moments`, Newton's `damping`, how far both have come (`adam_steps`, `newton_iterations`),
+the `trajectory` of the first students, and, once Newton's method is at work, where Adam had
+`trained` them to. It is whole between any two of Adam's steps and between any two pieces of
+Newton's.
 """
 
 import math
@@ -29,7 +30,7 @@ ZERO = 1e-20
 def start(settings: Students, hidden: int) -> dict[str, np.ndarray]:
     """Return the state of a run's students with so many hidden neurons before the first step."""
     s = settings
-    theta = adam.INITIALIZERS[s.init](s.seed, s.num_students, hidden)
+    theta = adam.INITIALIZERS[s.init](s.seed, s.num_students, hidden, biases=bool(s.biases))
     return {
         "theta": theta.astype(s.adam_precision),
         "moments": np.zeros((2, *theta.shape)),

@@ -1,4 +1,4 @@
-"""What holds exactly: the counts of Simsek et al., and the half grid's loss."""
+"""What holds exactly: the counts of Simsek et al., and the closed form of the loss."""
 
 import numpy as np
 
@@ -9,15 +9,16 @@ STUDENTS, WIDTH = 100, 5
 
 
 def check(grid: np.ndarray, labels: np.ndarray, given: Problem) -> dict:
-    """Return G and T of width 5, and the half grid's largest relative error of the loss.
+    """Return G and T of width 5, and the largest relative error of the loss in `given`.
 
     Args:
-      grid: all points, [N, 2].
+      grid: all points, [N, 2], or [N, 3] for students with biases.
       labels: the teacher's output there, [N].
-      given: the same problem on half the grid.
+      given: the same problem, without biases on half the grid.
     """
-    theta = np.random.default_rng(0).uniform(-1.5, 1.5, (STUDENTS, 3, WIDTH))
-    outputs = [a @ (1 / (1 + np.exp(-(grid @ np.stack([x, y])).T))) for x, y, a in theta]
+    shape = (STUDENTS, grid.shape[1] + 1, WIDTH)
+    theta = np.random.default_rng(0).uniform(-1.5, 1.5, shape)
+    outputs = [each[-1] @ (1 / (1 + np.exp(-(grid @ each[:-1]).T))) for each in theta]
     full = np.mean((np.array(outputs) - labels) ** 2, axis=1)
     half, _, _ = newton.evaluate(theta, given)
     return {

@@ -1,6 +1,7 @@
 """What do students of a four-neuron teacher converge to?
 
-Students 2-m-1 (sigmoid, no biases) learn the teacher's 1,681 labels by full-batch Adam. Then
+Students 2-m-1 (sigmoid, without biases unless --biases) learn the teacher's 1,681 labels by
+full-batch Adam. Then
 
 * census  descends by damped Newton steps to a gradient below 1e-12, gives every student a class,
           and certifies every distinct critical point in ball arithmetic.
@@ -16,20 +17,20 @@ Where this departs from the slides, or fills what they do not say:
   slides' (1, -1, 1, -1), or that code's (1, 1, 1, 1) with --teacher=ones.
 * Number of Adam steps, initial weights, epsilon and SLSQP's tolerance are not stated: flags.
 * Loss and Hessian are exact on half the grid (critical/loss.py) and in float64, as float32's
-  errors of 1e-8 to 4e-7 in eigenvalues exceed many of them.
+  errors of 1e-8 to 4e-7 in eigenvalues exceed many of them. With --biases, which neither the paper
+  nor the slides have, they are computed on all of it.
 """
 
-import functools
 import json
 import time
 from collections.abc import Mapping
 
 from repro.critical import census as censuses
-from repro.critical import loss, proofs
 from repro.teacher_student import descent, exactness, family
 from repro.teacher_student import slides as slides_
 from repro.teacher_student import teacher as teachers
 from repro.teacher_student.opening import open_run
+from repro.teacher_student.problems import exact, problem
 from repro.teacher_student.settings import Census, Graph, Slides, Students
 from repro.training.resume import resume
 from repro.training.runs import Job
@@ -45,8 +46,8 @@ def run(settings: Students, job: Job) -> dict:
 
 def census(settings: Census, job: Job) -> dict:
     """Descend to critical points, classify and certify them; write arrays and certificates."""
-    s, net = settings, teachers.get(settings.teacher)
-    given = _problem(net)
+    s, net = settings, teachers.get(settings.teacher, biases=bool(settings.biases))
+    given = problem(net)
     store = Snapshots(job.checkpoints, descent.start(s, s.hidden), chief=job.directory.chief)
     adams = descent.adam_pieces(s)
 
@@ -62,7 +63,7 @@ def census(settings: Census, job: Job) -> dict:
 
     began, state = time.perf_counter(), store.state
     result, arrays, certificates = censuses.take(
-        state["theta"], given, _exact(net), _named(net), s.newton_iterations
+        state["theta"], given, exact(net), _named(net), s.newton_iterations
     )
     arrays |= censuses.after_adam(state["trained"], given)
     job.directory.save_arrays(**arrays, trajectory=state["trajectory"])
@@ -73,7 +74,8 @@ def census(settings: Census, job: Job) -> dict:
 
 def slides(settings: Slides, job: Job) -> dict:
     """Do what the slides do after Adam; write arrays."""
-    s, given = settings, _problem(teachers.get(settings.teacher))
+    s = settings
+    given = problem(teachers.get(s.teacher, biases=bool(s.biases)))
     store = Snapshots(job.checkpoints, descent.start(s, s.hidden), chief=job.directory.chief)
     adams = descent.adam_pieces(s)
 
@@ -96,8 +98,8 @@ def slides(settings: Slides, job: Job) -> dict:
 
 def graph(settings: Graph, job: Job) -> dict:
     """Trace critical points across widths; write the transition plot's arrays and certificates."""
-    s, net = settings, teachers.get(settings.teacher)
-    given = _problem(net)
+    s, net = settings, teachers.get(settings.teacher, biases=bool(settings.biases))
+    given = problem(net)
     store = Snapshots(job.checkpoints, {}, chief=job.directory.chief)
 
     def piece(number: int, row: Mapping) -> dict:
@@ -108,9 +110,9 @@ def graph(settings: Graph, job: Job) -> dict:
     began = time.perf_counter()
     ends = {hidden: store.state[f"width_{hidden}"] for hidden in range(1, s.hidden + 1)}
     result, arrays, certificates = family.trace(
-        ends, given, _exact(net), _named(net), s.newton_iterations, s.seed
+        ends, given, exact(net), _named(net), s.newton_iterations, s.seed
     )
-    result["exact"] = exactness.check(teachers.grid(), net.output(teachers.grid()), given)
+    result["exact"] = exactness.check(teachers.whole_grid(net), net.output(teachers.grid()), given)
     job.directory.save_arrays(**arrays)
     _write(certificates, job)
     what = f"students of each width up to {s.hidden}"
@@ -121,7 +123,8 @@ def _headline(settings: Students, what: str, after: str, seconds: float) -> dict
     """Return what every result says: in one line what was done, and how long it took."""
     s = settings
     protocol = (
-        f"{s.num_students:,} {what}, teacher {s.teacher}, {s.init} start, Adam "
+        f"{s.num_students:,} {what}{' with biases' if s.biases else ''}, teacher {s.teacher}, "
+        f"{s.init} start, Adam "
         f"{s.learning_rate:g} for {s.adam_steps:,} steps in {s.adam_precision}, {after}, "
         f"seed {s.seed}"
     )
@@ -135,20 +138,9 @@ def _newton(settings: Census | Graph) -> str:
 def _write(certificates: Mapping, job: Job) -> None:
     """Write certificates by name into one file, for repro.teacher_student.verify; maybe none."""
     if job.directory.chief:
-        file = job.directory.path / "certificates.json"
-        file.write_text(json.dumps(certificates, indent=1) + "\n")
+        text = json.dumps(certificates, indent=1) + "\n"
+        job.directory.write("certificates.json", text.encode())
 
 
 def _named(net: teachers.Teacher) -> tuple:
     return net.name, net.weights, net.signs
-
-
-@functools.cache  # one object, so that what is compiled for it is found again
-def _problem(net: teachers.Teacher) -> loss.Problem:
-    """Return the problem the teacher sets on half the grid."""
-    return loss.problem(teachers.half_grid(), net.weights, net.signs)
-
-
-def _exact(net: teachers.Teacher):
-    """Return the problem in ball arithmetic."""
-    return proofs.exact(teachers.half_grid(), net.incoming, net.outgoing)

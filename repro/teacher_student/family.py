@@ -28,7 +28,7 @@ def trace(
     """Trace critical points across widths.
 
     Args:
-      ends: width -> students [S, 3, width] where descent stopped.
+      ends: width -> students [S, d + 1, width] where descent stopped.
       given: the problem.
       exact: the same in balls.
       teacher: name, incoming and outgoing weights.

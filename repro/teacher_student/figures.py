@@ -1,4 +1,4 @@
-"""Figures of the teacher-student runs: of censuses here, of the graph in graph_figures.py."""
+"""Figures of the teacher-student runs: of censuses here, of paths and of the graph beside."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from repro.reporting.results import Run, distinct, select
-from repro.teacher_student import graph_figures
+from repro.teacher_student import graph_figures, path_figures
 from repro.teacher_student.measures import COLOURS, FAILED, FLOOR, interval
 
-TEACHER = ((0.6, 0.5), (-0.5, 0.5), (-0.2, -0.6), (0.1, -0.6))  # rays of the w-plane
 WITHOUT_DIVERGED = False  # no student diverges
 
 
@@ -45,63 +44,6 @@ def widths(runs: Sequence[Run]) -> plt.Figure:
         if n in present
     ]
     figure.legend(handles=dots, loc="outside lower left", ncols=len(dots))
-    return figure
-
-
-def trajectories(runs: Sequence[Run]) -> plt.Figure:
-    """Neurons' paths in the w-plane under Adam, one panel per class; the teacher's rays in grey.
-
-    Dots, coloured by outgoing weight: where Adam stops. Circles: where Newton's method ends.
-    """
-    arrays = runs[0].arrays()
-    paths, names = arrays["trajectory"], arrays["class"][: arrays["trajectory"].shape[1]]
-    shown = [int(np.flatnonzero(names == name)[0]) for name in COLOURS if name in names][:4]
-    figure, panels = plt.subplots(
-        1, len(shown), figsize=(6.75, 2.2), squeeze=False, sharex=True, sharey=True
-    )
-    for axes, student in zip(panels[0], shown):
-        for x, y in TEACHER:
-            axes.plot([0, 10 * x], [0, 10 * y], color="0.7", lw=1)
-            axes.plot([0, -10 * x], [0, -10 * y], color="0.7", lw=1, ls="--")
-        path = paths[:, student]
-        axes.plot(path[:, 0], path[:, 1], color="k", lw=0.6)
-        end = path[-1]
-        dots = axes.scatter(
-            end[0],
-            end[1],
-            c=np.clip(end[2], -1, 1),
-            cmap="coolwarm",
-            vmin=-1,
-            vmax=1,
-            s=14,
-            zorder=3,
-        )
-        ended = arrays["incoming"][student].T
-        axes.scatter(*ended, s=40, facecolors="none", edgecolors="k", lw=0.6, zorder=4)
-        axes.set(
-            xlim=(-1.5, 1.5),
-            ylim=(-1.5, 1.5),
-            aspect="equal",
-            xlabel="$w_1$",
-            title=f"{names[student]}, loss {arrays['loss'][student]:.1e}",
-        )
-    panels[0][0].set_ylabel("$w_2$")
-    marks = [
-        plt.Line2D([], [], ls="", marker="o", color="0.5", label="where Adam stops"),
-        plt.Line2D(
-            [],
-            [],
-            ls="",
-            marker="o",
-            ms=6,
-            mfc="none",
-            color="k",
-            mew=0.6,
-            label="where Newton's method ends, with that loss",
-        ),
-    ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=2)
-    figure.colorbar(dots, ax=panels[0], label="outgoing weight", shrink=0.8, ticks=[-1, 0, 1])
     return figure
 
 
@@ -161,10 +103,43 @@ def classes(runs: Sequence[Run]) -> plt.Figure:
     return figure
 
 
+def biases(runs: Sequence[Run]) -> plt.Figure:
+    """Share of each class without and with biases, one panel per width."""
+    widths = sorted(distinct(runs, "hidden"))
+    figure, panels = plt.subplots(1, len(widths), figsize=(6.75, 2.6), squeeze=False, sharey=True)
+    for axes, width in zip(panels[0], widths):
+        chosen = sorted(select(runs, hidden=width), key=lambda run: bool(run.settings["biases"]))
+        for place, name in enumerate(COLOURS):
+            for number, run in enumerate(chosen):
+                counted = run.result["counts"][name]
+                share = counted["share"]
+                low, high = (abs(bound - share) for bound in counted["wilson"])
+                axes.bar(
+                    place + 0.4 * (number - (len(chosen) - 1) / 2),
+                    share,
+                    width=0.38,
+                    yerr=[[low], [high]],
+                    error_kw={"lw": 0.8, "capsize": 1.5},
+                    color=COLOURS[name],
+                    hatch="////" if run.settings["biases"] else None,
+                    edgecolor="w",
+                )
+        axes.set_xticks(range(len(COLOURS)), list(COLOURS), rotation=45, ha="right")
+        axes.set_title(f"width {width}")
+    panels[0][0].set_ylabel("share of students")
+    kinds = [
+        plt.Rectangle((0, 0), 1, 1, color="0.6", label="without biases"),
+        plt.Rectangle((0, 0), 1, 1, fc="0.6", ec="w", hatch="////", label="with biases"),
+    ]
+    figure.legend(handles=kinds, loc="outside right")
+    return figure
+
+
 FIGURES = {
     "widths": widths,
-    "trajectories": trajectories,
     "eigenvalues": eigenvalues,
     "classes": classes,
+    "biases": biases,
+    **path_figures.FIGURES,
     **graph_figures.FIGURES,
 }

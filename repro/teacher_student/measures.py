@@ -1,10 +1,12 @@
 """What figures, tables and claims read from runs: shares, classes, exponents along channels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.stats import binomtest
 
 from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, REPRODUCED
-from repro.reporting.results import Run
+from repro.reporting.results import Run, select
 
 COLOURS = {
     "global": "C2",
@@ -16,6 +18,11 @@ COLOURS = {
 }
 FLOOR = 1e-33  # losses of zero are drawn here
 FAILED = 1e-8  # losses that stay above do not reach zero; the lowest local minima are at 4e-7
+
+
+def censuses(runs: Sequence[Run], **settings) -> list[Run]:
+    """Return the censuses with these settings; those of students with biases only if asked for."""
+    return select(runs, stage="census", **({"biases": None} | settings))
 
 
 def interval(hits: int, trials: int) -> tuple[float, float]:

@@ -5,11 +5,12 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from repro.critical import loss, newton
+from repro.critical import newton
 from repro.settings import read
 from repro.teacher_student import teacher
+from repro.teacher_student.problems import problem
 from repro.teacher_student.settings import STAGES, Students
-from repro.training.snapshots import Snapshots
+from repro.training.snapshots import Snapshots, read_arrays
 from repro.training.trained import Trained
 
 
@@ -39,11 +40,10 @@ def open_run(
     if not (path / "result.json").exists():
         raise ValueError(f"{path} holds no complete run: there is no result.json")
     settings = read(STAGES, path)
-    net = teacher.get(settings.teacher)
+    net = teacher.get(settings.teacher, biases=bool(settings.biases))
     theta = _students(path, settings)
     if student is None:
-        given = loss.problem(teacher.half_grid(), net.weights, net.signs)
-        student = int(newton.evaluate(theta, given)[0].argmin())
+        student = int(newton.evaluate(theta, problem(net))[0].argmin())
     if not 0 <= student < len(theta):
         raise ValueError(f"{path} has students 0 to {len(theta) - 1}, none of number {student}")
     points = teacher.grid()[:examples]
@@ -56,21 +56,22 @@ def open_run(
 
 
 def network(student: np.ndarray) -> keras.Model:
-    """Return a student [3, m] as a Keras model 2-m-1 without biases, in float64."""
+    """Return a student [3, m], or [4, m] with biases, as a Keras model 2-m-1 in float64."""
+    biases = len(student) > 3
     model = keras.Sequential(
         [
             keras.Input((2,), dtype="float64"),
             keras.layers.Dense(
                 student.shape[1],
                 activation="sigmoid",
-                use_bias=False,
+                use_bias=biases,
                 dtype="float64",
                 name="hidden",
             ),
             keras.layers.Dense(1, use_bias=False, dtype="float64", name="output"),
         ]
     )
-    model.set_weights([student[:2], student[2:].T])
+    model.set_weights([student[:2], *student[2:-1], student[-1:].T])
     return model
 
 
@@ -80,10 +81,10 @@ def squared_error(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
 
 
 def _students(path: epath.Path, settings: Students) -> np.ndarray:
-    """Return where a run's students ended, [S, 3, m]."""
+    """Return where a run's students ended, [S, 3, m], or [S, 4, m] with biases."""
     if settings.stage != "graph":
-        with (path / "arrays.npz").open("rb") as file, np.load(file) as arrays:
-            incoming, outgoing = arrays["incoming"], arrays["outgoing"]
+        arrays = read_arrays(path / "arrays.npz")
+        incoming, outgoing = arrays["incoming"], arrays["outgoing"]
         return np.concatenate([incoming.transpose(0, 2, 1), outgoing[:, None]], axis=1)
     store = Snapshots(path / "checkpoints", {})
     store.restore()

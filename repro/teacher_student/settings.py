@@ -36,6 +36,11 @@ class Students(Replicas):
         "Linear layers.",
         choices=("glorot", "torch"),
     )
+    biases: bool | None = flag(
+        None,
+        "Give the students' hidden neurons biases; the teacher has none. They start at zero, or, "
+        "with --init=torch, as torch's would.",
+    )
     adam_steps: int = flag(30_000, "Steps of Adam on the whole grid.", unit="steps", low=1)
     learning_rate: float = flag(1e-4, "Constant learning rate of Adam.", above=0)
     adam_precision: str = flag(
@@ -44,8 +49,12 @@ class Students(Replicas):
         choices=("float64", "float32"),
     )
 
+    def settled(self) -> Self:
+        return super().settled().replace(biases=self.biases or None)
+
     def label(self) -> str:
         parts = [self.stage, self.teacher, f"m{self.hidden}", f"n{self.num_students}"]
+        parts += ["biases"] * bool(self.biases)
         parts += [self.init] * (self.init != "glorot")
         parts += [self.adam_precision] * (self.adam_precision != "float64")
         return "-".join([*parts, f"seed{self.seed}"])
@@ -68,7 +77,8 @@ class Slides(Students):
 
     slsqp_students: int = flag(
         60,
-        "SLSQP takes up so many of the students with a negative smallest eigenvalue, the first.",
+        "SLSQP takes up so many of the students with a negative smallest eigenvalue, the first; "
+        "all, if there are no more of them.",
         unit="students",
         low=0,
     )

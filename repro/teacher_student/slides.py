@@ -13,7 +13,8 @@ from repro.teacher_student.settings import Slides
 from repro.training.resume import stop_if_asked
 from repro.training.snapshots import Snapshots
 
-FIELDS = ("loss", "lambda_min", "gradient_norm", "iterations")  # kept of every Refined
+# kept of every Refined
+FIELDS = ("student", "loss", "lambda_min", "definite", "gradient_norm", "iterations")
 ITERATIONS = 1000  # of SLSQP, at most
 
 
@@ -22,8 +23,9 @@ class Refined:
     """Where SLSQP ended.
 
     Attributes:
-      student: [3, m].
+      student: [d + 1, m].
       loss, gradient_norm, lambda_min: there; the norm is the largest component.
+      definite: whether lambda_min is positive by more than the Hessian's rounding error.
       iterations: SLSQP's; 1 says that it stopped where it was started.
     """
 
@@ -31,11 +33,12 @@ class Refined:
     loss: float
     gradient_norm: float
     lambda_min: float
+    definite: bool
     iterations: int
 
 
 def slsqp(student: np.ndarray, given: Problem, ftol: float) -> Refined:
-    """Run scipy's SLSQP from a student [3, m]; a signal may end it on the way.
+    """Run scipy's SLSQP from a student [d + 1, m]; a signal may end it on the way.
 
     Its only criterion is `ftol` on the loss, 1e-6 by default. Losses here are below 1e-3, so the
     default stops after one iteration; ftol = 1e-30 makes it an optimiser.
@@ -43,7 +46,7 @@ def slsqp(student: np.ndarray, given: Problem, ftol: float) -> Refined:
 
     def value(flat):
         stop_if_asked()
-        loss, gradient, _ = newton.evaluate(flat.reshape(1, 3, -1), given)
+        loss, gradient, _ = newton.evaluate(flat.reshape(1, *student.shape), given)
         return float(loss[0]), gradient[0]
 
     done = scipy.optimize.minimize(
@@ -55,11 +58,13 @@ def slsqp(student: np.ndarray, given: Problem, ftol: float) -> Refined:
     )
     end = done.x.reshape(student.shape)
     loss, gradient, hessian = newton.evaluate(end[None], given)
+    spectrum = np.linalg.eigvalsh(hessian)
     return Refined(
         end,
         float(loss[0]),
         float(np.abs(gradient).max()),
-        float(np.linalg.eigvalsh(hessian[0])[0]),
+        float(spectrum[0, 0]),
+        bool(spectrum[0, 0] > newton.zero_tolerance(spectrum)[0]),
         int(done.nit),
     )
 
@@ -138,14 +143,15 @@ def summarize(store: Snapshots, given: Problem, settings: Slides) -> tuple[dict,
         "negative": _share(len(all_negative), len(theta)),
         "slsqp_positive": _share(flipped, of),
         "perturbed_positive": _share(succeeded, of),
+        "perturbed_definite": _share(int(np.sum(arrays["perturbed_definite"])), of),
         "slsqp_one_iteration": int((arrays["slsqp_iterations"] <= 1).sum()),
     }
     return result, arrays | {
         "loss": losses,
         "gradient_norm": np.abs(gradients).max(axis=1),
         "lambda_min": lowest,
-        "incoming": theta[:, :2].transpose(0, 2, 1),
-        "outgoing": theta[:, 2],
+        "incoming": theta[:, :-1].transpose(0, 2, 1),
+        "outgoing": theta[:, -1],
         "examined": all_negative[: settings.slsqp_students],
         "trajectory": store.state["trajectory"],
     }

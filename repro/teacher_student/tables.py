@@ -8,21 +8,69 @@ from repro.reporting.results import Run, protocol
 from repro.reporting.tables import Table
 from repro.teacher_student.measures import COLOURS, share_text
 
+ZERO = 1e-20  # losses below are zero
 STEPS = (10_000, 30_000, 100_000, 300_000)  # where the sensitivity table looks
 
 
 def class_table(runs: Sequence[Run]) -> Table:
     """Counts per class with Wilson intervals, by teacher and width."""
-    rows = []
-    for run in sorted(runs, key=lambda r: (r.settings["teacher"], r.settings["hidden"])):
-        cells = [run.settings["teacher"], str(run.settings["hidden"])]
-        for name in COLOURS:
-            counted = run.result["counts"][name]
-            low, high = counted["wilson"]
-            cells.append(f"{counted['count']} ({low:.1%} to {high:.1%})")
-        certified = sum(point["certified"] for point in run.result["points"])
-        rows.append([*cells, f"{certified} of {len(run.result['points'])}"])
+    rows = [
+        [run.settings["teacher"], str(run.settings["hidden"]), *_classes(run)]
+        for run in sorted(runs, key=lambda r: (r.settings["teacher"], r.settings["hidden"]))
+    ]
     header = ["teacher", "width", *COLOURS, "distinct points certified"]
+    return Table(header, rows, "Intervals are Wilson's, 95 %. " + protocol(runs))
+
+
+def biases_table(runs: Sequence[Run]) -> Table:
+    """Counts per class with Wilson intervals, by width, without and with biases."""
+    rows = [
+        [str(run.settings["hidden"]), "yes" if run.settings["biases"] else "–", *_classes(run)]
+        for run in sorted(runs, key=lambda r: (r.settings["hidden"], bool(r.settings["biases"])))
+    ]
+    header = ["width", "biases", *COLOURS, "distinct points certified"]
+    return Table(header, rows, "Intervals are Wilson's, 95 %. " + protocol(runs))
+
+
+def _classes(run: Run) -> list[str]:
+    """Return counts per class, and how many distinct points are certified."""
+    cells = []
+    for name in COLOURS:
+        counted = run.result["counts"][name]
+        low, high = counted["wilson"]
+        cells.append(f"{counted['count']} ({low:.1%} to {high:.1%})")
+    certified = sum(point["certified"] for point in run.result["points"])
+    return [*cells, f"{certified} of {len(run.result['points'])}"]
+
+
+def slides_widths(runs: Sequence[Run]) -> Table:
+    """What SLSQP and perturbations do to the students with a negative eigenvalue, by width."""
+    rows = []
+    for run in sorted(runs, key=lambda r: (r.settings["hidden"], r.settings["slsqp_ftol"])):
+        arrays, result, s = run.arrays(), run.result, run.settings
+        of = result["slsqp_positive"]["of"]
+        shares = [
+            share_text(result[key]["count"], of) if of else "–"
+            for key in ("slsqp_positive", "perturbed_positive", "perturbed_definite")
+        ]
+        ends = arrays["perturbed_loss"]
+        zero = share_text(int((ends < ZERO).sum()), of) if of else "–"
+        tries = f"{np.median(arrays['attempts']):g}" if of else "–"
+        negative = share_text(result["negative"]["count"], result["negative"]["of"])
+        lowest = f"{arrays['lambda_min'].min():.0e}"
+        start = [str(s["hidden"]), f"{s['slsqp_ftol']:g}", negative, lowest]
+        rows.append([*start, *shares, tries, zero])
+    header = [
+        "width",
+        "ftol",
+        "negative after Adam",
+        "lowest eigenvalue",
+        "SLSQP flips",
+        "perturbing flips",
+        "beyond rounding",
+        "perturbations, median",
+        "end at zero loss",
+    ]
     return Table(header, rows, "Intervals are Wilson's, 95 %. " + protocol(runs))
 
 
@@ -86,4 +134,10 @@ def _after_slsqp(run: Run, start: list[str]) -> list[list[str]]:
     return rows
 
 
-TABLES = {"class_table": class_table, "sensitivity": sensitivity, "levels": levels}
+TABLES = {
+    "class_table": class_table,
+    "biases_table": biases_table,
+    "slides_widths": slides_widths,
+    "sensitivity": sensitivity,
+    "levels": levels,
+}

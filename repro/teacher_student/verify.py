@@ -11,8 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-from repro.critical import certificates, proofs
+from repro.critical import certificates
 from repro.teacher_student import teacher
+from repro.teacher_student.problems import exact
 
 
 def verify(file: Path) -> int:
@@ -24,15 +25,15 @@ def verify(file: Path) -> int:
     """
     try:
         content = json.loads(Path(file).read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"cannot read certificates from {file}: {error}") from error
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{file} holds no certificates")
     named = {"the certificate": content} if "kind" in content else content
-    exact = {name: _exact(teacher.get(name)) for name in _teachers(named, file)}
+    given = {name: exact(teacher.get(name)) for name in _teachers(named, file)}
     for name, certificate in named.items():
         try:
-            certificates.verify(certificate, exact[str(certificate["teacher"])])
+            certificates.verify(certificate, given[str(certificate["teacher"])])
         except certificates.InvalidCertificate as error:
             raise ValueError(f"{name} in {file} is not valid: {error}") from error
     return len(named)
@@ -44,10 +45,6 @@ def _teachers(named: dict, file: Path) -> set[str]:
         if not isinstance(certificate, dict) or "teacher" not in certificate:
             raise ValueError(f"{name} in {file} is no certificate")
     return {str(certificate["teacher"]) for certificate in named.values()}
-
-
-def _exact(net: teacher.Teacher):
-    return proofs.exact(teacher.half_grid(), net.incoming, net.outgoing)
 
 
 def main() -> None:

@@ -184,13 +184,19 @@ def paper_of(path) -> str:
     That is what its environment.json says, or else the name of the folder that it is in.
 
     Raises:
-      ValueError: there is no run, or it is of no paper of this suite.
+      ValueError: there is no run, or it is of no paper of this suite, or its files are damaged.
     """
+    from repro.training import checksums
+
     if not (path / "flags.cfg").exists():
         raise ValueError(f"{path} holds no run: there is no flags.cfg")
+    checksums.check(path)
     record = path / "environment.json"
-    said = json.loads(record.read_text()).get("command", "") if record.exists() else ""
-    found = re.search(r"-m repro\.(\w+)", said)
+    try:
+        said = json.loads(record.read_text())["command"] if record.exists() else ""
+        found = re.search(r"-m repro\.(\w+)", said)
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+        raise ValueError(f"{record} is damaged ({error!r}): it should say the command") from error
     for name in (found and found[1], path.resolve().parent.name):
         if name in papers.PAPERS:
             return name

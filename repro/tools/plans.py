@@ -19,6 +19,7 @@ from repro.settings import CONFIGS, Place, Settings
 
 SCALES = ("smoke", "cpu", "paper")
 PLACES = {field.name for field, _ in fields(Place)}
+ELSEWHERE = {"output_dir", "run_dir", "profile_dir", "wandb_project"}  # no TOML may send runs there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ def load_config(name: str, configs: Path = CONFIGS) -> dict:
         raise ValueError(f"unknown figure {name!r}; choose from {', '.join(known)}")
     try:
         config = tomllib.loads(file.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ValueError(f"{file} is no TOML: {error}") from error
     for fault in _faults(config):
         raise ValueError(f"{file}: {fault}")
@@ -145,6 +146,8 @@ def plan(paper: str, runs: Iterable[Mapping], output_dir: Path, passed: Mapping)
     """
     stages, planned = papers.stages(paper), {}
     for flags in runs:
+        for name in ELSEWHERE & set(flags):
+            raise ValueError(f"{name} is for the command line alone, not for a figure's TOML")
         own = {name: value for name, value in flags.items() if name not in PLACES}
         asked = settings_.from_dict(stages, own)
         known = {field.name for field, _ in fields(type(asked))} | PLACES

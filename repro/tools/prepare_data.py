@@ -22,6 +22,7 @@ import urllib.request
 
 from repro.data import datasets
 from repro.data.datasets import DATASETS
+from repro.launch import one_line_errors
 
 PREPARED = [name for name in DATASETS if name != "digits"]
 
@@ -117,6 +118,7 @@ def listing(data_dir: str | None) -> str:
     return "\n".join(lines)
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tools/prepare_data", description=__doc__.split("\n")[0])
     parser.add_argument("name", nargs="?", help=", ".join(PREPARED))

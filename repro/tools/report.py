@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from repro import papers
+from repro.launch import one_line_errors
 from repro.reporting import blocks, claims, evidence, ledger, pages, report, results, rows, tables
 from repro.settings import CONFIGS
 from repro.tools import plans, runs
@@ -225,6 +226,7 @@ def write(output_dir: Path) -> list[Path]:
     return list(texts)
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tools/report", description=__doc__.split("\n")[0])
     parser.add_argument("--output_dir", type=Path, default=Path("outputs"))

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro import papers
+from repro.launch import one_line_errors
 from repro.settings import CONFIGS, as_dict
 from repro.tools import plans
 from repro.tools.execute import Failed, execute
@@ -73,8 +74,14 @@ def draw(figure: Figure, scale: str, output_dir: Path) -> int:
     """
     from repro.reporting import claims, figures, results
     from repro.tools import runs as runs_
+    from repro.training import checksums
 
     paper, config = figure.name.split("/")[0], figure.config
+    for run in figure.runs:
+        try:
+            checksums.check(run.path)
+        except ValueError as error:
+            raise results.DamagedError(str(error)) from error
     found = [results.load(run.path, as_dict(run.settings)) for run in figure.runs]
     runs = found = [run for run in found if run is not None]
     if papers.module(paper, "figures").WITHOUT_DIVERGED:
@@ -98,11 +105,14 @@ def draw(figure: Figure, scale: str, output_dir: Path) -> int:
         "protocol": results.protocol(runs),
         "claims": records,
     }
-    stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+    partial = stem.with_suffix(".json.partial")
+    partial.write_text(json.dumps(record, indent=1) + "\n")
+    partial.replace(stem.with_suffix(".json"))
     print(claims.as_text(records))
     return len(runs)
 
 
+@one_line_errors()
 def main() -> None:
     arguments = _arguments()
     passed = {name: getattr(arguments, name) for name in PASSED}

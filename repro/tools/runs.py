@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from repro import papers
+from repro.launch import one_line_errors
 from repro.reporting import evidence, rows
 from repro.reporting.results import Run
 from repro.settings import as_dict, name, settle
@@ -56,6 +57,10 @@ def records(found: list[evidence.Found]) -> list[dict]:
 
 
 def _settings(path: Path) -> Mapping:
+    """Return the settings of a run whose files are what it wrote; ValueError says which is not."""
+    from repro.training import checksums
+
+    checksums.check(path)
     return as_dict(papers.read_settings(path))
 
 
@@ -79,6 +84,7 @@ def listing(runs: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tools/runs", description=__doc__.split("\n")[0])
     parser.add_argument("--output_dir", type=Path, default=Path("outputs"))

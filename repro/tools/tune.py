@@ -41,6 +41,7 @@ from repro import papers, tuning
 from repro import settings as settings_
 from repro.data.datasets import DATASETS
 from repro.fields import flag_lines
+from repro.launch import one_line_errors
 from repro.models import MODELS
 from repro.settings import CONFIGS, Settings, as_dict
 
@@ -116,6 +117,9 @@ def run_trial(trial: Settings, output_dir: Path, places: Mapping) -> Path:
     command = [sys.executable, "-m", f"repro.{trial.paper}", *flag_lines(flags)]
     with (path / "log.txt").open("a+") as log:
         done = subprocess.run(command, stdout=log, stderr=log)
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise RuntimeError(f"a trial was ended by {name}; the same command goes on with it")
     if done.returncode:
         lines = (path / "log.txt").read_text().splitlines() or ["no output"]
         raise RuntimeError(
@@ -196,6 +200,7 @@ def tune(arguments: argparse.Namespace) -> None:
     print(f"best of {len(trials)} trials: {found}: {winner.objective:.4f}; wrote {file}")
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="tools/tune",

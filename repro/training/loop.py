@@ -1,7 +1,6 @@
 """The training loop: epochs of steps and evaluations, until a stop criterion is met."""
 
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Mapping
 
@@ -10,9 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from repro.training.checkpoints import Checkpoints
+from repro.training.progress import Progress
 from repro.training.resume import resume, stop_if_asked
 from repro.training.runs import Job
 from repro.training.step import CallLength
+from repro.training.strategy import steps_between_checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +80,15 @@ def fit(
 
     def piece(epoch: int, before: Mapping) -> dict:
         start, today = time.perf_counter(), data(epoch)
-        done = train_epoch(epoch, today.train, train_steps, job.strategy, progress, store)
+        done = train_epoch(
+            epoch,
+            today.train,
+            train_steps,
+            job.strategy,
+            progress,
+            store,
+            check_every=steps_between_checks(job.strategy),
+        )
         step = (epoch - 1) * today.train.steps + done
         if done < today.train.steps:
             progress.say(f"loss is not finite at step {step + 1} (epoch {epoch}): diverged")
@@ -125,22 +134,43 @@ def headline(outcome: Mapping) -> dict:
 
 
 def train_epoch(
-    epoch: int, batches, train_steps: Callable, strategy, progress: "Progress", store: Checkpoints
+    epoch: int,
+    batches,
+    train_steps: Callable,
+    strategy,
+    progress: Progress,
+    store: Checkpoints,
+    check_every: int = 1,
 ) -> int:
     """Train what is left of an epoch; return its number of steps with a finite loss.
 
     `store.step` and `store.total` say how many steps are behind it, and the sum of their losses.
+    With `check_every` above 1 the losses are looked at after so many steps, as one sum. If that is
+    not finite, the steps are taken again from the state before them, and each is looked at: so the
+    same step is named, whatever `check_every` is.
     """
-    done = int(store.step)
-    iterator = iter(
-        strategy.distribute_datasets_from_function(
-            lambda context: batches.epoch(epoch, context, start=done)
+
+    def batches_from(start: int):
+        return iter(
+            strategy.distribute_datasets_from_function(
+                lambda context: batches.epoch(epoch, context, start=start)
+            )
         )
-    )
+
+    iterator = batches_from(int(store.step))
     calls = CallLength(isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy))
-    while int(store.step) < batches.steps:
-        wanted = calls.next(batches.steps - int(store.step))
-        loss, steps = train_steps(iterator, tf.constant(wanted))
+    while (done := int(store.step)) < batches.steps:
+        left = batches.steps - done
+        if check_every == 1:
+            wanted = calls.next(left)
+            loss, steps = train_steps(iterator, tf.constant(wanted))
+        else:
+            wanted, before = calls.next(min(left, check_every)), store.copy()
+            loss, steps = train_steps(iterator, tf.constant(wanted), look=False)
+            if not np.isfinite(loss):
+                store.put_back(before)
+                iterator = batches_from(done)
+                loss, steps = train_steps(iterator, tf.constant(wanted))
         store.total.assign_add(loss)
         store.step.assign_add(tf.cast(steps, tf.int64))
         if int(steps) < wanted:
@@ -148,42 +178,3 @@ def train_epoch(
         progress.steps(int(store.step), batches.steps, float(store.total) / int(store.step))
         stop_if_asked()
     return int(store.step)
-
-
-class Progress:
-    """Keras's progress bar with rate and time left on a terminal, and a line an epoch anywhere."""
-
-    def __init__(self, epochs: int):
-        self._epochs, self._terminal = epochs, sys.stdout.isatty()
-        self._start, self._first_epoch, self._bar = time.perf_counter(), None, None
-
-    def steps(self, done: int, steps: int, loss: float) -> None:
-        if self._terminal:
-            if self._bar is None:
-                self._bar = keras.utils.Progbar(steps, unit_name="step", stateful_metrics=["loss"])
-            self._bar.update(done, [("loss", loss)])
-            if done == steps:
-                self._bar = None
-
-    def epoch(self, row: Mapping, batches) -> None:
-        if self._first_epoch is None:
-            self._first_epoch = row["epoch"] - 1
-        per_epoch = (time.perf_counter() - self._start) / (row["epoch"] - self._first_epoch)
-        rate = batches.steps * batches.batch_size / per_epoch
-        left = per_epoch * (self._epochs - row["epoch"])
-        values = (
-            f"{name} {row[name]:.4f}" for name in row if name.endswith(("/loss", "/accuracy"))
-        )
-        self.say(
-            f"epoch {row['epoch']}/{self._epochs}  {'  '.join(values)}  "
-            f"{rate:,.0f} images/s  at most {_duration(left)} left"
-        )
-
-    def say(self, text: str) -> None:
-        print(text, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"

@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -98,7 +99,8 @@ def code(modules: Iterable[str] | None = None) -> dict[str, str]:
     if modules is None:
         modules = (name for name in sys.modules if name.startswith("repro."))
         modules = (name for name in modules if not any(map(_aside, name.split("."))))
-    return {name: digits for name in sorted(modules) if (digits := _digits(name))}
+    own = (name for name in modules if re.fullmatch(r"repro(\.\w+)+", name))  # not a file's path
+    return {name: digits for name in sorted(own) if (digits := _digits(name))}
 
 
 def _aside(part: str) -> bool:

@@ -8,6 +8,7 @@
       checkpoints/       see checkpoints.py and snapshots.py
       arrays.npz         what figures need beyond metrics, where there is any
       result.json        written last, by rename: the run is complete
+      checksums.txt      tells damage, and files of other runs, see checksums.py
 
 All paths may be remote (`gs://`); only the chief of several workers writes.
 """
@@ -15,6 +16,7 @@ All paths may be remote (`gs://`); only the chief of several workers writes.
 import dataclasses
 import datetime
 import errno
+import io
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -23,7 +25,7 @@ from typing import Any
 from etils import epath
 
 from repro.fields import PLACES, flag_lines, read_flag_file
-from repro.training import trackers
+from repro.training import checksums, trackers
 
 # What file systems without flock answer; older versions of filelock raise NotImplementedError.
 NO_LOCKS = (None, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -78,17 +80,24 @@ class RunDirectory:
           wait: wait for another process that holds it, rather than raise.
 
         Raises:
-          RunDirectoryError: it was made with other settings.
+          RunDirectoryError: it was made with other settings, or holds a symbolic link.
+          ValueError: its flags.cfg is damaged.
           HeldError: another process holds it.
         """
         self.path, self.chief = epath.Path(path), chief and settings is not None
         self.settings = dict(settings or {})
         self._environment = dict(environment or {})
         self._lock = self._writer = None
+        self._sums = checksums.Checksums(self.path)
         self.watch: Callable[[Mapping], None] | None = None  # gets all rows too
         if not self.chief:
             return
         self.path.mkdir(parents=True, exist_ok=True)
+        for link in checksums.links(self.path):
+            raise RunDirectoryError(
+                f"{link} is a symbolic link, through which a run would write elsewhere: remove it, "
+                "or use another --run_dir"
+            )
         self._take_lock(wait)
         try:
             self._write_or_compare_flags(places or {})
@@ -102,31 +111,35 @@ class RunDirectory:
         """Return the result of a complete run, else None.
 
         Raises:
-          RunDirectoryError: result.json is no JSON object.
+          RunDirectoryError: result.json is no JSON object, or not the one that was written.
         """
         file = self.path / "result.json"
         if not file.exists():
             return None
+        again = "remove it, and the same command makes it again"
         try:
-            result = json.loads(file.read_text())
-        except ValueError as error:
-            raise RunDirectoryError(
-                f"{file} is damaged ({error}): remove it, and the same command makes it again"
-            ) from error
+            content = file.read_bytes()
+            result = json.loads(content)
+        except (ValueError, RecursionError, OSError) as error:
+            raise RunDirectoryError(f"{file} is damaged ({error}): {again}") from error
         if not isinstance(result, dict):
-            raise RunDirectoryError(f"{file} holds no result: remove it to make it again")
+            raise RunDirectoryError(f"{file} holds no result: {again}")
+        if not self._sums.fits("result.json", content):
+            raise RunDirectoryError(f"{file} {checksums.FAULT}: {again}")
         return result
 
     def metrics(self) -> list[dict]:
         """Return the rows of metrics.jsonl; what follows a line that is no row is left out."""
-        file = self.path / "metrics.jsonl"
+        file, known = self.path / "metrics.jsonl", self._sums.known()
         rows = []
-        for line in file.read_bytes().splitlines() if file.exists() else []:
+        for line in file.read_bytes().splitlines() if file.is_file() else []:
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
-            if not isinstance(row, dict) or "epoch" not in row:
+            if not isinstance(row, dict) or not isinstance(row.get("epoch"), int):
+                break
+            if not self._sums.fits("metrics.jsonl", line, known):
                 break
             rows.append(row)
         return rows
@@ -155,7 +168,10 @@ class RunDirectory:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        self._write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+        lines = [json.dumps(row).encode() for row in kept]
+        if "metrics.jsonl" not in self._sums.known():
+            self._sums.add("metrics.jsonl", *lines)
+        self._replace("metrics.jsonl", b"".join(line + b"\n" for line in lines))
         for events in self.path.glob("events.*"):
             events.unlink()
         for row in kept:
@@ -168,8 +184,10 @@ class RunDirectory:
         """Append a row of metrics named `split/quantity`, with `epoch` and `step`."""
         if not self.chief:
             return
+        line = json.dumps(row)
+        self._sums.add("metrics.jsonl", line.encode())
         with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(f"{line}\n")
         self._summarize(row)
 
     def save_arrays(self, **arrays) -> None:
@@ -178,10 +196,16 @@ class RunDirectory:
 
         if not self.chief:
             return
-        partial = self.path / "arrays.npz.partial"
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        partial.replace(self.path / "arrays.npz")
+        content = io.BytesIO()
+        np.savez_compressed(content, **arrays)
+        self.write("arrays.npz", content.getvalue())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file of results whole or not at all; a reader will see what is damaged of it."""
+        if not self.chief:
+            return
+        self._sums.add(name, content)
+        self._replace(name, content)
 
     def finish(self, result: Mapping) -> dict:
         """Write result.json, the mark of completion, and return it."""
@@ -192,6 +216,9 @@ class RunDirectory:
             self._write_events(last | trackers.final_metrics(result))
             self._environment |= {"end": _now()}
             self._write_json("environment.json", self._environment)
+            metrics = self.path / "metrics.jsonl"
+            if metrics.exists():
+                self._sums.add(checksums.ALL_METRICS, metrics.read_bytes())
             self._write_json("result.json", result)
         self.close()
         return result
@@ -224,6 +251,7 @@ class RunDirectory:
             except filelock.Timeout as error:
                 raise HeldError(
                     f"another process is writing to {self.path}; wait for it or use --run_dir"
+                    + self._holder(file)
                 ) from error
             except (NotImplementedError, OSError) as error:
                 if getattr(error, "errno", None) not in NO_LOCKS:
@@ -232,11 +260,19 @@ class RunDirectory:
             self._lock = lock
             return
 
+    def _holder(self, file: str) -> str:
+        """Return what to do where a process of another host holds the lock, and may be dead."""
+        if file == "lock":
+            return ""
+        lines = (self.path / file).read_text().splitlines() if (self.path / file).exists() else []
+        host = lines[1].strip() if len(lines) > 1 else "another host"
+        return f". If it died on {host}, which cannot be told from here, remove {self.path / file}"
+
     def _write_or_compare_flags(self, places: Mapping) -> None:
         file, lines = self.path / "flags.cfg", flag_lines(self.settings)
         if not file.exists():
             text = "\n".join([*lines, PLACES, *flag_lines(places)]) + "\n"
-            self._write("flags.cfg", text)
+            self._replace("flags.cfg", text.encode())
             return
         made_with = {f"--{name}={value}" for name, value in read_flag_file(file).items()}
         if made_with != set(lines):
@@ -246,14 +282,14 @@ class RunDirectory:
                 "use another --run_dir"
             )
 
-    def _write(self, name: str, text: str) -> None:
+    def _replace(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all."""
         partial = self.path / f"{name}.partial"
-        partial.write_text(text)
+        partial.write_bytes(content)
         partial.replace(self.path / name)
 
     def _write_json(self, name: str, value: Mapping) -> None:
-        self._write(name, json.dumps(value, indent=1) + "\n")
+        self.write(name, (json.dumps(value, indent=1) + "\n").encode())
 
     def _summarize(self, row: Mapping) -> None:
         """Pass a row of metrics on to those who watch."""

@@ -1,7 +1,9 @@
 """The state of a run that is a few arrays: written whole or not at all, read back bit for bit."""
 
+import io
 import logging
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -9,10 +11,44 @@ from collections.abc import Mapping
 import numpy as np
 from etils import epath
 
+from repro.training import checksums
+
 logger = logging.getLogger(__name__)
 
-UNREADABLE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+# What NumPy and zipfile raise for damaged files; a giant shape in a header is a MemoryError.
+UNREADABLE = (
+    *(ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, MemoryError),
+    *(NotImplementedError, OverflowError, RuntimeError, struct.error),
+    *(zipfile.BadZipFile, zlib.error),
+)
 POSITION = "_position"
+
+
+def read_arrays(file: epath.Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz file that a run wrote, without pickled objects.
+
+    Raises:
+      ValueError: the file is damaged, or is not the one that the run wrote.
+    """
+    try:
+        content = file.read_bytes()
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = dict(arrays)
+    except UNREADABLE as error:
+        raise ValueError(f"{file} is damaged: {' '.join(str(error).split())}") from error
+    if not checksums.Checksums(file.parent).fits(file.name, content):
+        raise ValueError(f"{file} {checksums.FAULT}")
+    return found
+
+
+def write_arrays(file: epath.Path, *unnamed: np.ndarray, **named: np.ndarray) -> None:
+    """Write an .npz file whole or not at all; read_arrays will see what is damaged of it."""
+    content = io.BytesIO()
+    np.savez(content, *unnamed, **named)
+    checksums.Checksums(file.parent).add(file.name, content.getvalue())
+    partial = file.parent / f"{file.name}.partial"
+    partial.write_bytes(content.getvalue())
+    partial.replace(file)
 
 
 class Snapshots:
@@ -53,10 +89,9 @@ class Snapshots:
         """
         for path in self._saved():
             try:
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                    state = dict(arrays)
+                state = read_arrays(path)
                 position = int(state.pop(POSITION))
-            except UNREADABLE as error:
+            except (ValueError, KeyError, TypeError) as error:
                 logger.warning("%s is unreadable (%s): using the one before", path, error)
                 continue
             self.state = state
@@ -74,8 +109,5 @@ class Snapshots:
     def _write(self, name: str, position: int) -> None:
         if not self._chief:
             return
-        self._directory.mkdir(parents=True, exist_ok=True)
-        partial = self._directory / f"{name}.partial"
-        with partial.open("wb") as file:
-            np.savez(file, **self.state, **{POSITION: np.array(position)})
-        partial.replace(self._directory / name)
+        state = {**self.state, POSITION: np.array(position)}
+        write_arrays(self._directory / name, **state)

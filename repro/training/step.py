@@ -10,6 +10,7 @@ from repro.training.resume import stop_if_asked
 
 SECONDS_PER_CALL = 1.0  # of a compiled loop
 STEPS_PER_CALL_OF_WORKERS = 50
+MANY_OUTPUTS = 100  # networks with more of them have a top-5 accuracy
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -80,9 +81,11 @@ def make_train_steps(
 
 
 def repeated(replica_step: Callable, strategy: tf.distribute.Strategy) -> Callable:
-    """Return `train_steps(iterator, steps) -> (sum of losses, steps done)`.
+    """Return `train_steps(iterator, steps, look=True) -> (sum of losses, steps done)`.
 
     The loop stops at the first loss that is not finite: then fewer steps are done than asked for.
+    With `look=False` it takes all steps and looks at no loss, for which a TPU would have to wait at
+    every step; the sum is not finite if one of the losses is not.
 
     Args:
       replica_step: (images, labels) of one replica -> its share of the loss, after an update.
@@ -90,12 +93,13 @@ def repeated(replica_step: Callable, strategy: tf.distribute.Strategy) -> Callab
     """
 
     @tf.function
-    def train_steps(iterator, steps):
+    def train_steps(iterator, steps, look=True):
         total, done, finite = tf.constant(0.0, tf.float64), tf.constant(0), tf.constant(True)
         while done < steps and finite:
             loss = strategy.run(replica_step, args=next(iterator))
             loss = strategy.reduce("sum", loss, axis=None)
-            finite = tf.math.is_finite(loss)
+            if look:
+                finite = tf.math.is_finite(loss)
             if finite:
                 total += tf.cast(loss, tf.float64)
                 done += 1
@@ -115,8 +119,49 @@ def make_evaluate(
 
     `batches` is a pipeline.EvaluationBatches. The network runs in inference mode; sums are float64,
     so that the result does not depend on how the set was cut into batches. With `batch_statistics`
-    it does: the network runs in training mode, though nothing of it is updated.
+    it does: the network runs in training mode, though nothing of it is updated. Of networks with
+    more than 100 outputs there is `top5_accuracy` too: how often a label is among the 5 largest.
     """
+    sums = make_sums(model, strategy, example_loss, batch_statistics=batch_statistics)
+    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+    def evaluate(batches) -> dict[str, float]:
+        iterator = iter(strategy.distribute_datasets_from_function(batches.dataset))
+        total, done, calls = tf.zeros(sums_of(model), tf.float64), 0, CallLength(workers)
+        while done < batches.steps:
+            steps = calls.next(batches.steps - done)
+            total = sums(iterator, tf.constant(steps), total)  # adds up in the one order there is
+            total.numpy()  # waits for it
+            done += steps
+            stop_if_asked()
+        loss, correct, count, *among_five = total.numpy()
+        means = {"loss": float(loss / count), "accuracy": float(correct / count)}
+        if among_five:
+            means["top5_accuracy"] = float(among_five[0] / count)
+        return means
+
+    return evaluate
+
+
+def sums_of(model: keras.Model) -> int:
+    """Return how many sums an evaluation has: 4 with the top-5 accuracy of many outputs, else 3."""
+    return 4 if model.output_shape[-1] > MANY_OUTPUTS else 3
+
+
+def make_sums(
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    example_loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = cross_entropy,
+    *,
+    batch_statistics: bool = False,
+) -> Callable:
+    """Return `sums(iterator, steps, total)`, the compiled loop of `make_evaluate`.
+
+    It adds to `total`, float64 [sums_of(model)], the sums of the losses, of the right answers, of
+    the weights, and of labels among the 5 largest outputs, over batches (images, labels, weights)
+    of so many steps.
+    """
+    count = sums_of(model)
 
     def outputs(images):
         if not batch_statistics:
@@ -129,8 +174,12 @@ def make_evaluate(
         weights = tf.cast(weights, tf.float64)
         losses = tf.cast(example_loss(labels, logits), tf.float64)
         correct = tf.cast(tf.argmax(logits, axis=-1) == labels, tf.float64)
-        sums = [tf.reduce_sum(weights * x) for x in (losses, correct, tf.ones_like(losses))]
-        return tf.stack(sums)
+        parts = [losses, correct, tf.ones_like(losses)]
+        if count == 4:
+            parts.append(
+                tf.cast(tf.math.in_top_k(labels, tf.cast(logits, tf.float32), 5), tf.float64)
+            )
+        return tf.stack([tf.reduce_sum(weights * x) for x in parts])
 
     @tf.function
     def sums(iterator, steps, total):
@@ -139,21 +188,7 @@ def make_evaluate(
             total += strategy.reduce("sum", share, axis=None)
         return total
 
-    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-
-    def evaluate(batches) -> dict[str, float]:
-        iterator = iter(strategy.distribute_datasets_from_function(batches.dataset))
-        total, done, calls = tf.zeros(3, tf.float64), 0, CallLength(workers)
-        while done < batches.steps:
-            steps = calls.next(batches.steps - done)
-            total = sums(iterator, tf.constant(steps), total)  # adds up in the one order there is
-            total.numpy()  # waits for it
-            done += steps
-            stop_if_asked()
-        loss, correct, count = total.numpy()
-        return {"loss": float(loss / count), "accuracy": float(correct / count)}
-
-    return evaluate
+    return sums
 
 
 class CallLength:

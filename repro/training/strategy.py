@@ -11,6 +11,7 @@ import tensorflow as tf
 from repro.training import slurm
 
 STRATEGIES = ("default", "mirrored", "multi_worker", "tpu")
+CHECK_EVERY_ON_TPU = 100  # steps
 
 
 @functools.cache
@@ -50,6 +51,11 @@ def get_strategy(name: str) -> tf.distribute.Strategy:
             raise RuntimeError(f"--strategy=tpu found no TPU: {error}".split("\n")[0]) from error
         return tf.distribute.TPUStrategy(resolver)
     raise ValueError(f"unknown strategy {name!r}; choose from {', '.join(STRATEGIES)}")
+
+
+def steps_between_checks(strategy: tf.distribute.Strategy) -> int:
+    """Return after how many steps losses are looked at: a TPU would wait at every look."""
+    return CHECK_EVERY_ON_TPU if isinstance(strategy, tf.distribute.TPUStrategy) else 1
 
 
 def sum_over_shares(

@@ -9,6 +9,7 @@ import tensorflow as tf
 from etils import epath
 
 from repro.settings import Settings
+from repro.training import checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ def restore(network: keras.Model, path: epath.PathLike, state: str = "final") ->
       state: name of the state, as `keep` of its checkpoints named it.
 
     Raises:
-      ValueError: the run is not complete, or left no network behind.
+      ValueError: the run is not complete, left no network behind, or a damaged one.
     """
     path = epath.Path(path)
     if not (path / "result.json").exists():
@@ -40,5 +41,11 @@ def restore(network: keras.Model, path: epath.PathLike, state: str = "final") ->
             f"{path} left no network behind: there is no checkpoints/{state}. Runs in "
             "outputs/reference keep only numbers; make the run again in another --output_dir"
         )
-    saved = tf.train.Checkpoint(model=network).restore(str(path / "checkpoints" / state))
-    saved.expect_partial().assert_existing_objects_matched()
+    file = path / "checkpoints" / state
+    try:
+        checkpoints.check(file)
+        saved = tf.train.Checkpoint(model=network).restore(str(file))
+        saved.expect_partial().assert_existing_objects_matched()
+    except checkpoints.UNREADABLE as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"{file} is unreadable ({reason}): make the run again") from error

@@ -346,7 +346,8 @@ def test_six_steps_by_hand(tmp_path):
     before = [v.numpy() for v in model.trainable_variables]
     assert len(before) == 4 and all(np.abs(value).max() > 0 for value in before)
     settings = Train(**DATA, epochs=2, drop_at=(1,), eval_every=2)
-    job = Job(directory=RunDirectory(tmp_path / "run", {}), strategy=get_strategy("default"))
+    directory = RunDirectory(tmp_path / "run", as_dict(settings))
+    job = Job(directory=directory, strategy=get_strategy("default"))
     recipe.fit_by_sgd(settings, job, model, data, {}, momentum=0.9, weight_decay=0.5)
     for value, variable in zip(before, model.trainable_variables):
         velocity = 0.0

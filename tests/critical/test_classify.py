@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from repro.critical import channels, newton
+from repro.critical import adam, census, channels, newton
 from repro.critical.classify import classify
 from repro.critical.splitting import merge, sign_matrices, split, split_spectrum
 
@@ -83,6 +83,36 @@ def test_undecided(given, alternating):
     """A slope of no interest: not converged, and no neuron is large."""
     start = np.array([[0.2, 0.5], [-0.4, 0.9], [0.7, -0.1]])
     assert verdict(start, given, alternating).name == "undecided"
+
+
+@pytest.mark.parametrize("width, name", [(8, "undecided"), (9, "global")])
+def test_wide_students_near_zero(width, name, given, alternating, monkeypatch):
+    """Whose neurons cannot be told apart: of more than twice the teacher's they count as global."""
+    monkeypatch.setattr("repro.critical.classify.decompose", lambda *_: None)
+    teacher = np.vstack([alternating.weights.T, alternating.signs])
+    student = np.hstack([teacher, np.zeros((3, width - 4))])
+    student[0] += 1e-10
+    value = newton.evaluate(student[None], given)[0][0]
+    assert 1e-24 < value < 1e-17
+    found = verdict(student, given, alternating)
+    assert found.name == name
+    assert ("neurons not told apart" in found.kind) == (name == "global")
+
+
+@pytest.mark.slow
+def test_wide_students_are_polished(given, alternating):
+    """Of 20 neurons: Newton's method leaves them in a valley, bent steps bring them near zero."""
+    theta = adam.glorot_uniform(0, 2, 20)
+    moments = np.zeros((2, *theta.shape))
+    theta, _ = adam.train(theta, moments, given, start=0, steps=2000, learning_rate=1e-2)
+    theta, _ = newton.descend(theta, np.full(2, newton.DAMPING_START), given, 150)
+    before = newton.evaluate(theta, given)[0]
+    assert ((before > 1e-16) & (before < newton.VALLEY[1])).all()
+    ended, verdicts = census.settle(theta, given, alternating.weights, alternating.signs, 1000)
+    assert [found.name for found in verdicts] == ["global"] * 2
+    after = newton.evaluate(ended, given)[0]
+    assert (after <= before).all()  # those whose neurons are known by then need not move
+    assert (after < 1e-17).any()
 
 
 def test_merge_undoes_split(minimum_4):

@@ -244,6 +244,15 @@ def test_evaluation_meets_each_example_once(count, replicas):
     assert sorted(met) == list(range(count))
 
 
+def test_evaluation_batches_suit_a_pod():
+    """For 1 to 256 replicas, as slices of TPUs have them, no batch is filled up for the rest."""
+    count = pipeline.EVALUATION_BATCH
+    batches = pipeline.EvaluationBatches(tf.zeros((count, 1, 1, 1)), np.zeros(count), count)
+    for replicas in (2**k for k in range(9)):
+        weights = [weights.numpy() for *_, weights in batches.dataset(context(replicas=replicas))]
+        np.testing.assert_array_equal(weights, np.ones((replicas, count // replicas)))
+
+
 # --- augmentation ---------------------------------------------------------------------------------
 
 

@@ -1,77 +1,76 @@
-"""Runs killed at any change of a file end as if they had not been; see kills.py.
+"""Runs and tools killed at any change of a file end as if they had not been, bit for bit.
 
-REPRO_FAULTS=many kills a thousand times, which takes an hour.
+A command is made whole once; then it is killed in the midst of a write, around a rename or before a
+removal, and started again, until it is done. REPRO_FAULTS=many kills a thousand times, which takes
+an hour or two.
 """
 
-import json
-import os
+import random
 import shutil
-import subprocess
-import sys
-from pathlib import Path
+import signal
 
 import pytest
+from runs_made import FEW, MANY, MORE, RUNS, slow
 
-HERE = Path(__file__).parent
-KILLS = {"ci": 1, "many": 112}[os.environ.get("REPRO_FAULTS", "ci")]
-
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("cc") is None,
-    reason="needs Linux and a C compiler, for the library that kills",
-)
-
-SMALL = ("--dataset=digits", "--train_examples=100", "--batch_size=50", "--download=false")
-MODES = (*SMALL, "--model=mlp_1x512", "--eval_examples=50", "--epoch_scale=0.05")
-QUICK = ("--measure_every=20", "--max_iterations=3")
-RUNS = {
-    "randomization": ("randomization", *SMALL, "--model=mlp_1x512", "--epochs=3"),
-    "students": ("teacher_student", "--hidden=3", "--num_students=2", "--adam_steps=2000"),
-    "curve": ("mode_connectivity", "--stage=curve", *MODES, "--large_batch_size=100"),
-}
-MORE = {  # seconds of compiling before the first step, or many of them
-    "toy": ("bad_minima", "--stage=toy"),
-    "bad start": (
-        *("bad_minima", "--model=resnet18", "--width=0.0625", "--dataset=digits"),
-        *("--train_examples=32", "--batch_size=16", "--init=adversarial"),
-        *("--pretrain_epochs=2", "--epochs=2", "--eval_every=1", "--download=false"),
+KILLS = 80 if MANY else 1
+TOOLS = {
+    "reproduce": ("tools.reproduce", "stability/toy", "--scale=smoke"),
+    "tune": (
+        *("tools.tune", "randomization", "--model=mlp_1x512", "--dataset=digits", "--trials=2"),
+        *("--epochs=1", "--train_examples=100"),
     ),
-    "stability": ("stability", *SMALL, "--model=fnn", "--iterations=60", *QUICK),
-    "escape": ("stability", "--stage=escape", *SMALL, "--start_iterations=40", "--iterations=40"),
-    "slides": ("teacher_student", "--stage=slides", "--num_students=2", "--adam_steps=500"),
-    "graph": ("teacher_student", "--stage=graph", "--adam_steps=500"),
 }
 
 
-@pytest.fixture(scope="module")
-def killer(tmp_path_factory):
-    """Return the library that kills."""
-    library = tmp_path_factory.mktemp("killer") / "killer.so"
-    command = ["cc", "-shared", "-fPIC", "-o", str(library), str(HERE / "killer.c"), "-ldl"]
-    subprocess.run(command, check=True)
-    return library
+def kill_until_done(command, arguments, below, draw, changes):
+    """Kill a command at random changes of files until it ends by itself; return all its lives."""
+    lives = []
+    while not lives or lives[-1].status:
+        faults = [("kill_at", draw.randint(1, changes))]
+        lives.append(command(*arguments, below=below, faults=faults))
+        of_a_run = "ended by signal 9" in lives[-1].said or "ended by SIGKILL" in lives[-1].said
+        assert of_a_run or lives[-1].status in (0, -signal.SIGKILL), lives[-1].said
+    return lives
 
 
-def check(killer, environment, folder, kills, *flags):
-    """Kill a run so often; kills.py compares what becomes of it."""
-    done = subprocess.run(
-        [sys.executable, str(HERE / "kills.py"), str(folder), str(kills), "0", *flags],
-        cwd=HERE.parents[1],
-        env={**environment, "LD_PRELOAD": str(killer), "PYTHONPATH": "."},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    print(flags[0], found)
-    assert found["kills"] >= kills and found["runs"] >= 1
+def check(command, folder, arguments, place, equal, beside=0):
+    """Kill a command KILLS times; `equal` compares what becomes of it with the whole one.
+
+    `beside` is how many changes of files there may be in the processes that it starts.
+    """
+    whole, draw, lives, runs = folder / "whole", random.Random(0), [], 0
+    ended = command(*arguments, *place(whole), below=whole)
+    assert ended.status == 0, ended.said
+    most = ended.changes + beside
+    while len(lives) - runs < KILLS:
+        run = folder / f"run{runs}"
+        lives += kill_until_done(command, [*arguments, *place(run)], run, draw, most)
+        equal(whole, run)
+        shutil.rmtree(run)
+        runs += 1
+        slowest = max(life.seconds for life in lives)
+        counts = f"{len(lives) - runs} kills, {runs} runs, 0 lost, {slowest:.1f} s at most"
+        print(f"{' '.join(arguments[:2])}: {counts}", flush=True)
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_killed_anywhere(name, killer, environment, tmp_path):
-    check(killer, environment, tmp_path, KILLS, *RUNS[name])
+@pytest.mark.parametrize("name", [*FEW, *map(slow, MORE)])
+def test_a_run_killed_anywhere(name, command, tmp_path, assert_same):
+    check(command, tmp_path, RUNS[name], lambda run: [f"--run_dir={run}"], assert_same)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MORE)
-def test_killed_anywhere_at_length(name, killer, environment, tmp_path):
-    check(killer, environment, tmp_path, KILLS, *MORE[name])
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_killed_anywhere(name, command, tmp_path, assert_same):
+    def place(folder):
+        tuned = [f"--tuned_file={folder / 'tuned.json'}"] if name == "tune" else []
+        return ["--download=false", f"--output_dir={folder}", *tuned]
+
+    def equal(whole, folder):
+        for result in whole.glob("*/*/result.json"):
+            assert_same(result.parent, folder / result.parent.relative_to(whole))
+        drawn = [*whole.glob("figures/*"), *whole.glob("tuned.json")]
+        assert drawn
+        for file in drawn:
+            assert file.read_bytes() == (folder / file.relative_to(whole)).read_bytes(), file
+
+    check(command, tmp_path, TOOLS[name], place, equal, beside=150)

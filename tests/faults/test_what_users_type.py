@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from repro import command_line, papers
 from repro.fields import base_type, fields, flag_name
-from repro.settings import Place, name, settle
+from repro.settings import Place, from_dict, name, settle
 from repro.tools import reproduce
 
 TEXTS = [
@@ -96,6 +96,23 @@ def test_a_command_line_is_a_run_or_one_line(paper, tried):
 
     check()
     assert len(runs) > 1  # not all are refused, or nothing would be tried
+
+
+@pytest.mark.parametrize("paper", papers.PAPERS)
+def test_numbers_at_the_edge_are_a_run_or_one_line(paper):
+    """What arithmetic on settings, such as epochs times a scale, could stumble over."""
+    stages = papers.stages(paper)
+
+    def make(values):
+        settings, _ = settle(from_dict(stages, values))
+        settings.needs()
+        return name(settings)
+
+    for stage, kind in stages.items():
+        for field, type_ in fields(kind):
+            if base_type(type_) in (int, float):
+                for number in ("inf", "1e308", "1e-320", str(2**63 - 1)):
+                    outcome(lambda: make({"stage": stage, flag_name(field): number}))  # noqa: B023
 
 
 # --- TOMLs ----------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ def test_a_damaged_run_is_listed_with_what_is_wrong(tmp_path):
     found = directory(tmp_path, "r")
     (found.path / "result.json").write_text("{")
     damaged = evidence.record(evidence.read("zoo", found.path, lambda path: {}), {})
-    assert damaged["status"] == "unreadable" and "JSONDecodeError" in damaged["problem"]
+    assert damaged["status"] == "unreadable" and "result.json is damaged" in damaged["problem"]
 
     def gone(path):
         raise ValueError("--zoo is unknown")

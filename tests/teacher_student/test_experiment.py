@@ -8,6 +8,7 @@ from repro.critical import escapes, newton
 from repro.reporting import figures
 from repro.settings import settle
 from repro.teacher_student import family, slides
+from repro.teacher_student.opening import open_run
 from repro.teacher_student.settings import STAGES, Census, Slides
 from repro.teacher_student.verify import verify
 from repro.tools import plans
@@ -37,6 +38,22 @@ def test_figures_of_a_census(census, load, name, tmp_path):
     )
     assert [file.suffix for file in files] == [".png", ".pdf"]
     assert all(file.exists() for file in files)
+
+
+@pytest.mark.slow
+def test_census_with_biases(make, load, tmp_path):
+    """One student: its arrays have a bias for each neuron, its run is opened, named, and proved."""
+    settings = Census(hidden=1, num_students=2, adam_steps=1000, learning_rate=1e-2, biases=True)
+    path = tmp_path / "teacher_student" / "run"
+    result = make(settings.replace(newton_iterations=200), path)
+    arrays = load(path).arrays()
+    assert arrays["incoming"].shape == (2, 1, 3) and arrays["spectrum"].shape == (2, 4)
+    assert "2 students of width 1 with biases, teacher alternating" in result["protocol"]
+    assert [w.shape for w in open_run(path).network.get_weights()] == [(2, 1), (1,), (1, 1)]
+    certified = sum(point["certified"] for point in result["points"])
+    assert certified and verify(path / "certificates.json") == certified
+    assert "biases" in settings.label()
+    assert settle(settings.replace(biases=False)) == settle(settings.replace(biases=None))
 
 
 def test_graph(short, short_graph, make, load, tmp_path):

@@ -6,7 +6,8 @@ import pytest
 from repro import curvature
 from repro.critical import newton
 from repro.teacher_student import teacher
-from repro.teacher_student.opening import open_run
+from repro.teacher_student.opening import network, open_run, squared_error
+from repro.teacher_student.problems import problem
 
 
 @pytest.mark.parametrize("student", [0, 4, None])
@@ -29,6 +30,18 @@ def test_hessian_is_the_closed_form(census, load, given, student):
         trained.network, trained.loss, trained.data, tolerance=1e-12, max_iterations=50
     )
     assert top.values[0] == pytest.approx(np.linalg.eigvalsh(hessian[0])[-1], rel=1e-10)
+
+
+def test_network_with_biases():
+    """Weights in the order of a flattened student, so the Hessian is the closed form's."""
+    net = teacher.get("alternating", biases=True)
+    student = np.random.default_rng(0).uniform(-1, 1, (4, 3))
+    loss, _, hessian = newton.evaluate(student[None], problem(net))
+    model, grid = network(student), teacher.grid()
+    data = (grid, net.output(grid)[:, None])
+    assert np.mean(squared_error(data[1], model(grid))) == pytest.approx(loss[0], rel=1e-12)
+    found = curvature.dense(curvature.hessian(model, squared_error, data))
+    np.testing.assert_allclose(found, hessian[0], rtol=0, atol=1e-10)
 
 
 def test_data_and_settings(census):

@@ -86,7 +86,8 @@ def test_killed_and_resumed(stage, rows, make, short, short_graph, whole, tmp_pa
     "stage, module, looks",
     [
         ("census", descent, 3),  # within Adam's first piece
-        ("census", descent, -20),  # among Newton's last iterations
+        # among Newton's last iterations
+        pytest.param("census", descent, -20, marks=pytest.mark.slow),
         pytest.param("slides", slides, 5, marks=pytest.mark.slow),  # within the first SLSQP
         ("slides", slides, -2),  # within the last perturbation
         pytest.param("graph", descent, 4, marks=pytest.mark.slow),  # within Adam at width 1
@@ -139,6 +140,7 @@ def test_a_stop_within_adam_loses_no_step(make, short, tmp_path, monkeypatch):
         assert 3 <= state["adam_steps"] < descent.ADAM_PIECE
 
 
+@pytest.mark.slow
 def test_falls_back_before_a_damaged_state(make, short, census, tmp_path):
     path = tmp_path / "run"
     make(short["census"], path)

@@ -39,3 +39,16 @@ def test_output_on_a_point():
 def test_unknown_teacher_lists_the_choices():
     with pytest.raises(ValueError, match="unknown teacher 'two'; choose from alternating, ones"):
         teacher.get("two")
+
+
+def test_a_teacher_of_students_with_biases():
+    """The same net, whose biases are 0, found again by its name; its inputs end with a 1."""
+    plain, biased = teacher.get("ones"), teacher.get("ones", biases=True)
+    assert biased == teacher.get(biased.name) != plain
+    assert biased.biases and not plain.biases
+    np.testing.assert_array_equal(biased.weights, np.column_stack([plain.weights, np.zeros(4)]))
+    points = teacher.grid()[:5]
+    np.testing.assert_array_equal(biased.output(points), plain.output(points))
+    inputs = teacher.inputs(biased)
+    np.testing.assert_array_equal(inputs[:, :2], teacher.grid())
+    assert (inputs[:, 2] == 1).all() and teacher.inputs(plain).shape == (840, 2)

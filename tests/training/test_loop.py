@@ -1,11 +1,16 @@
 """The loop around steps: when it ends, and how many steps it asks for at a time."""
 
+import os
+import signal
 import types
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro.training import loop
+from repro.training import loop, optimizers, runs, step
+from repro.training.checkpoints import Checkpoints
 
 BATCHES = types.SimpleNamespace(steps=137, batch_size=1, epoch=None)
 
@@ -107,3 +112,85 @@ def test_an_epoch_goes_on_where_it_was_left(monkeypatch):
     done = loop.train_epoch(3, batches, train_steps, strategy, loop.Progress(1), store)
     assert (done, sum(asked), float(store.total)) == (137, 37, 87.0)
     assert starts == [(3, 100)]
+
+
+# --- losses looked at now and then, as on a TPU ---------------------------------------------------
+
+
+STEPS, BROKEN = 100, 137  # of an epoch; the step, over all epochs, whose images are not numbers
+
+
+def planted(path, monkeypatch, check_every, ask):
+    """Train with images that are NaN at step 137; return the outcome, the network and the store.
+
+    ask: called before each call of the compiled loop, with the number of steps that it takes.
+    """
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dropout(0.5), keras.layers.Dense(3)]
+    network = keras.Sequential([keras.Input((5,)), *layers])
+    optimizer = optimizers.sgd(0.1, 0.9)
+    optimizer.build(network.trainable_variables)
+    strategy = tf.distribute.get_strategy()
+    train_steps = step.make_train_steps(network, optimizer, strategy)
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((2, STEPS, 4, 5)).astype(np.float32)
+    images[np.unravel_index(BROKEN - 1, (2, STEPS))] = np.nan
+    labels = rng.integers(0, 3, (2, STEPS, 4))
+
+    def epoch(number, context, start):
+        arrays = images[number - 1, start:], labels[number - 1, start:]
+        return tf.data.Dataset.from_tensor_slices(arrays)
+
+    def take(iterator, steps, **options):
+        ask(int(steps))
+        return train_steps(iterator, steps, **options)
+
+    batches = types.SimpleNamespace(steps=STEPS, batch_size=4, epoch=epoch)
+    monkeypatch.setattr(loop, "steps_between_checks", lambda _: check_every)
+    job = runs.Job(directory=runs.RunDirectory(path, {"seed": 0}), strategy=strategy)
+    outcome = loop.fit(
+        job,
+        network,
+        optimizer,
+        data=lambda _: types.SimpleNamespace(train=batches, evaluations={}),
+        train_steps=take,
+        evaluate=None,
+        stop=loop.Stop(3),
+    )
+    job.directory.close()
+    return outcome, network, Checkpoints(job.checkpoints, network, optimizer=optimizer)
+
+
+def test_a_late_look_names_the_step_that_an_early_one_names(tmp_path, monkeypatch):
+    """Whatever is looked at together, to the bit: dropout's state too is put back before a replay.
+
+    What is saved is the state before the epoch that broke.
+    """
+    asked, found = [], {}
+    for every in (1, 64):
+        path = tmp_path / str(every)
+        outcome, network, store = planted(path, monkeypatch, every, asked.append)
+        assert (outcome["status"], outcome["epoch"], outcome["step"]) == ("diverged", 2, BROKEN)
+        broken = [v.numpy() for v in network.variables]
+        assert store.restore() == 1 and int(store.step) == 0
+        saved = [v.numpy() for v in network.variables]
+        assert all(np.isfinite(array).all() for array in saved)
+        found[every] = broken, saved, outcome["train/running_loss"]
+    assert max(asked) > 10  # calls of more than one step, so that there was something to name
+    for one, other in zip(found[1], found[64]):
+        np.testing.assert_equal(one, other)
+
+
+def test_a_signal_does_not_save_a_broken_state(tmp_path, monkeypatch):
+    """SIGTERM comes while the steps are taken among which one breaks, and nobody has looked yet."""
+    calls = []
+
+    def ask(steps):
+        calls.append(steps)
+        if sum(calls) >= BROKEN > sum(calls[:-1]):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    outcome, network, store = planted(tmp_path, monkeypatch, 64, ask)
+    assert outcome["status"] == "diverged" and outcome["step"] == BROKEN
+    assert store.restore() == 1
+    assert all(np.isfinite(v.numpy()).all() for v in network.variables)

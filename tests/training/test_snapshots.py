@@ -65,7 +65,7 @@ def test_the_newest_state_comes_back_bit_for_bit(saved):
 
 def test_the_last_two_and_named_ones_are_kept(saved):
     names = sorted(path.name for path in saved.iterdir())
-    assert names == ["initial.npz", "state-10.npz", "state-2.npz"]
+    assert names == ["checksums.txt", "initial.npz", "state-10.npz", "state-2.npz"]
     with np.load(saved / "initial.npz", allow_pickle=False) as arrays:
         assert_same({name: arrays[name] for name in START}, START)
 

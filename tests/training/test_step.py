@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from repro import models
 from repro.data import pipeline
+from repro.models import layers
 from repro.training import optimizers, step
 
 STRATEGY = tf.distribute.get_strategy()
@@ -159,9 +160,9 @@ def train_network(make_images, precision="float32", xla=False):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(8, 3, use_bias=False)(inputs)
-    x = models.layers.batch_norm("norm")(x)
+    x = layers.batch_norm("norm")(x)
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
-    model = keras.Model(inputs, models.layers.logits(x, 10, "glorot_uniform"))
+    model = keras.Model(inputs, layers.logits(x, 10, "glorot_uniform"))
     optimizer = optimizers.sgd(0.1, 0.9, precision)
     optimizer.build(model.trainable_variables)
     train_steps = step.make_train_steps(model, optimizer, STRATEGY, weight_decay=1e-2, xla=xla)
@@ -236,12 +237,31 @@ def test_evaluation_is_exact_on_ragged_sets(count, batch):
     assert measured["accuracy"] == pytest.approx((predicted == labels).mean(), rel=1e-12)
 
 
+def test_many_classes_have_a_top_5_accuracy():
+    """Against NumPy's order, padding left out; a network of 10 classes has none."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.normal(size=(21, 1, 1, 3)), rng.integers(0, 101, 21)
+    model = keras.Sequential(
+        [keras.Input((1, 1, 3)), keras.layers.Flatten(), keras.layers.Dense(101)]
+    )
+    kernel, bias = model.get_weights()
+    labels[:7] = (images.reshape(21, 3) @ kernel + bias).argsort(1)[:7, -3]  # third at most
+    five = (images.reshape(21, 3) @ kernel + bias).argsort(1)[:, -5:]
+    batches = pipeline.EvaluationBatches(tf.constant(images, tf.float32), labels, 8)
+    measured = step.make_evaluate(model, STRATEGY)(batches)
+    right = (five == labels[:, None]).any(1).mean()
+    assert 0 < measured["accuracy"] + 1 / 3 <= measured["top5_accuracy"] + 1e-12 < 1
+    assert measured["top5_accuracy"] == pytest.approx(right, rel=1e-12)
+    few = keras.Sequential([keras.Input((1, 1, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    assert step.sums_of(few) == 3
+
+
 def test_evaluation_runs_in_inference_mode(make_images):
     """Batch norm uses its moving statistics, which evaluation leaves alone."""
     model = keras.Sequential(
         [
             keras.Input((8, 8, 3)),
-            models.layers.batch_norm("n"),
+            layers.batch_norm("n"),
             keras.layers.Dropout(0.5),
             keras.layers.Flatten(),
             keras.layers.Dense(10),

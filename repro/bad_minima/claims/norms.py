@@ -67,7 +67,7 @@ def _in_order(plain, bad, *best) -> str:
 
 
 def b11(runs):
-    run = only(runs, model="resnet18", width=1.0)
+    run = only(runs, model="resnet18", width=1.0, initializer=None)
     if run is None:
         return None
     norms = run.result["initial_norms"]

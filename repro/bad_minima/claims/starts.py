@@ -23,7 +23,7 @@ def starts(runs: Sequence[Run]) -> dict[str, Run]:
     """Return one run for each pre-trained start that could be fitted, by its directory."""
     return {
         run.result["pretraining"]["directory"]: run
-        for run in select(runs, init="adversarial")
+        for run in select(runs, init="adversarial", initializer=None)
         if run.result.get("pretraining") and run.result["pretraining"]["ceiling"] == 1
     }
 

@@ -1,12 +1,14 @@
-"""The claims of Simsek et al. 2021, the EPFL slides and this reproduction: C1 to C18."""
+"""The claims of Simsek et al. 2021, what follows it and this reproduction: C1 to C23."""
 
 from repro.reporting.claims import Main
-from repro.teacher_student.claims import census, graph, slides
+from repro.teacher_student.claims import census, channels, graph, perturbations, slides, zero
 
+_PARTS = (census, zero, slides, perturbations, graph, channels)
 CLAIMS = {
     claim.id: claim
     for claim in sorted(
-        (*census.CLAIMS, *slides.CLAIMS, *graph.CLAIMS), key=lambda claim: int(claim.id[1:])
+        (claim for part in _PARTS for claim in part.CLAIMS),
+        key=lambda claim: int(claim.id[1:]),
     )
 }
 MAIN = Main(

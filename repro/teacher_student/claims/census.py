@@ -1,4 +1,4 @@
-"""Claims of the EPFL slides and Simsek et al. on counts and converged points: C1, C2, C8 to C14."""
+"""Claims of the EPFL slides and Simsek et al. on counts and losses: C1, C2, C8 to C10."""
 
 import numpy as np
 
@@ -10,26 +10,25 @@ from repro.reporting.claims import (
     Claim,
     Finding,
     verdict,
-    worst,
 )
 from repro.reporting.results import select
-from repro.teacher_student.measures import FAILED, enough, interval, share_text, shown_above
+from repro.teacher_student.measures import (
+    censuses,
+    enough,
+    interval,
+)
 
 ZERO = 1e-20  # losses below are zero
 APART = 1.0  # decades without a loss between two regimes
 SMALLER = 1e-5  # a loss that is even smaller than 1e-4
 SLIDES_STUDENTS = 1000  # of which one at least had it
-THRESHOLDS = (1e-3, 1e-4)  # on the loss, to tell global minima
-MISLABELLED = 0.05  # share of students from which on a threshold is unreliable
-UNTYPED = "zero loss, no symmetry type"
-POLISHED = 1e-28  # a loss at which the tolerance of types is 1e-7 for pairs: none is missed
 ONE_SEED = "Wilson's interval over students, one seed of them"
 
 # --- counting and exactness -----------------------------------------------------------------------
 
 
 def c1(runs):
-    chosen = [run for run in runs if "exact" in run.result]
+    chosen = [run for run in select(runs, biases=None) if "exact" in run.result]
     if not chosen:
         return None
     e = chosen[0].result["exact"]
@@ -39,7 +38,7 @@ def c1(runs):
 
 
 def c2(runs):
-    chosen = [run for run in runs if "exact" in run.result]
+    chosen = [run for run in select(runs, biases=None) if "exact" in run.result]
     if not chosen:
         return None
     error = chosen[0].result["exact"]["half_grid_error"]
@@ -50,7 +49,7 @@ def c2(runs):
 
 
 def c8(runs):
-    chosen = select(runs, stage="census", hidden=5, teacher="alternating")
+    chosen = censuses(runs, hidden=5, teacher="alternating")
     if not chosen:
         return None
     arrays = chosen[0].arrays()
@@ -74,7 +73,7 @@ def c8(runs):
 
 
 def c9(runs):
-    chosen = select(runs, stage="census", teacher="alternating")
+    chosen = censuses(runs, teacher="alternating")
     losses = [
         point["loss"]
         for run in chosen
@@ -93,7 +92,7 @@ def c9(runs):
 def c10(runs):
     lowest = {}
     for teacher in ("alternating", "ones"):
-        for run in select(runs, stage="census", teacher=teacher):
+        for run in censuses(runs, teacher=teacher):
             for point in run.result["points"]:
                 if point["certified"] and point["index"] == 0:
                     lowest[teacher] = min(point["loss"], lowest.get(teacher, np.inf))
@@ -103,92 +102,16 @@ def c10(runs):
     # The slides' teacher alternates. Within a factor of ten of C9's 1e-4 it is hardly another loss.
     if lowest["alternating"] < SMALLER:
         outcome = REPRODUCED
-        used = select(runs, stage="census")
+        used = censuses(runs)
     else:
-        slides = select(runs, stage="census", teacher="alternating", hidden=5)
+        slides = censuses(runs, teacher="alternating", hidden=5)
         losses = np.concatenate([run.arrays()["loss"] for run in slides] or [np.empty(0)])
         open_ = int(np.sum((losses > ZERO) & (losses < SMALLER)))
         few = len(losses) and interval(open_, len(losses))[1] < 1 / SLIDES_STUDENTS
         outcome = CONTRADICTED if few else INCONCLUSIVE
-        used = select(runs, stage="census")
+        used = censuses(runs)
         measured += f"; none below {SMALLER:g} of {len(losses):,} students of width 5"
     return Finding(f"lowest certified: {measured}", outcome, used, ONE_SEED)
-
-
-def c12(runs):
-    """Judge thresholds by the students that they mislabel, either way; 1e-20 shows that one can."""
-    chosen = select(runs, stage="census")
-    wrong, students = dict.fromkeys((*THRESHOLDS, ZERO), 0), 0
-    for run in chosen:
-        arrays = run.arrays()
-        known = arrays["class"] != "undecided"
-        zero, loss = arrays["class"][known] == "global", arrays["loss"][known]
-        students += len(loss)
-        for threshold in wrong:
-            wrong[threshold] += int(np.sum((loss < threshold) != zero))
-    if not students:
-        return None
-    measured = ", ".join(
-        f"{threshold:g} mislabels {share_text(hits, students)}" for threshold, hits in wrong.items()
-    )
-
-    def unreliable(bar: float) -> str:
-        return worst([shown_above(wrong[threshold], students, bar) for threshold in THRESHOLDS])
-
-    sensitivity = statistics.sensitivity(unreliable, MISLABELLED)
-    return Finding(measured, unreliable(MISLABELLED), chosen, ONE_SEED, sensitivity)
-
-
-def c13(runs):
-    chosen = [run for run in select(runs, stage="census") if run.settings["hidden"] in (5, 10, 45)]
-    if not {5, 45} <= {run.settings["hidden"] for run in chosen}:
-        return None
-    outcomes, shown, brief = [], [], []
-    for run in sorted(chosen, key=lambda run: run.settings["hidden"]):
-        width, arrays = run.settings["hidden"], run.arrays()
-        above = arrays["loss"] > FAILED
-        # Those that are still on their way have not failed yet.
-        failed = int(np.sum(above & _ended(arrays)))
-        going, students = int(above.sum()) - failed, len(above)
-        words = f"width {width}: {share_text(failed, students)} end above {FAILED:g}"
-        words += f", {going} more are there and still descend" if going else ""
-        brief.append(f"{share_text(failed, students)} of {width} neurons")
-        brief[-1] += f", {going} more still descend" if going else ""
-        undecided = int(np.sum(arrays["class"] == "undecided"))
-        shown.append(f"{words} ({undecided} in all undecided)" if undecided else words)
-        if width == 5:
-            outcomes.append(REPRODUCED if failed else INCONCLUSIVE if going else CONTRADICTED)
-        else:
-            outcomes.append(CONTRADICTED if failed else INCONCLUSIVE if going else REPRODUCED)
-    return Finding(
-        ", ".join(shown),
-        worst(outcomes),
-        chosen,
-        ONE_SEED,
-        brief=f"students that end above zero loss: {'; '.join(brief)}",
-    )
-
-
-def _ended(arrays: dict) -> np.ndarray:
-    """Return which students ended: converged, or in a channel that jumps were followed along."""
-    return (arrays["class"] != "undecided") & (arrays["kind"] != "still sliding")
-
-
-def c14(runs):
-    chosen = [run for run in select(runs, stage="census") if run.settings["hidden"] <= 7]
-    typed = untyped = polished = 0
-    for run in chosen:
-        kinds = run.result["kinds"]
-        typed += sum(kinds.get("global", {}).values())
-        untyped += kinds.get("undecided", {}).get(UNTYPED, 0)
-        if kinds.get("undecided", {}).get(UNTYPED, 0):
-            arrays = run.arrays()
-            polished += int(np.sum(arrays["loss"][arrays["kind"] == UNTYPED] < POLISHED))
-    if not typed + untyped:
-        return None
-    measured = f"{typed} of {typed + untyped} zero-loss students"
-    outcome = CONTRADICTED if polished else INCONCLUSIVE if untyped else REPRODUCED
-    return Finding(measured, outcome, chosen, f"none; {len(chosen)} censuses, one seed each")
 
 
 EPFL, OWN = "the EPFL slides", "this reproduction"
@@ -236,33 +159,5 @@ CLAIMS = (
         c10,
         "A certified one below 1e-5, with the slides' teacher; none, nor any student open there, "
         "among so many of width 5 that one in 1,000 is excluded (3,840), contradicts.",
-    ),
-    Claim(
-        "C12",
-        "A fixed threshold of 1e-3 or 1e-4 mislabels.",
-        EPFL,
-        "unreliable",
-        c12,
-        "Either calls more than a twentieth of the students global minima that are not, or the "
-        "other way, by Wilson's interval; fewer contradict. A threshold of 1e-20 is shown "
-        "beside.",
-    ),
-    Claim(
-        "C13",
-        "Wide students (10, 45) always reach zero loss, width 5 does not.",
-        "Simsek et al. 2021",
-        "width 45 always",
-        c13,
-        "Students of width 5 that end above 1e-8, below all minima that were found, and none of "
-        "10 or 45; a wide one that ended there contradicts, one that still descends leaves the "
-        "claim open.",
-    ),
-    Claim(
-        "C14",
-        "Zero-loss students are made of signed teacher, zero and constant groups.",
-        f"{EPFL} and {OWN}",
-        "visually",
-        c14,
-        "All of them, up to width 7; one that is not, with a loss below 1e-28, contradicts.",
     ),
 )

@@ -11,6 +11,7 @@ from repro.reporting.claims import (
 )
 from repro.reporting.results import select
 from repro.teacher_student.measures import (
+    censuses,
     channel_jumps,
     eigenvalue_exponent,
     loss_exponent,
@@ -27,7 +28,7 @@ def c15(runs):
 
 def _constructed(runs):
     """Compare the rule's index of split points with eigenvalues counted in the Hessian itself."""
-    chosen = select(runs, stage="graph")
+    chosen = select(runs, stage="graph", biases=None)
     embedded = [
         node
         for run in chosen
@@ -46,7 +47,7 @@ def _constructed(runs):
 
 
 def _where_descent_ends(runs):
-    chosen = select(runs, stage="census")
+    chosen = censuses(runs)
     obey = break_ = 0
     for run in chosen:
         kinds = run.result["kinds"]
@@ -63,7 +64,7 @@ def _where_descent_ends(runs):
 
 
 def c16(runs):
-    chosen = select(runs, stage="graph")
+    chosen = select(runs, stage="graph", biases=None)
     if not chosen:
         return None
     arrays = chosen[0].arrays()
@@ -89,7 +90,7 @@ def c16(runs):
 
 
 def c17(runs):
-    chosen = select(runs, stage="graph")
+    chosen = select(runs, stage="graph", biases=None)
     if not chosen:
         return None
     nodes = chosen[0].result["nodes"]
@@ -107,7 +108,7 @@ def c17(runs):
 
 
 def c18(runs):
-    chosen, channels, exponents = select(runs, stage="census"), 0, []
+    chosen, channels, exponents = censuses(runs), 0, []
     for run in chosen:
         channels += run.result["counts"]["channel"]["count"]
         exponents += [

@@ -1,12 +1,9 @@
-"""Claims of the EPFL slides on what follows Adam: C3 to C7 and C11."""
-
-from collections.abc import Callable, Sequence
+"""Claims of the EPFL slides on where Adam leaves students: C3, C4, C7 and C11."""
 
 import numpy as np
 
 from repro.reporting import statistics
 from repro.reporting.claims import (
-    CONTRADICTED,
     INCONCLUSIVE,
     REPRODUCED,
     Claim,
@@ -15,18 +12,16 @@ from repro.reporting.claims import (
     verdict,
     worst,
 )
-from repro.reporting.results import Run, select
-from repro.teacher_student.measures import enough, interval, share_text, shown_above
+from repro.reporting.results import select
+from repro.teacher_student.measures import censuses, enough, share_text, shown_above
 
 STEPS = (30_000, 100_000, 300_000)  # Adam steps at which the share of negative ones is judged
 TO_ZERO = 2e-5  # width-5 students below this after 100,000 steps end at zero: minima start at 5e-5
-SLIDES = {"hidden": 5, "teacher": "alternating"}
+SLIDES = {"hidden": 5, "teacher": "alternating", "biases": None}
 NEGATIVE = (347, 1000)  # of the slides' students
 NEAR = 0.05  # that share, within
 SMALL = 1e-4  # size of a small negative eigenvalue
-RARELY = 0.1  # share of students
 AROUND = (1e-10, 1e-8)  # a loss of about 1e-9
-BINOMIAL = "Wilson's interval over students, one seed of them"
 EXAMPLE = (1.75e-7, -1.7e-6)  # loss and smallest eigenvalue of the slides' example
 
 
@@ -83,28 +78,8 @@ def c4(runs):
     return Finding(measured, small(SMALL), chosen, "float64 eigenvalues, exact here", sensitivity)
 
 
-def c5(runs):
-    return _by_ftol(runs, "slsqp_positive", _rare)
-
-
-def _rare(hits: int, trials: int) -> str:
-    return shown_above(trials - hits, trials, 1 - RARELY)
-
-
-def c6(runs):
-    return _by_ftol(
-        runs,
-        "perturbed_positive",
-        lambda hits, trials: CONTRADICTED if hits < trials else _always(trials),
-    )
-
-
-def _always(trials: int) -> str:
-    return REPRODUCED if interval(trials, trials)[0] > 1 - RARELY else INCONCLUSIVE
-
-
 def c7(runs):
-    chosen = select(runs, stage="census", **SLIDES)
+    chosen = censuses(runs, **SLIDES)
     if not chosen:
         return None
     arrays = chosen[0].arrays()
@@ -148,23 +123,6 @@ def c11(runs):
     return Finding("; ".join(parts) + "; it falls on", agreed(outcomes), chosen, error)
 
 
-def _by_ftol(runs: Sequence[Run], key: str, judge: Callable[[int, int], str]) -> Finding | None:
-    """Judge a share of successes at every tolerance of SLSQP that was run."""
-    chosen = [run for run in select(runs, stage="slides") if run.result[key]["of"]]
-    if not chosen:
-        return None
-    parts, outcomes = [], []
-    for run in chosen:
-        counted = run.result[key]
-        idle = run.result["slsqp_one_iteration"]
-        outcomes.append(judge(counted["count"], counted["of"]))
-        parts.append(
-            f"{share_text(counted['count'], counted['of'])} with ftol "
-            f"{run.settings['slsqp_ftol']:g}, with which {idle} stop after one iteration"
-        )
-    return Finding("; ".join(parts), agreed(outcomes), chosen, BINOMIAL)
-
-
 EPFL = "the EPFL slides"
 ALL = "Every protocol that was run (steps, precision, start) must say the same."
 CLAIMS = (
@@ -184,24 +142,6 @@ CLAIMS = (
         c4,
         "None below -1e-4, after 30,000 steps of Adam or more, of so many that what one student "
         f"in a hundred does would be among them. {ALL}",
-    ),
-    Claim(
-        "C5",
-        "SLSQP from there rarely gives a positive spectrum.",
-        EPFL,
-        "rarely",
-        c5,
-        "At fewer than a tenth of the students, by Wilson's interval, with every tolerance of "
-        "SLSQP that was run.",
-    ),
-    Claim(
-        "C6",
-        "Perturbing and SLSQP end with a positive spectrum always.",
-        EPFL,
-        "all",
-        c6,
-        "At all students, so many that Wilson's interval begins above 0.9, with every tolerance of "
-        "SLSQP that was run; tolerances that differ are inconclusive.",
     ),
     Claim(
         "C7",

@@ -1,0 +1,134 @@
+"""Claims of the EPFL slides on what SLSQP and perturbations do: C5, C6 and C22."""
+
+from collections.abc import Callable, Sequence
+
+from repro.reporting.claims import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    REPRODUCED,
+    Claim,
+    Finding,
+    agreed,
+    worst,
+)
+from repro.reporting.results import Run, select
+from repro.teacher_student.claims.slides import EPFL, SLIDES
+from repro.teacher_student.measures import interval, share_text, shown_above
+
+OTHER_WIDTHS = (4, 6, 7)  # which the slides name and leave
+RARELY = 0.1  # share of students
+BINOMIAL = "Wilson's interval over students, one seed of them"
+
+
+def c5(runs):
+    return _by_ftol(runs, "slsqp_positive", _rare)
+
+
+def _rare(hits: int, trials: int) -> str:
+    return shown_above(trials - hits, trials, 1 - RARELY)
+
+
+def c6(runs):
+    return _by_ftol(runs, "perturbed_positive", _always)
+
+
+def _always(hits: int, trials: int) -> str:
+    if hits < trials:
+        return CONTRADICTED
+    return REPRODUCED if interval(trials, trials)[0] > 1 - RARELY else INCONCLUSIVE
+
+
+def c22(runs):
+    """Judge C6's statement at the widths that the slides name and leave."""
+    parts, outcomes, used = [], [], []
+    for width in OTHER_WIDTHS:
+        chosen = select(runs, stage="slides", **SLIDES | {"hidden": width})
+        for run in filter(_decides, chosen):
+            counted = run.result["perturbed_positive"]
+            outcomes.append(_always(counted["count"], counted["of"]))
+            negative = run.result["negative"]
+            parts.append(
+                f"width {width}: {share_text(negative['count'], negative['of'])} negative, "
+                f"SLSQP flips {share_text(run.result['slsqp_positive']['count'], counted['of'])}, "
+                f"perturbing {share_text(counted['count'], counted['of'])}{_definite(run)}"
+            )
+            used.append(run)
+    if not used:
+        return None
+    if {run.settings["hidden"] for run in used} != set(OTHER_WIDTHS):
+        outcomes.append(INCONCLUSIVE)
+    return Finding("; ".join(parts), worst(outcomes), used, BINOMIAL)
+
+
+def _decides(run: Run) -> bool:
+    """Whether a run took up all negative students by an SLSQP that moves most of them."""
+    of = run.result["slsqp_positive"]["of"]
+    return (
+        of > 0
+        and of == run.result["negative"]["count"]
+        and 2 * run.result["slsqp_one_iteration"] < of
+    )
+
+
+def _definite(run: Run) -> str:
+    """Say at how many students the spectrum is positive by more than rounding."""
+    found = run.result.get("perturbed_definite")
+    return f", by more than rounding at {found['count']} of them" if found else ""
+
+
+def _by_ftol(runs: Sequence[Run], key: str, judge: Callable[[int, int], str]) -> Finding | None:
+    """Judge a share of successes where SLSQP works and all negative students are taken up.
+
+    Other runs, such as those with scipy's own tolerance, with which it does nothing, stand beside.
+    """
+    chosen = [run for run in select(runs, stage="slides", **SLIDES) if run.result[key]["of"]]
+    if not chosen:
+        return None
+    parts, outcomes = [], []
+    for run in sorted(chosen, key=_decides, reverse=True):
+        counted, idle = run.result[key], run.result["slsqp_one_iteration"]
+        words = (
+            f"{share_text(counted['count'], counted['of'])} with ftol "
+            f"{run.settings['slsqp_ftol']:g}, with which {idle} stop after one iteration"
+        )
+        if _decides(run):
+            outcomes.append(judge(counted["count"], counted["of"]))
+            if key == "perturbed_positive":
+                words += f", within {run.settings['max_perturbations']} perturbations"
+                words += _definite(run)
+        else:
+            words = f"(beside: {words})"
+        parts.append(words)
+    return Finding("; ".join(parts), agreed(outcomes or [INCONCLUSIVE]), chosen, BINOMIAL)
+
+
+WORKING = (
+    "Judged with a tolerance with which SLSQP moves more than half of the students, and with all "
+    "negative ones taken up; scipy's own tolerance, with which it does nothing, stands beside."
+)
+CLAIMS = (
+    Claim(
+        "C5",
+        "SLSQP from there rarely gives a positive spectrum.",
+        EPFL,
+        "rarely",
+        c5,
+        f"At fewer than a tenth of the students, by Wilson's interval. {WORKING}",
+    ),
+    Claim(
+        "C6",
+        "Perturbing and SLSQP end with a positive spectrum always.",
+        EPFL,
+        "all",
+        c6,
+        f"At all students, so many that Wilson's interval begins above 0.9. {WORKING}",
+    ),
+    Claim(
+        "C22",
+        "At widths 4, 6 and 7, too, perturbing and SLSQP always end with a positive spectrum.",
+        EPFL,
+        "a next step",
+        c22,
+        f"As C6, at each of the three widths; one student that does not contradicts. {WORKING}",
+    ),
+)
