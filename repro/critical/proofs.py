@@ -98,10 +98,10 @@ def split(claim: Mapping, given: ExactProblem) -> dict:
                 raise NotCertified("a share is zero")
             positive, negative = sum(s > 0 for s in shares) - 1, sum(s < 0 for s in shares)
             matrix = intervals.sign_matrix(ball(parent, parent["radius"]), neuron, given)
-            below_, size = balls.inertia(matrix, arb(0)), matrix.nrows()
-            index += (size - below_) * negative + below_ * positive
+            below, size = balls.inertia(matrix, arb(0)), matrix.nrows()
+            index += (size - below) * negative + below * positive
             width += len(shares) - 1
-            signs.append({0: 1, size: -1}.get(below_, 0))
+            signs.append({0: 1, size: -1}.get(below, 0))
     return {"index": index, "width": width, "signs": signs}
 
 

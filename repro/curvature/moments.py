@@ -51,6 +51,9 @@ class Moments:
         eta = learning_rate
 
         def product(vector):
+            if not noise:  # GD's: no example has to be looked at by itself
+                mean = self.first.product(vector)
+                return vector - 2 * eta * mean + eta**2 * self.first.product(mean)
             mean, second = self.both(vector)
             squared = self.first.product(mean)
             return vector - 2 * eta * mean + eta**2 * squared + noise * (second - squared)

@@ -16,7 +16,8 @@ from repro.data.datasets import Images
 
 IMAGE_SIZE = 28  # Zhang et al. 2017, section 2: central 28x28 crop of CIFAR-10
 WHITENING_CHUNK = 5000  # images whitened at once, to bound memory
-# Over all replicas, of which 1, 2, 3, 4, 6, 8 to 256 get equal shares. Does not change any number.
+# Over all replicas, of which 1, 3, 6 and all powers of two up to 256 get equal shares. Another size
+# changes numbers by rounding only.
 EVALUATION_BATCH = 768
 
 Normalize = Callable[[tf.Tensor], tf.Tensor]  # float32 [..., H, W, C] in [0, 1] -> same shape

@@ -73,7 +73,7 @@ class Train(Curvature, Training):
 
     distorted_crops: bool | None = flag(
         None,
-        "imagenet2012: train on random boxes of whole images, as TensorFlow's Inception did.",
+        "Train on random boxes of whole images of imagenet2012, as TensorFlow's Inception did.",
     )
     augment_ranges: str | None = flag(
         None,
@@ -137,6 +137,7 @@ class Train(Curvature, Training):
                 learning_rate=rate,
                 augment_ranges=ranges,
                 decayed=decayed,
+                distorted_crops=self.distorted_crops or None,
                 redraw=self.redraw and corruption != "none",
                 permute=self.permute if corruption.endswith("_pixels") else None,
                 gaussian_moments=self.gaussian_moments if corruption == "gaussian" else None,

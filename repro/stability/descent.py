@@ -133,7 +133,12 @@ def lbfgs(
 
     start = np.concatenate([np.ravel(w).astype(np.float64) for w in weights])
     limits = {"maxiter": iterations, "maxfun": 2 * iterations, "ftol": 0, "gtol": 0}
-    of(optimize.minimize(of, start, jac=True, method="L-BFGS-B", callback=enough, options=limits).x)
+    found = optimize.minimize(
+        of, start, jac=True, method="L-BFGS-B", callback=enough, options=limits
+    )
+    of(found.x)
+    reached = "" if found.fun < stop_loss else f", not below {stop_loss:g}"
+    print(f"L-BFGS: loss {found.fun:.3g}{reached} after {found.nit:,} iterations", flush=True)
 
 
 def epoch_orders(examples: int, epochs: Sequence[int], key: Sequence[int]) -> np.ndarray:

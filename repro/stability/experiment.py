@@ -44,7 +44,7 @@ def run(settings: Train | Escape | Toy, job: Job) -> dict:
 
 
 def train(settings: Train | Escape, job: Job) -> dict:
-    """Train a network, or let it leave a minimum of GD, and measure where it ends.
+    """Train a network, or let it leave a minimum, and measure where it ends.
 
     The result has losses, accuracies, and `sharpness`, `nonuniformity` and `theorem1`, the largest
     eigenvalue of Theorem 1's operator, with residual, iterations and whether Lanczos converged;
@@ -96,12 +96,13 @@ def train(settings: Train | Escape, job: Job) -> dict:
     phase = descent.Phase(s.learning_rate, s.batch_size, s.momentum, s.iterations, s.stop_loss)
     plan, along_the_way, begin = [phase], None, None
     if isinstance(s, Escape):
-        steps = s.start_iterations
+        steps, rate = s.start_iterations, s.start_learning_rate
         if s.start_optimizer == "lbfgs":
+            rate = 0.0  # no step is taken
             of = network, images, descent.squared_error
             begin, steps = functools.partial(descent.lbfgs, *of, s.start_iterations, s.stop_loss), 0
         plan = [
-            descent.Phase(s.start_learning_rate, s.examples, 0.0, steps, s.stop_loss),
+            descent.Phase(rate, s.examples, 0.0, steps, s.stop_loss),
             descent.Phase(s.learning_rate, s.batch_size, s.momentum, s.iterations, 0.0),
         ]
         along_the_way = measure

@@ -192,7 +192,12 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
 
 
 def _end(axes, theirs: dict, run: Run, quantity: str, colour: str) -> None:
-    """Draw where the published run of the same switch ended, at the end of ours."""
+    """Draw where the published run of the same switch ended, at the end of ours.
+
+    They are from minima of GD on true labels: of others nothing is drawn.
+    """
+    if run.settings.get("wrong_examples") or run.settings.get("start_optimizer"):
+        return
     shrunk = 0.1 / run.settings["start_learning_rate"]
     name = {"curvature/sharpness": "sharpness", "test/accuracy": "test_accuracy"}[quantity]
     same = np.isclose(theirs["learning_rate"], shrunk * run.settings["learning_rate"])

@@ -120,22 +120,22 @@ def theorem1(run: Run) -> float:
     return run.result["theorem1"]["value"]
 
 
-def departures(runs: Iterable[Run]) -> list[tuple[Run, float, int]]:
-    """Return how soon minima of GD were left by GD whose every step was measured.
+def departures(runs: Iterable[Run]) -> list[tuple[Run, float, float]]:
+    """Return how soon minima of GD were left by GD at one rate whose every step was measured.
 
     Rows are (run, a eta / 2 at the start by the new rate, steps until the loss is LEFT times that
-    of the start).
+    of the start), steps infinite where it stayed. Of several rates the first one counts.
     """
     found = []
-    for run in select(runs, stage="escape", measure_every=1):
+    chosen = select(runs, stage="escape", measure_every=1, wrong_examples=0, start_optimizer=None)
+    for run in select(chosen, learning_rate=chosen[0].settings["learning_rate"]) if chosen else []:
         rows = measured(run, "train/loss")
         sharp = measured(run, "curvature/sharpness")
         if not rows or not sharp or not is_gd(run):
             continue
         gone = [row["step"] for row in rows if row["train/loss"] >= LEFT * rows[0]["train/loss"]]
         share = sharp[0]["curvature/sharpness"] * run.settings["learning_rate"] / 2
-        if gone:
-            found.append((run, share, gone[0]))
+        found.append((run, share, gone[0] if gone else np.inf))
     return found
 
 

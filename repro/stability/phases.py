@@ -103,7 +103,8 @@ class Descent:
           measure: start vectors -> two curvature.stability.Measure by name; None: none. What is
             measured at the end is the caller's, who starts it from `state.starts()`.
           others: name -> variables that `evaluate` changes, for checkpoints.
-          begin: changes the network before the first step; None: as it was built.
+          begin: takes the network to where the last of two phases begins, in place of the steps
+            of the first; None: the steps do.
         """
         self.state = State.initial(network, strategy, vectors=measure is not None)
         self._network, self._examples, self._phases = network, examples, list(phases)
@@ -124,12 +125,7 @@ class Descent:
             others={**self.state.variables(), **self._others},
             chief=job.directory.chief,
         )
-        return resume(job, self._store, self._piece, self._finished, first=self._first)
-
-    def _first(self) -> dict:
-        if self._begin is not None:
-            self._begin()
-        return self._look(0)
+        return resume(job, self._store, self._piece, self._finished, first=lambda: self._look(0))
 
     def fitted(self) -> bool:
         """Whether the last phase has met its stopping rule."""
@@ -141,6 +137,8 @@ class Descent:
         phase = self._phases[before["phase"]]
         if phase.ended(before["step"], _running(before)):
             if int(self.state.phase) == before["phase"]:  # else it was stopped after the switch
+                if self._begin is not None:
+                    self._begin()
                 if before["phase"] + 1 == self._last:
                     self._store.keep("start")
                 self.state.begin_next_phase()

@@ -160,10 +160,16 @@ class Escape(Images):
     start_optimizer: str | None = flag(
         None, "What goes to the minimum that is then left; by default GD.", choices=("lbfgs",)
     )
-    start_learning_rate: float = flag(0.1, "Learning rate of GD on its way to the minimum.", low=0)
+    start_learning_rate: float | None = flag(
+        0.1, "Learning rate of GD on its way to the minimum; L-BFGS has none.", low=0
+    )
     start_iterations: int = flag(
         200_000, "GD or L-BFGS take at most so many to the minimum.", unit="steps", low=1
     )
+
+    def settled(self) -> Self:
+        rate = None if self.start_optimizer else self.start_learning_rate
+        return super().settled().replace(start_learning_rate=rate)
 
     def label(self) -> str:
         """Say where it starts from too, if that is no minimum of GD."""

@@ -98,7 +98,8 @@ def escape_time(runs: Sequence[Run]) -> plt.Figure:
     """How many steps GD at a larger rate takes to leave a minimum, by the minimum's sharpness.
 
     Where the loss is quadratic, GD multiplies what is off the minimum by eta a - 1 at every step,
-    and so the loss by its square: the line says how many steps make the loss 1e6 times as large.
+    and so the loss by its square: the line says how many steps make it 1e6 times as large, which
+    stands for a start of whose loss the sharpest direction has one part in 10,000.
     """
     figure, axes = plt.subplots(figsize=(4.2, 3))
     left = departures(runs)

@@ -78,7 +78,7 @@ def epoch_seconds(fast: bool, model: str) -> Row:
         return data
 
     with tempfile.TemporaryDirectory() as path, contextlib.redirect_stdout(io.StringIO()):
-        job = runs.Job(directory=runs.RunDirectory(path, {}), strategy=strategy)
+        job = runs.Job(directory=runs.RunDirectory(path, {"model": model}), strategy=strategy)
         loop.fit(
             job,
             network,

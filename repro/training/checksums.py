@@ -31,7 +31,8 @@ class Checksums:
     def add(self, name: str, *contents: bytes) -> None:
         """Say what will be written under a name: a file, or rows of metrics.jsonl."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        lines = [f"{self._sum(content):08x} {name}\n" for content in contents]
+        # a line that a full disk or a kill has cut off must not run into the next one
+        lines = [f"\n{self._sum(content):08x} {name}\n" for content in contents]
         with (self._folder / NAME).open("a") as file:
             file.write("".join(lines))
 

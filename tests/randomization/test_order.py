@@ -2,12 +2,17 @@
 
 import math
 
-from repro.randomization import figures, measures
+from repro import papers
+from repro.randomization import measures
 from repro.randomization.claims import CLAIMS
 from repro.reporting.results import Run
 
 KINDS = ("none", "shuffled_pixels", "gaussian", "random_pixels", "random_labels")
 PLAIN = {"augment": [], "weight_decay": 0.0, "dropout_rate": 0.0, "redraw": False}
+
+
+def draw(name, runs):
+    return papers.figure("randomization", name)(runs)
 
 
 def made(tmp_path, kind, images, epochs):
@@ -33,9 +38,8 @@ def test_steps_to_a_loss(tmp_path):
     assert list(found) == [200, 1000]
     assert found[1000]["none"] == 90 and found[200]["shuffled_pixels"] == 8
     assert found[200]["random_labels"] == math.inf
-    drawn = {
-        line.get_label(): line.get_xydata().tolist() for line in figures.order(runs).axes[0].lines
-    }
+    (axes,) = draw("order", runs).axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
     assert drawn["true labels"] == [[200, 6], [1000, 90]]
 
 

@@ -1,10 +1,14 @@
 """Table 2 and its claims on made-up runs whose answers are known."""
 
-from repro.randomization import tables
+from repro import papers
 from repro.randomization.claims import CLAIMS
 from repro.reporting.results import Run
 
 IMAGES = 1_281_167
+
+
+def draw(name, runs):
+    return papers.figure("randomization", name)(runs)
 
 
 def made(tmp_path, train, test, best=None, labels="none", epochs=250, **changes):
@@ -28,8 +32,10 @@ def made(tmp_path, train, test, best=None, labels="none", epochs=250, **changes)
 
 def test_every_row_is_there_run_or_not(tmp_path):
     alone = made(tmp_path, (0.9953, 1.0), (0.598, 0.8038), [(0.6316, 0.8449), (0.61, 0.9)])
-    table = tables.table2([alone])
+    table = draw("table2", [alone])
     assert len(table.rows) == 7 and sum("not run" in row for row in table.rows) == 6
+    elsewhere = draw("table2", [made(tmp_path, (0.9, 1.0), (0.5, 0.8), dataset="cifar10")])
+    assert elsewhere.rows[3][4:6] == ["90.00, 100.00", "–"]  # nothing published to stand beside
     (row,) = [row for row in table.rows if "not run" not in row]
     assert row[:4] == ["true", "no", "no", "no"]
     assert row[4:] == [

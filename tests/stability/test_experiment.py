@@ -104,10 +104,18 @@ def test_an_escape_starts_where_gd_ended(whole):
 
 
 @pytest.mark.slow
-def test_an_escape_starts_where_lbfgs_ended(make, tmp_path):
-    """It fits all images, in a sharp minimum that SGD at 0.5 leaves."""
-    changes = {"start_optimizer": "lbfgs", "start_iterations": 30}
-    make(ESCAPE.replace(**changes), tmp_path / "run")
+def test_an_escape_starts_where_lbfgs_ended(make, tmp_path, monkeypatch):
+    """It fits all images, in a sharp minimum that SGD at 0.5 leaves; a kill changes no number."""
+    from repro.stability import descent
+
+    settings = ESCAPE.replace(start_optimizer="lbfgs", start_iterations=30)
+    make(settings, tmp_path / "run")
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(descent, "lbfgs", lambda *_: 1 / 0)
+        make(settings, tmp_path / "killed")
+    assert len(rows(tmp_path / "killed")) == 1  # before the way to the minimum
+    make(settings, tmp_path / "killed")
+    assert_same_run(tmp_path / "run", tmp_path / "killed")
     after = [row for row in rows(tmp_path / "run") if row["phase"] == 1]
     assert (after[0]["step"], after[0]["train/accuracy"]) == (0, 1.0)
     assert after[0]["curvature/sharpness"] > 2 / 0.5

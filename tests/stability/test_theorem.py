@@ -22,6 +22,9 @@ def test_no_solution_may_be_unstable(tmp_path):
     assert judge("P16", operators(tmp_path, [1.0, 1.0, 1.3])) == "contradicted"
     short = operators(tmp_path, [1.0, 1.0, 1.3], fitted=False)
     assert judge("P16", short) is None  # nowhere near a minimum
+    budget = {"stop_loss": 0.0, "fitted": False}  # they fit, but not to the paper's rule
+    assert judge("P16", operators(tmp_path, [1.0, 1.0, 1.3], **budget)) == "inconclusive"
+    assert judge("P16", operators(tmp_path, [1.0] * 3, batch=N)) == "inconclusive"  # of GD alone
     made = operators(tmp_path, [1.0, 1.0, 1.03]) + operators(tmp_path, [1.0] * 3, batch=N)
     table = tables.theorem1(made)
     assert [row[:3] for row in table.rows] == [
@@ -33,6 +36,7 @@ def test_no_solution_may_be_unstable(tmp_path):
 def escape(tmp_path, start, sharpness, steps, seed=0, **changes):
     """A run whose loss is 100 times what it was from a step on."""
     settings = {"stage": "escape", "dataset": "fashion_mnist", "measure_every": 1, "seed": seed}
+    settings["wrong_examples"] = 0
     settings |= {"start_learning_rate": start, "learning_rate": 1.5, "batch_size": N} | changes
     rows = [
         {"phase": 1, "step": k, "train/loss": 1e-4 * (100 if k >= steps else 1)} for k in range(20)
@@ -56,11 +60,13 @@ def test_sharper_minima_are_left_sooner(tmp_path):
     assert [steps for _, _, steps in measures.departures(runs)] == [9] * 3 + [6] * 3 + [4] * 3
     assert measures.departures(runs)[0][1] == pytest.approx(1.9 * 1.5 / 2)
     assert measures.departures([escape(tmp_path, 1.0, 1.9, 5, measure_every=40)]) == []
-    assert measures.departures([escape(tmp_path, 1.0, 1.9, 99)]) == []  # it stayed
+    assert measures.departures([escape(tmp_path, 1.0, 1.9, 99)])[0][2] == np.inf  # it stayed
+    assert measures.departures([escape(tmp_path, 1.0, 1.9, 5, wrong_examples=200)]) == []
     assert judge("P17", runs) == "reproduced"
     assert judge("P17", runs[:6]) == "inconclusive"  # two sharpnesses
     assert judge("P17", sweep(tmp_path, (4, 6, 9))) == "contradicted"
     assert judge("P17", sweep(tmp_path, (6, 6, 6))) == "inconclusive"
+    assert judge("P17", sweep(tmp_path, (4, 6, 99))) == "contradicted"  # the sharpest one stays
     axes = figures.FIGURES["escape_time"](runs).axes[0]
     points = [line.get_xydata() for line in axes.lines if line.get_marker() == "o"]
     assert sum(map(len, points)) == 9

@@ -254,6 +254,9 @@ def test_many_classes_have_a_top_5_accuracy():
     assert measured["top5_accuracy"] == pytest.approx(right, rel=1e-12)
     few = keras.Sequential([keras.Input((1, 1, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
     assert step.sums_of(few) == 3
+    model.set_weights([np.zeros_like(kernel), np.zeros_like(bias)])  # all outputs equal
+    dead = step.make_evaluate(model, STRATEGY)(batches)["top5_accuracy"]
+    assert dead == pytest.approx((labels < 5).mean(), rel=1e-12)
 
 
 def test_evaluation_runs_in_inference_mode(make_images):

@@ -9,7 +9,6 @@ from repro.reporting.claims import (
     Claim,
     Finding,
     agreed,
-    of_seeds,
     worst,
 )
 from repro.reporting.results import distinct
@@ -46,7 +45,8 @@ def b26(runs):
             last = dict(zip(*plain.curve("distance/relative")))[plain.settings["epochs"]]
             early = max(epoch for epoch in gone if epoch <= EARLY * best.settings["epochs"])
             beyond = [epoch for epoch, distance in gone.items() if distance > last]
-            outcomes.append(REPRODUCED if gone[early] > last else CONTRADICTED)
+            judged = REPRODUCED if gone[early] > last else CONTRADICTED
+            outcomes.append(judged if early else INCONCLUSIVE)  # 0: nothing is kept so early
             when = f"past it after {min(beyond)}" if beyond else "never past it"
             parts.append(f"vanilla {last:.2f} in all, SOTA {gone[early]:.2f} after {early}, {when}")
             used += [plain, best]
@@ -59,7 +59,7 @@ def b26(runs):
         used,
         "one pair a seed",
     )
-    return of_seeds(finding)
+    return settled(finding)
 
 
 CLAIMS = (

@@ -105,7 +105,7 @@ def p9(runs):
 
 
 def p10(runs):
-    chosen = solutions(runs, dataset="fashion_mnist")
+    chosen = solutions(runs, dataset="fashion_mnist") or solutions(runs, dataset="cifar10")
     if len({run.settings["learning_rate"] for run in chosen}) < 3:
         return None
     power, correlation = exponent(chosen)

@@ -135,16 +135,15 @@ def _tail(run: Run, quantity: str) -> float:
 
 
 def p12(runs):
-    escapes, accuracy = _as_published(select(runs, stage="escape")), "test/accuracy"
+    escapes, accuracy = select(runs, stage="escape", start_optimizer=None), "test/accuracy"
+    escapes = _as_published(escapes)
     chosen = [run for run in escapes if measured(run, accuracy) and run.result["sharpness"]]
     if not chosen:
         return None
     switches: dict[tuple, list[Run]] = {}
     for run in chosen:
         names = ("dataset", "wrong_examples", "start_learning_rate", "learning_rate", "batch_size")
-        start = run.settings.get("start_optimizer")
-        key = start, *(run.settings[name] for name in names)
-        switches.setdefault(key, []).append(run)
+        switches.setdefault(tuple(run.settings[name] for name in names), []).append(run)
     outcomes, shown = [], []
     for (*_, eta, batch), rows in switches.items():
         gains = [_tail(run, accuracy) - measured(run, accuracy)[0][accuracy] for run in rows]
