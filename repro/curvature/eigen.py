@@ -138,7 +138,8 @@ def _search(
         if len(krylov.projected) == free:
             converged = True  # all of space: the residuals are rounding
         if before is not None and not krylov.restarts:
-            converged |= _none_missed(values[-1], before.values.min(), low, done, operator.size)
+            least = before.values.min()
+            converged = converged or _none_missed(values[-1], least, low, done, operator.size)
         if converged or done >= max_iterations:
             break
     return _Search(
@@ -161,7 +162,8 @@ def _none_missed(value: float, least: float, low: float, steps: int, size: int) 
     if value >= least or least <= low:
         return False
     share = (least - value) / (least - low)
-    return math.log(1.648 / MISSED) + math.log(size) / 2 <= math.sqrt(share) * (2 * steps - 1)
+    needed = math.log(1.648 / MISSED) + math.log(size) / 2
+    return bool(needed <= math.sqrt(share) * (2 * steps - 1))
 
 
 def _with_copies(operator: Operator, k: int, found: _Search, **limits) -> _Search:

@@ -157,7 +157,7 @@ def noise_alignment(
         samples.append(noise @ operator.product(noise))
         error = float(np.std(samples, ddof=1) / math.sqrt(len(samples))) if samples[1:] else np.inf
         enough = len(samples) >= traces.FEWEST_PROBES
-        converged = enough and error <= tolerance * abs(np.mean(samples))
+        converged = enough and bool(error <= tolerance * abs(np.mean(samples)))
         if converged:
             break
     trace = float(np.mean(samples))

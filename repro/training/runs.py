@@ -184,7 +184,7 @@ class RunDirectory:
         """Append a row of metrics named `split/quantity`, with `epoch` and `step`."""
         if not self.chief:
             return
-        line = json.dumps(row)
+        line = json.dumps(row, default=_plain)
         self._sums.add("metrics.jsonl", line.encode())
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(f"{line}\n")
@@ -289,7 +289,7 @@ class RunDirectory:
         partial.replace(self.path / name)
 
     def _write_json(self, name: str, value: Mapping) -> None:
-        self.write(name, (json.dumps(value, indent=1) + "\n").encode())
+        self.write(name, (json.dumps(value, indent=1, default=_plain) + "\n").encode())
 
     def _summarize(self, row: Mapping) -> None:
         """Pass a row of metrics on to those who watch."""
@@ -314,3 +314,10 @@ class RunDirectory:
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _plain(value):
+    """Return a scalar of NumPy as JSON has it; an hour's result must not be lost to its type."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()
+    raise TypeError(f"{type(value).__name__} {value!r} is nothing that JSON has")

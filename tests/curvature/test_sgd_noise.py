@@ -58,6 +58,13 @@ def test_the_alignment_is_that_of_dense_matrices(problem):
     assert found.standard_error < 0.2 * found.value  # or the test would say nothing
 
 
+def test_whether_it_converged_is_a_bool(problem):
+    """And no NumPy scalar, which result.json could not hold."""
+    for tolerance in (0.0, 0.5):
+        found = curvature.noise_alignment(*problem, tolerance=tolerance, max_iterations=40)
+        assert found.converged is (tolerance > 0)
+
+
 def test_the_alignment_knows_no_scale_of_the_loss_and_no_batches(problem):
     model, loss, data = problem
     options = {"tolerance": 0.0, "max_iterations": 24}

@@ -305,6 +305,19 @@ def test_rows_that_a_saved_state_needs_and_that_are_lost_are_an_error(three_rows
 # --- results --------------------------------------------------------------------------------------
 
 
+def test_scalars_of_numpy_are_written_as_they_are(make):
+    """Nothing computed for hours is lost to a type that JSON has not."""
+    directory = make()
+    directory.begin(0)
+    directory.log({"epoch": 1, "step": 2, "train/loss": np.float32(0.5)})
+    directory.finish({"converged": np.bool_(True), "value": np.float64(0.1), "n": np.int64(3)})
+    result = json.loads((directory.path / "result.json").read_text())
+    assert (result["converged"], result["value"], result["n"]) == (True, 0.1, 3)
+    assert directory.metrics()[-1]["train/loss"] == 0.5
+    with pytest.raises(TypeError, match="nothing that JSON has"):
+        directory.finish({"what": object()})
+
+
 def test_the_result_is_the_mark_of_completion(make):
     run = make()
     run.begin(0)
