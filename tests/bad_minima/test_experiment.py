@@ -400,6 +400,7 @@ def test_a_rate_that_never_drops(train, tmp_path):
     assert result["epochs"] == 4 and optimizers.step_decay(0.1, 0.1, [], 391) == 0.1
 
 
+@pytest.mark.slow
 def test_on_several_devices(complete, train, tmp_path, mirrored):
     """Two virtual CPUs: the same numbers up to rounding, start, hand-over and norms included."""
     result = train(tmp_path / "run", strategy="mirrored")

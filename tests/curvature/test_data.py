@@ -69,6 +69,7 @@ def test_weights(net, x, y, rng):
         curvature.theorem_1(net, softmax_loss, (x, y, w), learning_rate=0.1, sgd_batch_size=1)
 
 
+@pytest.mark.slow
 def test_padding_of_evaluations_weighs_nothing(net, x, y):
     padded = EvaluationBatches(tf.constant(x), y, 4)
     for measure in (curvature.sharpness, curvature.nonuniformity):

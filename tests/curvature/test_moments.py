@@ -93,6 +93,7 @@ def test_layerwise_products_of_convolutions(name, float64, rng):
         np.testing.assert_allclose(products.both(vector), expected, rtol=0, atol=1e-7 * scale)
 
 
+@pytest.mark.slow
 def test_any_model_goes_example_by_example(float64, rng):
     """A residual network with frozen batch norm is no chain."""
     keras.utils.set_random_seed(3)

@@ -52,14 +52,18 @@ def images(rng, count=6):
     return rng.standard_normal((count, 4, 4, 2)), rng.integers(0, 3, count)
 
 
+SLOW = pytest.mark.slow  # tests/properties draws models with norms too
 # Batch statistics matter to batch norm alone; the others are the same network with training=True.
-TRAINED = [
-    pytest.param(block, True, marks=() if block == "batch_norm" else pytest.mark.slow)
+PLAIN = [
+    pytest.param(block, False, marks=() if "norm" not in block or block == "batch_norm" else SLOW)
     for block in BLOCKS
+]
+TRAINED = [
+    pytest.param(block, True, marks=() if block == "batch_norm" else SLOW) for block in BLOCKS
 ]
 
 
-@pytest.mark.parametrize(("block", "training"), [(block, False) for block in BLOCKS] + TRAINED)
+@pytest.mark.parametrize(("block", "training"), PLAIN + TRAINED)
 def test_against_differences(block, training, rng):
     model, data = network(block), images(rng)
     expected = difference_hessian(model, softmax_loss, *data, training=training)

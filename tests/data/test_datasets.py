@@ -323,6 +323,7 @@ def test_cifar10(cifar10):
     np.testing.assert_array_equal(test.ids, 10**7 + np.arange(len(test)))
 
 
+@pytest.mark.slow
 @REAL
 @pytest.mark.real_data
 def test_cifar10_split_strings(cifar10):

@@ -204,6 +204,7 @@ def test_networks_with_batch_norm_are_measured_with_statistics_of_the_point(netw
     assert measure(points.get(network)) == first
 
 
+@pytest.mark.slow
 def test_eigenvalues_of_a_plane_are_those_of_the_whole_hessian(network, data, settled, job):
     settings = settled("plane", hessian_examples=50)
     largest, smallest = planes.make_eigenvalues(settings, job(settings), network, data)()

@@ -313,6 +313,7 @@ def test_a_run_takes_true_and_random_labels(make, tmp_path, corruption):
         assert abs(p - 0.9) < 0.1
 
 
+@pytest.mark.slow
 def test_random_labels_are_those_of_a_network(make, quick, tmp_path):
     """The same seed and images give the same wrong labels, whatever fits them."""
     ours = make(Kernel(**DIGITS, corruption="random_labels"), tmp_path / "kernel")

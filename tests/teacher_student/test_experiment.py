@@ -130,6 +130,7 @@ def test_flags_of_a_machine_do_not_stop_a_figure(tmp_path):
     assert (place.data_dir, place.download) == ("nowhere", False)
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_one_device(make, tmp_path, monkeypatch, mirrored):
     """Adam's blocks of two students are shared as 4 and 1, Newton's students as 3 and 2.
 
