@@ -90,6 +90,7 @@ def whole(make, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_rows_have_it_where_it_is_due_from_the_start_on(whole):
     found = {row["step"]: row.get("train/sharpness") for row in rows(whole)}
     assert [step for step, value in found.items() if value] == [0, 2, 4, 6]

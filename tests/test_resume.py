@@ -48,6 +48,7 @@ def in_the_midst():
     return check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "by", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGTERM]
 )
@@ -80,6 +81,7 @@ def test_resumed_equals_uninterrupted(
     assert record["resumed_after_epoch"] == 1
 
 
+@pytest.mark.slow
 def test_flags_cfg_replays_the_run(uninterrupted, python, assert_same_run, tmp_path):
     """The file alone makes the same run, settings, metrics and weights; and again, its own."""
     replay = tmp_path / "replay"

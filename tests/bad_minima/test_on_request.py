@@ -37,6 +37,7 @@ def rows(path):
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
+@pytest.mark.slow
 def test_sharpness_is_measured_with_the_batch_norm_of_its_epoch(whole):
     """Not with the moving statistics of the first measurement: at the end both ways agree."""
     path, result = whole

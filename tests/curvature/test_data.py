@@ -239,6 +239,7 @@ def test_data_that_ends_where_it_says(net, x, y):
         assert found == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_no_replica_is_left_without_examples(float64, mirrored, rng):
     """The last batch is of one example, for two replicas; convolutions abort on none at all."""
     with mirrored.scope():

@@ -205,6 +205,7 @@ def test_products(name, rng):
     close(both.both(vector), expected)
 
 
+@pytest.mark.slow
 def test_a_last_batch_of_one_example(rng):
     """Vectorised over one example, the residual was as many logits as it has classes."""
     inputs = Input((3,))

@@ -78,6 +78,7 @@ CHAINS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["valid", pytest.param("same", marks=pytest.mark.slow)])
 def test_layerwise_products_of_convolutions(name, float64, rng):
     """Products with mean H_i^2 by differences, by layers, and example by example."""

@@ -38,6 +38,7 @@ def test_ragged_measures(smooth, measure):
     assert streamed.value == pytest.approx(whole.value, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_mirrored_equals_one_device(mirrored, float64, rng):
     """Two replicas, a last batch of one example, batch norm over both replicas."""
     with mirrored.scope():

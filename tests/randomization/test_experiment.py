@@ -325,8 +325,21 @@ def test_in_parts_equals_in_full(
 @pytest.mark.parametrize(
     "flags",
     [
-        {"augment": ("crop", "flip", "brightness", "saturation", "hue", "contrast", "rotation")},
-        pytest.param({"redraw": True, "corruption": "random_pixels"}, marks=pytest.mark.slow),
+        pytest.param(
+            {
+                "augment": (
+                    "crop",
+                    "flip",
+                    "brightness",
+                    "saturation",
+                    "hue",
+                    "contrast",
+                    "rotation",
+                )
+            },
+            marks=pytest.mark.slow,
+        ),
+        {"redraw": True, "corruption": "random_pixels"},
         pytest.param(
             {"eval_every": 2, "checkpoint_every": 3, "epochs": 8, "dropout_rate": 0.3},
             marks=pytest.mark.slow,
@@ -407,6 +420,7 @@ def test_a_run_killed_between_the_last_epoch_and_the_result(
     assert_same_run(tmp_path / "run", run_dir)
 
 
+@pytest.mark.slow
 def test_same_seed_same_run_other_seed_other_run(
     complete, quick, tmp_path, metrics_of, assert_same_run
 ):

@@ -71,11 +71,15 @@ def whole(make, tmp_path_factory):
 
 
 def test_rows_are_where_they_are_due(whole):
-    """At multiples of --measure_every, of an escape after the switch, and at the end."""
+    """At multiples of --measure_every and at the end."""
     trained = rows(whole(TRAIN))
     assert [(row["epoch"], row["step"]) for row in trained] == [(0, 0), (1, 5), (2, 10), (3, 12)]
     assert all("train/loss" in row and "test/accuracy" in row for row in trained)
 
+
+@pytest.mark.slow
+def test_rows_of_an_escape_are_where_they_are_due(whole):
+    """After the switch as of a training; of the way to it one without measurements."""
     escaped = rows(whole(ESCAPE))
     assert [row["epoch"] for row in escaped] == list(range(6))
     steps = [(row["phase"], row["step"]) for row in escaped]
@@ -94,6 +98,7 @@ def test_long_pieces_end_at_thousands(make, tmp_path):
     assert kept == [(0, True), (1000, False), (1100, True), (1200, True)]
 
 
+@pytest.mark.slow
 def test_an_escape_starts_where_gd_ended(whole):
     """Its start is what training by GD for as many steps reaches, to the bit."""
     gd = TRAIN.replace(batch_size=None, momentum=0.0, iterations=6)
@@ -147,7 +152,7 @@ def test_lbfgs_solves_least_squares():
 
 def test_result_has_the_stable_names(make, tmp_path):
     result = make(
-        TRAIN.replace(batch_size=40, iterations=5, momentum=0.0, max_iterations=60),
+        TRAIN.replace(batch_size=40, iterations=5, momentum=0.0, max_iterations=60, tolerance=0.01),
         tmp_path / "run",
     )
     for name in ("sharpness", "nonuniformity"):
@@ -158,7 +163,7 @@ def test_result_has_the_stable_names(make, tmp_path):
     # Without noise the operator is (1 - eta H)^2, whose eigenvalues include that of the sharpness,
     # and 1 where there is no curvature.
     eta_a = 0.5 * result["sharpness"]["value"]
-    assert result["theorem1"]["value"] > 0.999 * max(1, (1 - eta_a) ** 2)
+    assert result["theorem1"]["value"] > 0.98 * max(1, (1 - eta_a) ** 2)
     assert 0 <= result["train_accuracy"] <= 1 and result["train_loss"] > 0
     assert result["train_examples"] == 40 and result["test_examples"] == 359
 
@@ -209,6 +214,7 @@ def test_divergence_is_a_result(make, tmp_path, iterations):
     assert result["iterations"] == 1 and not result["fitted"]
 
 
+@pytest.mark.slow
 def test_stopping_rule(make, tmp_path):
     result = make(TRAIN.replace(stop_loss=1.0, momentum=0.0), tmp_path / "run")
     assert result["fitted"] and result["iterations"] == 1

@@ -56,6 +56,7 @@ def test_census_with_biases(make, load, tmp_path):
     assert settle(settings.replace(biases=False)) == settle(settings.replace(biases=None))
 
 
+@pytest.mark.slow
 def test_graph(short, short_graph, make, load, tmp_path):
     path = tmp_path / "teacher_student" / "run"
     result, run = make(short["graph"], path), load(path)

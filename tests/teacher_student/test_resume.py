@@ -153,6 +153,7 @@ def test_falls_back_before_a_damaged_state(make, short, census, tmp_path):
     assert_same(path, census[0])
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_process_with_143(stopped, tmp_path):
     flags = ["--hidden=3", "--num_students=2", "--adam_steps=100000000", f"--run_dir={tmp_path}"]
     ended = stopped(

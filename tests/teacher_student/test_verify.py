@@ -9,6 +9,7 @@ from repro.teacher_student.verify import verify
 TOOL = ("-m", "repro.teacher_student.verify")
 
 
+@pytest.mark.slow
 def test_altered_certificates_are_refused(census, python, tmp_path):
     proofs = json.loads((census[0] / "certificates.json").read_text())
     assert proofs, "the census of this seed certified nothing: choose another seed"

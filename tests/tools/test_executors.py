@@ -158,6 +158,7 @@ def on_slurm(monkeypatch):
     return OnSlurm
 
 
+@pytest.mark.slow
 def test_a_job_that_runs_out_of_time_is_queued_again(
     on_slurm, three_runs, children, wait_for, assert_made_once, tmp_path
 ):

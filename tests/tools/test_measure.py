@@ -104,6 +104,7 @@ def test_margins_are_for_classes_only():
         assert measure.margins_of(network, (x, targets)) is None
 
 
+@pytest.mark.slow
 def test_whose_run_it_is(run, tmp_path):
     """The record says it, wherever the run lies; without one the folder's name does."""
     moved = tmp_path / "randomization" / "elsewhere"

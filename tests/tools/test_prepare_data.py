@@ -65,6 +65,7 @@ def test_the_list_says_what_is_there(tmp_path):
     assert any(line.split() == ["cifar100", "100", "not", "prepared"] for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.skipif("REPRO_DATA_DIR" not in os.environ, reason="REPRO_DATA_DIR is not set")
 def test_a_prepared_dataset_is_read_and_measured(no_network):

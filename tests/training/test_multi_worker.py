@@ -150,6 +150,7 @@ def test_two_workers_equal_one_process(run_dirs, quick, tmp_path):
         np.testing.assert_allclose(other, value, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_started_again_goes_on(environment, python, tmp_path, metrics_of):
     """Killed after its first fifty steps, of SGD in float64; one process is the truth.
 

@@ -134,6 +134,7 @@ def test_weights_and_biases_gets_settings_metrics_and_result(tmp_path, monkeypat
     assert summary["result/test_accuracy"] == 0.75
 
 
+@pytest.mark.slow
 def test_the_way_out_where_wandb_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     directory = RunDirectory(tmp_path, SETTINGS)
