@@ -47,6 +47,7 @@ def test_sharpness_is_measured_with_the_batch_norm_of_its_epoch(whole):
     assert found[0] != pytest.approx(found[-1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_flatness_has_every_ball(whole):
     found = whole[1]["flatness"]
     assert set(found) == set(flatness.BALLS)

@@ -172,6 +172,7 @@ def test_random_slices(stage, network, data, settled, job, made_up):
         assert grid["train_nll"][place] == pytest.approx(measure(there)["train_nll"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_principal_slices_hold_the_iterates(stage):
     result, arrays = stage("slice", points=3, dimensions=2, directions="pca", **{"from": "sgdr@50"})
     assert list(arrays["iterate_epochs"]) == [10, 20, 30, 40, 50]

@@ -339,7 +339,7 @@ def test_in_parts_equals_in_full(
             },
             marks=pytest.mark.slow,
         ),
-        {"redraw": True, "corruption": "random_pixels"},
+        pytest.param({"redraw": True, "corruption": "random_pixels"}, marks=pytest.mark.slow),
         pytest.param(
             {"eval_every": 2, "checkpoint_every": 3, "epochs": 8, "dropout_rate": 0.3},
             marks=pytest.mark.slow,

@@ -313,6 +313,7 @@ def stop_in(monkeypatch, name, count):
         monkeypatch.setattr(step, "SECONDS_PER_CALL", 0.0)  # a step a call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "where", "count", "kept"),
     [

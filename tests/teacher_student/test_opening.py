@@ -52,6 +52,7 @@ def test_data_and_settings(census):
     assert (trained.settings.stage, trained.settings.hidden) == ("census", 4)
 
 
+@pytest.mark.slow
 def test_a_graphs_widest_students(short, short_graph, make, tmp_path):
     make(short["graph"], tmp_path)
     lowest = open_run(tmp_path)
