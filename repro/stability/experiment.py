@@ -48,7 +48,7 @@ def train(settings: Train | Escape, job: Job) -> dict:
 
     The result has losses, accuracies, and `sharpness`, `nonuniformity` and `theorem1`, the largest
     eigenvalue of Theorem 1's operator, with residual, iterations and whether Lanczos converged;
-    None for each where training diverged, for `theorem1` with momentum too.
+    None for each where training diverged, for `theorem1` with momentum and of escapes too.
     """
     s = settings
     keras.utils.set_random_seed(s.seed)
@@ -123,7 +123,7 @@ def train(settings: Train | Escape, job: Job) -> dict:
     finite = outcome["status"] == "complete"
     found = measure(training.state.starts()) if finite else {}
     theorem = None
-    if finite and s.momentum == 0:  # which the theorem has not
+    if finite and isinstance(s, Train) and s.momentum == 0:  # momentum is not in the theorem
         theorem = stability.theorem_1_of(
             both,
             learning_rate=s.learning_rate,
