@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+gc.freeze()  # what is imported stays: no collection need look through it
 
 
 LONG = ("test_experiment", "test_resume", "test_models", "test_networks", "test_data", "test_kills")

@@ -106,7 +106,7 @@ def _logits(state, points):
     return (hidden @ state["w3"] + state["b3"])[:, 0]
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _epochs(state, points, labels, orders, momentum, l2, loss_scale, patience, rate_drop):
     def step(state, batch):
         weights = {name: state[name] for name in WEIGHTS}

@@ -38,7 +38,9 @@ def evaluate(theta: np.ndarray, given: Problem) -> tuple[np.ndarray, np.ndarray,
 
 @functools.lru_cache(maxsize=256)
 def _compiled(given: Problem, shape: tuple[int, ...]):
-    function = tf.function(lambda theta: loss_gradient_hessian(theta, given), jit_compile=True)
+    function = tf.function(
+        lambda theta: loss_gradient_hessian(theta, given), jit_compile=True, autograph=False
+    )
     return function.get_concrete_function(tf.TensorSpec(shape, tf.float64))
 
 

@@ -197,6 +197,7 @@ def _array(part) -> bool:
     return hasattr(part, "shape") and hasattr(part, "dtype")
 
 
+@tf.autograph.experimental.do_not_convert
 def _with_weights(inputs, targets, weights=None) -> tuple:
     if weights is None:
         count = tf.shape(tf.nest.flatten(inputs)[0])[:1]

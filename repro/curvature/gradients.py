@@ -36,7 +36,7 @@ def make_gradient(loss, here: Point, stream: tf.data.Dataset, *, compiled: bool)
         return exact, join(dense_gradients(tape, summed, values))
 
     if compiled:
-        of_batch = tf.function(of_batch, reduce_retracing=True)
+        of_batch = tf.function(of_batch, autograph=False, reduce_retracing=True)
 
     def gradient(factors: np.ndarray | None = None) -> tuple[float, np.ndarray]:
         value, total, whole, done = 0.0, np.zeros(here.size), 0.0, 0

@@ -185,7 +185,7 @@ def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int
     for number, (way, _) in enumerate(ways[:-1]):
         with contextlib.suppress(Exception):  # of TensorFlow, for what cannot be vectorised
             # traced, as it will be: what works step by step need not work in a graph
-            found = tf.function(functools.partial(way, here))(vector, *two).numpy()
+            found = tf.function(functools.partial(way, here), autograph=False)(vector, *two).numpy()
             if (np.linalg.norm(found - expected, axis=1) <= agreement * scale).all():
                 return number
     return len(ways) - 1

@@ -62,7 +62,7 @@ def mean_over_examples(
     step = None
 
     def make_step(here):
-        @tf.function(reduce_retracing=True)
+        @tf.function(autograph=False, reduce_retracing=True)
         def step(values, vector, batch):
             def of_values(values, vector, *batch):
                 there = dataclasses.replace(here, values=tuple(values))

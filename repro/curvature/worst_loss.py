@@ -78,7 +78,7 @@ def m_sharpness(
     scale = np.abs(weights) if adaptive else np.ones(here.size)
     rng = np.random.default_rng(seed)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def at_offset(offset, inputs, targets, counts):
         moved = [w + part for w, part in zip(here.weights, split(offset, here.weights))]
         with tf.GradientTape() as tape:

@@ -177,9 +177,11 @@ class TrainBatches:
             return _prefetched(examples.batch(order.shape[1], drop_remainder=True))
         return _prefetched(tf.data.Dataset.from_tensor_slices(order).map(self._gathered))
 
+    @tf.autograph.experimental.do_not_convert
     def _gathered(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(self._images, positions), tf.gather(self._labels, positions)
 
+    @tf.autograph.experimental.do_not_convert
     def _augmented(self, position: tf.Tensor, epoch: int) -> tuple[tf.Tensor, tf.Tensor]:
         key = augmentation.example_key(self._seed, epoch, self._ids[position])
         image = tf.cast(self._images[position], tf.float32) / 255
@@ -215,6 +217,7 @@ class EvaluationBatches:
         ]
         return _prefetched(tf.data.Dataset.from_tensor_slices(tuple(shares)).map(self._gathered))
 
+    @tf.autograph.experimental.do_not_convert
     def _gathered(self, positions: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tf.gather(self._images, positions), tf.gather(self._labels, positions), weights
 

@@ -158,7 +158,9 @@ def match_activations(
     # Tensors are numbered alike each time a graph is read.
     makers = [(t, parts) for t, parts in symmetry.makers if any(g != FIXED for g, _ in parts)]
     wanted = [tensor for tensor, _ in makers]
-    read = tf.function(lambda images: graphs.run(graph, images, wanted), reduce_retracing=True)
+    read = tf.function(
+        lambda images: graphs.run(graph, images, wanted), autograph=False, reduce_retracing=True
+    )
     examples, before = list(batches_.inputs_of(model, dataset)), get_weights(model)
     seen = []
     try:

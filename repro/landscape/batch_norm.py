@@ -53,7 +53,7 @@ def make_reestimate(
     if not norms:
         return lambda dataset: None
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def batch_statistics(images, state):
         # Not model.stateless_call: it fails for a subclass whose call takes no `training`.
         pairs = list(zip(model.non_trainable_variables, state))

@@ -119,7 +119,7 @@ def make_curve_step(
         return mean, tape.gradient(scaled, point)
 
     if xla:
-        gradients = tf.function(gradients, jit_compile=True)
+        gradients = tf.function(gradients, jit_compile=True, autograph=False)
 
     def step(images, labels):
         count, dtype = optimizer.iterations, nodes[0][0].dtype

@@ -100,7 +100,7 @@ def _make_moments(graph: graphs.Graph, call: graphs.Call):
     plain = type(layer).from_config({**layer.get_config(), "activation": "linear"})
     plain.build(call.inputs[0].shape)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def outputs(images):
         (values,) = graphs.run(graph, images, [call.inputs[0]])
         weights = [layer.kernel.value, layer.bias.value]

@@ -64,6 +64,7 @@ def make_steps(
         lambda _: (tf.constant(examples.images), tf.constant(examples.targets))
     )
 
+    @tf.autograph.experimental.do_not_convert
     def of_share(rows, shares, images, targets):
         if gathers:
             images, targets = tf.gather(images, rows), tf.gather(targets, rows)
@@ -115,7 +116,7 @@ def lbfgs(
     weights = [v.value for v in network.trainable_variables]
     ends = np.cumsum([w.shape.num_elements() for w in weights])[:-1]
 
-    @tf.function
+    @tf.function(autograph=False)
     def value_and_gradients():
         with tf.GradientTape() as tape:
             value = tf.reduce_mean(loss(examples.targets, network(examples.images, training=True)))

@@ -70,7 +70,7 @@ def make_train_steps(
         return loss, tape.gradient(scaled, variables)
 
     if xla:
-        gradients = tf.function(gradients, jit_compile=True)
+        gradients = tf.function(gradients, jit_compile=True, autograph=False)
 
     def replica_step(images, labels):
         loss, grads = gradients(images, labels)
@@ -91,6 +91,9 @@ def repeated(replica_step: Callable, strategy: tf.distribute.Strategy) -> Callab
       replica_step: (images, labels) of one replica -> its share of the loss, after an update.
       strategy: that of this process.
     """
+    replica_step = tf.autograph.experimental.do_not_convert(
+        replica_step
+    )  # it has no loops of tensors
 
     @tf.function
     def train_steps(iterator, steps, look=True):
@@ -169,6 +172,7 @@ def make_sums(
         weights, state = model.trainable_variables, model.non_trainable_variables
         return model.stateless_call(weights, state, images, training=True)[0]
 
+    @tf.autograph.experimental.do_not_convert
     def replica_sums(images, labels, weights):
         logits = outputs(images)
         weights = tf.cast(weights, tf.float64)
