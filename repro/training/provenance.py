@@ -1,6 +1,7 @@
 """Where a number comes from: versions, code, machine, devices, command."""
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -41,13 +42,7 @@ def environment(strategy: str, devices: Sequence[str], paper: str) -> dict:
     return {
         "command": shlex.join(["python", "-m", f"repro.{paper}", *sys.argv[1:]]),
         "python": sys.version.split()[0],
-        "versions": dict(
-            sorted(
-                (found.name, found.version)
-                for found in importlib.metadata.distributions()
-                if found.name  # a package that was removed by halves has none
-            )
-        ),
+        "versions": _versions(),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "strategy": strategy,
@@ -56,6 +51,12 @@ def environment(strategy: str, devices: Sequence[str], paper: str) -> dict:
         "cpus": os.cpu_count(),
         "machine": machine(),
     }
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    found = ((package.name, package.version) for package in importlib.metadata.distributions())
+    return dict(sorted(pair for pair in found if pair[0]))  # one removed by halves has no name
 
 
 def _product_precision(strategy: str) -> str:
@@ -111,9 +112,14 @@ def _digits(module: str) -> str | None:
     place = ROOT.joinpath(*module.split("."))
     for file in (place.with_suffix(".py"), place / "__init__.py"):
         if file.exists():
-            tree = _without_docstrings(ast.parse(file.read_text()))
-            return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:8]
+            return _digits_of(file.read_text())
     return None
+
+
+@functools.cache
+def _digits_of(source: str) -> str:
+    tree = _without_docstrings(ast.parse(source))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:8]
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

@@ -1,5 +1,6 @@
 """One optimisation step and one evaluation, under any strategy, compiled as loops over batches."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 
@@ -126,10 +127,11 @@ def make_evaluate(
     more than 100 outputs there is `top5_accuracy` too: how often a label is among the 5 largest.
     """
     sums = make_sums(model, strategy, example_loss, batch_statistics=batch_statistics)
+    distributed = functools.lru_cache(strategy.distribute_datasets_from_function)
     workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
     def evaluate(batches) -> dict[str, float]:
-        iterator = iter(strategy.distribute_datasets_from_function(batches.dataset))
+        iterator = iter(distributed(batches.dataset))
         total, done, calls = tf.zeros(sums_of(model), tf.float64), 0, CallLength(workers)
         while done < batches.steps:
             steps = calls.next(batches.steps - done)

@@ -8,7 +8,6 @@ how many changes of files below a folder there were. `at_once` asks for several 
 
 import ctypes
 import errno
-import functools
 import gc
 import importlib
 import json
@@ -32,8 +31,7 @@ def main() -> None:
     devices.import_tensorflow()
     for paper in papers.PAPERS:
         papers.module(paper, "experiment")
-    provenance._digits = functools.cache(provenance._digits)  # a second for each fork
-    provenance.code()
+    provenance.code()  # remembered, which saves each fork a second
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)

@@ -67,11 +67,15 @@ def test_a_graphs_widest_students(short, short_graph, make, tmp_path):
     assert loss(lowest) == pytest.approx(min(each), rel=1e-12)  # several may end at one point
 
 
-def test_what_cannot_be_opened(census, short, short_graph, make, tmp_path):
+def test_what_cannot_be_opened(census, tmp_path):
     with pytest.raises(ValueError, match="students 0 to 5, none of number 6"):
         open_run(census[0], student=6)
     with pytest.raises(ValueError, match="no complete run"):
         open_run(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_graph_without_its_states_cannot_be_opened(short, short_graph, make, tmp_path):
     make(short["graph"], tmp_path)
     for state in (tmp_path / "checkpoints").iterdir():
         state.unlink()

@@ -99,6 +99,7 @@ def test_versions_are_those_of_all_packages(monkeypatch):
     whole = types.SimpleNamespace(name="whole", version="1.2")
     broken = types.SimpleNamespace(name=None, version=None)
     monkeypatch.setattr(importlib.metadata, "distributions", lambda: [broken, whole])
+    monkeypatch.setattr(provenance, "_versions", provenance._versions.__wrapped__)
     assert provenance.environment("default", ["CPU:0"], "zoo")["versions"] == {"whole": "1.2"}
 
 
