@@ -38,10 +38,8 @@ def batches(dataset: Data, batch_size: int) -> tf.data.Dataset:
     if hasattr(dataset, "steps") and callable(getattr(dataset, "dataset", None)):
         dataset = dataset.dataset().take(dataset.steps)
     if isinstance(dataset, tf.data.Dataset):
-        stream = _checked(dataset)
-    else:
-        stream = _sliced(dataset).batch(batch_size)
-    return stream.map(_with_weights)
+        return _checked(dataset).map(_with_weights)
+    return _sliced(dataset, batch_size)
 
 
 def first(stream: tf.data.Dataset) -> tuple:
@@ -153,8 +151,8 @@ def _endless(dataset: tf.data.Dataset) -> bool:
     return bool(before) and all(_endless(d) for d in before)
 
 
-def _sliced(arrays) -> tf.data.Dataset:
-    """Return the examples of arrays, one by one."""
+def _sliced(arrays, batch_size: int) -> tf.data.Dataset:
+    """Return arrays cut into batches, in order: whole slices, not examples put together again."""
     if isinstance(arrays, list) and arrays and all(isinstance(a, tuple) for a in arrays):
         raise ValueError(f"{WANTED}; a list of batches must be joined, or made a dataset")
     if not isinstance(arrays, tuple | list) or len(arrays) not in (2, 3):
@@ -177,7 +175,16 @@ def _sliced(arrays) -> tf.data.Dataset:
                 f"inputs {shapes(inputs)}, targets {shapes(targets)}{weights} of `dataset` differ "
                 "in their number of examples, the first axis"
             )
-        return tf.data.Dataset.from_tensor_slices(tensors)
+        tensors = _with_weights(*tensors)
+        count = len(tensors[2])
+        if count <= batch_size:  # starting a map for each pass takes longer than a small network
+            return tf.data.Dataset.from_tensors(tensors)
+        rows = tf.data.Dataset.range(0, count, batch_size)
+
+    def cut(begin):
+        return tf.nest.map_structure(lambda part: part[begin : begin + batch_size], tensors)
+
+    return rows.map(tf.autograph.experimental.do_not_convert(cut))
 
 
 def _tensors(part):
