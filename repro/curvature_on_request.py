@@ -164,25 +164,19 @@ class Along:
             return _named(last)
         if not all(np.isfinite(w).all() for w in self._network.get_weights()):
             return {}
-        found = self._search(number, last[3:])
+        found = self._search(last[3:])
         value, residual, vector = found.values[0], found.residuals[0], found.vectors[:, 0]
         held = np.concatenate([[number, value, residual], vector])
         if number:
             self._last.assign(held)
         return _named(held)
 
-    def _search(self, number: int, vector):
-        import numpy as np
-
+    def _search(self, vector):
         from repro import norms
         from repro.curvature import eigen, hvp
-        from repro.curvature.doors import FRESH
         from repro.training.resume import stop_at_once
 
-        start = None
-        if vector.any():  # with a part of a random vector, lest one that overtook it be missed
-            fresh = np.random.default_rng([self._seed, number]).standard_normal(len(vector))
-            start = vector + FRESH * fresh / np.linalg.norm(fresh)
+        start = vector if vector.any() else None
         with stop_at_once():
             if self._at is None or self._network.non_trainable_variables:  # which it reads once
                 copy = norms.at_dtype(self._network, "float32")

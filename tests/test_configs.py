@@ -130,9 +130,10 @@ def test_bad_flags_are_noticed():
 def test_figures_share_the_runs_of_the_four_settings(scale):
     """The same settings, so the same directory: what one figure ran the next one finds."""
     four = paths("bad_minima/four_settings", scale)
-    assert four <= paths("bad_minima/combinations", scale)
-    for figure in ("adversary", "departures"):
-        assert four & paths(f"bad_minima/{figure}", scale)
+    assert four & paths("bad_minima/departures", scale)
+    if scale != "smoke":  # where eight combinations of a network without convolutions must do
+        assert four <= paths("bad_minima/combinations", scale)
+        assert four & paths("bad_minima/adversary", scale)
 
 
 def test_different_words_for_the_same_settings_share_runs():

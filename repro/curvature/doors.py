@@ -15,7 +15,6 @@ from repro.curvature.traces import TraceEstimate
 
 EIGEN_METHODS = ("lanczos", "power")
 TRACE_METHODS = {"hutchinson": traces.hutchinson, "hutch++": traces.hutch_plus_plus}
-FRESH = 0.1  # how much of a random vector a start from the point before gets
 
 
 def top_eigenvalues(
@@ -99,8 +98,7 @@ def along(
 ) -> list[Eigenpairs]:
     """Return the k largest or smallest eigenvalues at several points of weight space, in order.
 
-    Nothing is traced or checked twice, and each search starts from the vectors at the point before,
-    with a tenth of a random vector, lest an eigenvalue that overtook the others be missed.
+    Nothing is traced or checked twice, and each search starts from the vectors at the point before.
 
     Args:
       points: each a value for all of `model.trainable_variables`, such as the checkpoints of a run
@@ -120,7 +118,6 @@ def along(
         batch_size=batch_size,
         strategy=strategy,
     )
-    rng = np.random.default_rng(seed)
     found, start = [], None
     for values in points:
         operator = operator_at(values)
@@ -135,8 +132,7 @@ def along(
             memory_limit=memory_limit,
         )
         found.append(pairs)
-        fresh = rng.standard_normal(operator.size)
-        start = pairs.vectors.sum(axis=1) / k**0.5 + FRESH * fresh / np.linalg.norm(fresh)
+        start = pairs.vectors.sum(axis=1)
     return found
 
 

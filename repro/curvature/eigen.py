@@ -6,10 +6,12 @@ import math
 import numpy as np
 
 from repro.curvature.hvp import Operator, check
-from repro.curvature.krylov import lanczos_steps, rows_that_fit
+from repro.curvature.krylov import Krylov, lanczos_steps, rows_that_fit
 
 ENDS = ("largest", "smallest")
-MISSED = 1e-6  # chance up to which a copy of an eigenvalue may be missed
+MISSED = 1e-6  # chance up to which an eigenvalue may be missed
+BEYOND = 0.01  # of the spectral radius: so far beyond those found none may be missed
+NOISE = 0.1  # that a given start gets, so that it has a share of every eigenvector
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Eigenpairs:
     vectors: np.ndarray = dataclasses.field(repr=False)  # [size, k], of norm 1
     residuals: np.ndarray  # [k], |A v - value v| at most
     iterations: int  # products taken
-    converged: bool  # whether residuals met the tolerance, and no copy of a value is missing
+    converged: bool  # whether residuals met the tolerance, and no value or copy of it is missing
     # [k], how many values within the tolerance of this one were found, itself included. Of the last
     # value there may be more, and of the only one (k = 1) no other was looked for.
     multiplicities: np.ndarray
@@ -58,10 +60,14 @@ def lanczos(
     """Return the k algebraically largest or smallest eigenvalues, by Lanczos.
 
     Stops once all k residuals |beta_m s_mi| are at most `tolerance` times the largest eigenvalue in
-    magnitude. One Krylov space has one vector of each multiple eigenvalue. So for k > 1 more
-    searches follow, each orthogonal to all vectors found, until one ends beneath the k-th value: by
-    convergence, or once a copy above it would have shown itself but for a chance of 1e-6
-    (Kuczynski, Wozniakowski 1992).
+    magnitude, and an eigenvalue further out by 1 % of that (or by the tolerance, if it is larger)
+    would have shown itself but for a chance of 1e-6: a small residual says that an eigenvalue is
+    near, not that it is the last one.
+
+    One Krylov space has one vector of each multiple eigenvalue. So for k > 1 more searches follow,
+    each orthogonal to all vectors found, until one ends beneath the k-th value: by convergence, or
+    once a copy above it would have shown itself but for the same chance (Kuczynski, Wozniakowski
+    1992).
 
     Args:
       operator: symmetric.
@@ -69,7 +75,8 @@ def lanczos(
       which: `largest` or `smallest`, both by sign: -3 is smaller than 1.
       tolerance: on the residuals, relative to the spectral radius.
       max_iterations: products of one search at most, however far it got.
-      start: [size], such as the eigenvector at an earlier checkpoint; None: Gaussian.
+      start: [size], such as the eigenvector at an earlier checkpoint, to which a tenth of noise
+        is added, lest another eigenvector that has overtaken it has no share in it; None: Gaussian.
       seed: of the random vectors.
       memory_limit: bytes for the vectors of a search, iterations x size float64; where they do not
         fit Lanczos restarts, which takes more products. None: a quarter of the machine's.
@@ -83,13 +90,17 @@ def lanczos(
     if max_iterations < k:
         raise ValueError(f"max_iterations={max_iterations} are too few for k={k} eigenvalues")
     rng = np.random.default_rng(seed)
+    share = MISSED if start is None else NOISE * MISSED
     start = _start(start, operator.size, rng)
+    if share < MISSED:
+        noise = rng.standard_normal(operator.size)
+        start = start / np.linalg.norm(start) + NOISE * noise / np.linalg.norm(noise)
     wanted = min(max_iterations, operator.size)
     rows = min(wanted, rows_that_fit(operator.size, memory_limit, min(wanted, 2 * k + 4)))
     sign = 1.0 if which == "largest" else -1.0
     turned = Operator(operator.size, lambda vector: sign * operator.product(vector))
     limits = {"tolerance": tolerance, "max_iterations": max_iterations, "rows": rows, "rng": rng}
-    found = _search(turned, k, start, **limits)
+    found = _search(turned, k, start, share=share, **limits)
     if k > 1 and found.converged:
         found = _with_copies(turned, k, found, **limits)
     scale = max(map(abs, found.extent))
@@ -116,12 +127,14 @@ def _search(
     max_iterations: int,
     rows: int,
     rng: np.random.Generator,
+    share: float = MISSED,
     before: _Search | None = None,
 ) -> _Search:
     """Find the k largest eigenvalues, or the largest besides those found `before`.
 
     In the second case it also ends once no eigenvalue as large as the smallest of those before can
-    have been missed.
+    have been missed. `share` times 1.25 / sqrt(size) is what the start has of any eigenvector, but
+    for a chance of MISSED.
     """
     outside = None if before is None else before.vectors.T
     free = operator.size - (0 if outside is None else len(outside))
@@ -134,7 +147,9 @@ def _search(
         low, high = min(low, values[0]), max(high, values[-1])
         residuals = np.abs(krylov.beta * vectors[-1, : -k - 1 : -1])
         scale = max(abs(low), abs(high))
+        limit = values[-1] + max(tolerance, BEYOND) * scale
         converged = bool((residuals <= tolerance * scale).all())
+        converged = converged and _none_beyond(limit, krylov, share)
         if len(krylov.projected) == free:
             converged = True  # all of space: the residuals are rounding
         if before is not None and not krylov.restarts:
@@ -151,6 +166,21 @@ def _search(
         krylov.restarts,
         (low, high),
     )
+
+
+def _none_beyond(limit: float, krylov: Krylov, share: float) -> bool:
+    """Return whether an eigenvalue at `limit` or above would have shown itself.
+
+    The next vector of Lanczos is p(A) times the start, over the product of all betas; the zeros of
+    p are the Ritz values, with those that restarts dropped (a restart is a filter by them). As its
+    norm is 1, |p(x)| times what the start has of an eigenvector is at most that product, x being
+    its eigenvalue (van Dorsselaer, Hochstenbach, van der Vorst 2000).
+    """
+    if krylov.log_betas == -math.inf:
+        return True  # the space is invariant: it holds all there is
+    zeros = np.append(krylov.ritz()[0], krylov.dropped)
+    of_start = math.log(1.25 * share / math.sqrt(krylov.basis.shape[1]))
+    return bool(np.log(limit - zeros).sum() + of_start > krylov.log_betas)
 
 
 def _none_missed(value: float, least: float, low: float, steps: int, size: int) -> bool:

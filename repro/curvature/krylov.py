@@ -1,6 +1,7 @@
 """Lanczos steps in float64, fully re-orthogonalised, within a limit of memory."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ class Krylov:
     beta: float  # how far the last product leads out of the basis
     basis: np.ndarray = dataclasses.field(repr=False)  # [m, size], orthonormal rows
     restarts: int
+    dropped: np.ndarray  # Ritz values that restarts took out
+    log_betas: float  # sum of the logarithms of all betas there were; -inf once one was 0
 
     def ritz(self) -> tuple[np.ndarray, np.ndarray]:
         """Return eigenvalues [m], ascending, and eigenvectors [m, m] of T."""
@@ -90,7 +93,7 @@ def lanczos_steps(
     basis, projected = np.empty((rows, size)), np.zeros((rows, rows))  # taken as it is filled
     vector = orthogonal(start, outside)
     vector = vector / np.linalg.norm(vector)
-    done, restarts = 0, 0
+    done, restarts, dropped, log_betas = 0, 0, np.empty(0), 0.0
     while True:
         basis[done] = vector
         product = operator.product(vector)
@@ -101,13 +104,16 @@ def lanczos_steps(
         beta = float(np.linalg.norm(vector))
         if beta <= 1e-13 * scale or done == free:
             beta = 0.0
-        yield Krylov(projected[:done, :done].copy(), beta, basis[:done], restarts)
+        log_betas += math.log(beta) if beta else -math.inf
+        known = projected[:done, :done].copy()
+        yield Krylov(known, beta, basis[:done], restarts, dropped, log_betas)
         if done == free:
             return
         coupling = np.zeros(done)
         coupling[-1] = beta
         if done == rows:
-            done, coupling = _shrink(projected, basis, beta, end)
+            coupling, gone = _shrink(projected, basis, beta, end)
+            done, dropped = len(coupling), np.append(dropped, gone)
             restarts += 1
         if beta == 0.0:
             vector = orthogonal(rng.standard_normal(size), basis[:done], outside)
@@ -117,21 +123,22 @@ def lanczos_steps(
 
 def _shrink(
     projected: np.ndarray, basis: np.ndarray, beta: float, end: str
-) -> tuple[int, np.ndarray]:
-    """Put the Ritz vectors of one end in place of the basis; return how many, and their coupling.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put the Ritz vectors of one end in place of the basis; return their coupling, and what went.
 
     It needs room for no second basis: columns are turned a few at a time.
     """
     values, vectors = np.linalg.eigh(projected)
     keep = len(basis) // 2
     chosen = slice(None, -keep - 1, -1) if end == "largest" else slice(0, keep)
+    gone = np.delete(values, np.arange(len(values))[chosen])
     values, vectors = values[chosen], vectors[:, chosen]
     for begin in range(0, basis.shape[1], 2**16):
         part = slice(begin, begin + 2**16)
         basis[:keep, part] = vectors.T @ basis[:, part]
     projected[:] = 0
     projected[range(keep), range(keep)] = values
-    return keep, beta * vectors[-1]
+    return beta * vectors[-1], gone
 
 
 def orthogonal(vector: np.ndarray, *bases: np.ndarray) -> np.ndarray:

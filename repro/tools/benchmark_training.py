@@ -1,16 +1,14 @@
-"""Benchmark rows of what all papers share: training loop, pipeline, epochs, start-up."""
+"""Benchmark rows of what all papers share: training loop, pipeline, evaluation, epochs."""
 
 import contextlib
 import functools
 import io
 import itertools
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from repro.models import MODELS
 from repro.tools.benchmark_rows import REPEATS, Row, judged, medians
@@ -94,25 +92,33 @@ def epoch_seconds(fast: bool, model: str) -> Row:
     return judged(f"epoch_seconds/{model}", statistics.median(seconds), "s", "<= 3", detail)
 
 
-def start_seconds(fast: bool, name: str, arguments: Sequence[str]) -> Row:
-    """Time a Python process that imports a binary or prints its help."""
+def evaluation_speed(fast: bool, model: str) -> Row:
+    """Compare images/s of an evaluation with images/s of training, both as in a run."""
+    import tensorflow as tf
 
-    def start():
-        subprocess.run([sys.executable, *arguments], capture_output=True)
+    from repro.data import pipeline
+    from repro.training import step
 
-    ((seconds, _),) = medians([start], 1 if fast else REPEATS)
-    return judged(f"start_seconds/{name}", seconds, "s", "<= 1", f"python {' '.join(arguments)}")
+    steps, _, train = _training(model, fast)
+    network, _ = _network(model)
+    images = _images(256 if fast else 4 * pipeline.EVALUATION_BATCH)
+    batches = pipeline.EvaluationBatches(
+        pipeline.preprocess(images.images), images.labels, pipeline.EVALUATION_BATCH
+    )
+    evaluate = step.make_evaluate(network, tf.distribute.get_strategy())
+    (trained, _), (seen, _) = medians([train, lambda: evaluate(batches)], 1 if fast else REPEATS)
+    evaluated, taken = len(images) / seen, BATCH * steps / trained
+    detail = f"{evaluated:,.0f} images/s evaluated over {taken:,.0f} trained on"
+    return judged(f"evaluation_speed/{model}", evaluated / taken, "ratio", ">= 3", detail)
 
 
 ROWS: dict[str, Callable[[bool], Row]] = {
-    "start_seconds/import": functools.partial(
-        start_seconds, name="import", arguments=("-c", "import repro.randomization.settings")
-    ),
-    "start_seconds/help": functools.partial(
-        start_seconds, name="help", arguments=("-m", "repro.randomization", "--help")
-    ),
     "epoch_seconds/mlp_1x512": functools.partial(epoch_seconds, model="mlp_1x512"),
     **{f"loop_overhead/{model}": functools.partial(loop_overhead, model=model) for model in CIFAR},
+    **{
+        f"evaluation_speed/{model}": functools.partial(evaluation_speed, model=model)
+        for model in ("mlp_1x512", "inception", "resnet18")
+    },
     "augmentation_headroom/inception": augmentation_headroom,
 }
 

@@ -58,6 +58,43 @@ def test_rows_are_chosen_by_the_start_of_their_names(command):
     assert status == 0 and [row["name"] for row in record["rows"]] == ["a/x"] and record["fast"]
 
 
+def ratio(name, value, target):
+    return lambda fast: measure.judged(name, value, "ratio", target, "made up")
+
+
+@pytest.mark.parametrize(
+    "value, target, regressed",
+    [
+        (1.09, "<= 5", False),
+        (1.11, "<= 5", True),
+        (0.5, "<= 5", False),  # twice as good
+        (0.92, ">= 0.5", False),  # 1 / 0.92 is 8.7 % more
+        (0.9, ">= 0.5", True),  # 11 %
+        (2.0, ">= 0.5", False),
+    ],
+)
+def test_a_ratio_a_tenth_worse_than_the_baseline_is_flagged(
+    command, monkeypatch, tmp_path, capsys, value, target, regressed
+):
+    monkeypatch.setattr(benchmark, "BASELINE", tmp_path / "baseline.json")
+    (tmp_path / "baseline.json").write_text('{"a": 1.0}')
+    status, record = command({"a": ratio("a", value, target)})
+    assert (status, record["regressions"]) == ((1, ["a"]) if regressed else (0, []))
+    assert ("REGRESSION" in capsys.readouterr().out) is regressed
+
+
+def test_a_saved_baseline_keeps_the_rows_that_were_not_measured(command, monkeypatch, tmp_path):
+    file = tmp_path / "baseline.json"
+    monkeypatch.setattr(benchmark, "BASELINE", file)
+    file.write_text('{"a": 1.0, "b": 2.0}')
+    rows = {"a": ratio("a", 3.0, "<= 5"), "b": ratio("b", 9.0, "<= 9"), "seconds": fake("s", 1)}
+    assert command(rows, "--only=a", "--save_baseline")[0] == 1  # said once more, then kept
+    assert json.loads(file.read_text()) == {"a": 3.0, "b": 2.0}
+    assert command(rows, "--only=a")[0] == 0
+    command(rows, "--fast", "--save_baseline")  # says nothing of speed
+    assert json.loads(file.read_text()) == {"a": 3.0, "b": 2.0}
+
+
 def test_an_unknown_row_lists_the_choices(command):
     status, record = command(benchmark.ROWS, "--only=nothing")
     assert "choose from start_seconds/import" in status and record is None
