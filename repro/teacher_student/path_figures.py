@@ -62,7 +62,7 @@ def perturbed_paths(runs: Sequence[Run]) -> plt.Figure:
             )
             before, after = (arrays[f"{name}_loss"][place] for name in ("slsqp", "perturbed"))
             tries = arrays["attempts"][place]
-            many = f"{tries} perturbation{'s' * (tries != 1)}"
+            many = f"{tries} perturbation{'' if tries == 1 else 's'}"
             axes.set_title(f"loss {before:.0e}, then {after:.0e}\nafter {many}", fontsize=7)
         line[0].set_ylabel(f"ftol {run.settings['slsqp_ftol']:g}\n$w_2$")
     marks = [

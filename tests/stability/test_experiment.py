@@ -152,7 +152,7 @@ def test_lbfgs_solves_least_squares():
 
 def test_result_has_the_stable_names(make, tmp_path):
     result = make(
-        TRAIN.replace(batch_size=40, iterations=5, momentum=0.0, max_iterations=60, tolerance=0.01),
+        TRAIN.replace(batch_size=40, iterations=5, momentum=0.0, max_iterations=45, tolerance=0.01),
         tmp_path / "run",
     )
     for name in ("sharpness", "nonuniformity"):
