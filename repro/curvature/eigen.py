@@ -238,8 +238,9 @@ def power_iteration(
     """Return the eigenvalue of largest magnitude, by power iteration as Wu et al. 2018 ran it.
 
     Stops once the Rayleigh quotient changes by less than `tolerance`, relatively; the defaults are
-    those of their scans. A small change is no small error: compare `residuals`, which `lanczos`
-    brings down by several orders of magnitude in as many products.
+    those of their scans. `converged` says that this rule ended it, no more: a small change is no
+    small error, nor does it say that no other eigenvalue is larger. Compare `residuals`, which
+    `lanczos` brings down by several orders of magnitude in as many products.
     """
     rng = np.random.default_rng(seed)
     vector = _start(start, operator.size, rng)

@@ -27,7 +27,7 @@ def write(tmp_path):
     return run
 
 
-def slides_run(write, negative, ftol, flipped, lowest=-2e-6, idle=3):
+def slides_run(write, negative, ftol, flipped, lowest=-2e-6, idle=3, after=-1e-9):
     settings = {
         "stage": "slides",
         "hidden": 5,
@@ -48,7 +48,7 @@ def slides_run(write, negative, ftol, flipped, lowest=-2e-6, idle=3):
         "students/negative_lambda_min": negative / 1000,
         "students/lowest_lambda_min": lowest,
     }
-    after = np.where(np.arange(10) < flipped, 1e-9, -1e-9)
+    after = np.where(np.arange(10) < flipped, 1e-9, after)
     return write(
         f"seed-{ftol}-{negative}",
         settings,
@@ -104,6 +104,14 @@ def test_share_of_the_slides_within_five_points(write, negative, students, verdi
     assert CLAIMS["C3"].judge([run]).verdict == verdict
 
 
+@pytest.mark.parametrize("lowest, verdict", [(-1e-9, "contradicted"), (-2e-17, "inconclusive")])
+def test_a_sign_within_rounding_decides_nothing(write, lowest, verdict):
+    run = slides_run(write, 350, 1e-30, 9, after=lowest)
+    run.result["perturbed_positive"] = {"count": 59, "of": 60}
+    finding = CLAIMS["C6"].judge([run])
+    assert finding.verdict == verdict and f"the lowest is {lowest:.0e}" in finding.measured
+
+
 def test_what_slsqp_does_is_judged_where_it_works(write):
     """With scipy's own tolerance it stops at once; and those taken up must be all negative ones."""
     idle, works = slides_run(write, 350, 1e-6, 0, idle=10), slides_run(write, 351, 1e-30, 10)
@@ -118,7 +126,7 @@ def test_what_slsqp_does_is_judged_where_it_works(write):
 
 def test_the_protocol_at_other_widths(write):
     def at(width, hits):
-        run = slides_run(write, 350, 10.0 ** -(20 + width + hits), hits)
+        run = slides_run(write, 350, 10.0 ** -(20 + width + hits), 10 if hits == 60 else 9)
         run.settings["hidden"] = width
         for part in ("slsqp_positive", "negative"):
             run.result[part] |= {"count": 60, "of": 60}
@@ -142,15 +150,24 @@ def test_protocols_that_differ_decide_nothing(write):
 
 
 @pytest.mark.parametrize(
-    "hits, trials, verdict",
-    [(0, 60, "reproduced"), (0, 10, "inconclusive"), (30, 60, "contradicted")],
+    "positive, zero, students, verdict",
+    [
+        (0, 0, 60, "reproduced"),
+        (0, 0, 10, "inconclusive"),
+        (30, 0, 60, "contradicted"),
+        (0, 30, 60, "inconclusive"),  # whose signs are those of rounding
+    ],
 )
-def test_rarely_is_less_than_a_tenth(write, hits, trials, verdict):
+def test_rarely_is_less_than_a_tenth(write, positive, zero, students, verdict):
     """Wilson's interval of 0 in 60 ends at 6.0 %, of 0 in 10 at 27.8 %."""
     run = slides_run(write, 350, 1e-6, 0)
-    run.result["slsqp_positive"] = {"count": hits, "of": trials}
-    run.result["negative"] = {"count": trials, "of": 1000}
-    assert CLAIMS["C5"].judge([run]).verdict == verdict
+    run.result["slsqp_positive"] = {"count": positive + zero, "of": students}
+    run.result["negative"] = {"count": students, "of": 1000}
+    lowest = np.repeat([1e-9, 1e-17, -1e-9], [positive, zero, students - positive - zero])
+    np.savez(run.path / "arrays.npz", slsqp_lambda_min=lowest)
+    finding = CLAIMS["C5"].judge([run])
+    assert finding.verdict == verdict
+    assert f"{positive} of them positive by more than rounding" in finding.measured
 
 
 @pytest.mark.parametrize(
