@@ -90,9 +90,9 @@ def lanczos(
     if max_iterations < k:
         raise ValueError(f"max_iterations={max_iterations} are too few for k={k} eigenvalues")
     rng = np.random.default_rng(seed)
-    share = MISSED if start is None else NOISE * MISSED
+    given = start is not None
     start = _start(start, operator.size, rng)
-    if share < MISSED:
+    if given:
         noise = rng.standard_normal(operator.size)
         start = start / np.linalg.norm(start) + NOISE * noise / np.linalg.norm(noise)
     wanted = min(max_iterations, operator.size)
@@ -100,7 +100,7 @@ def lanczos(
     sign = 1.0 if which == "largest" else -1.0
     turned = Operator(operator.size, lambda vector: sign * operator.product(vector))
     limits = {"tolerance": tolerance, "max_iterations": max_iterations, "rows": rows, "rng": rng}
-    found = _search(turned, k, start, share=share, **limits)
+    found = _search(turned, k, start, share=MISSED * (NOISE if given else 1), **limits)
     if k > 1 and found.converged:
         found = _with_copies(turned, k, found, **limits)
     scale = max(map(abs, found.extent))
@@ -149,7 +149,7 @@ def _search(
         scale = max(abs(low), abs(high))
         limit = values[-1] + max(tolerance, BEYOND) * scale
         converged = bool((residuals <= tolerance * scale).all())
-        converged = converged and _none_beyond(limit, krylov, share)
+        converged = converged and _none_beyond(limit, values, krylov, share)
         if len(krylov.projected) == free:
             converged = True  # all of space: the residuals are rounding
         if before is not None and not krylov.restarts:
@@ -168,17 +168,17 @@ def _search(
     )
 
 
-def _none_beyond(limit: float, krylov: Krylov, share: float) -> bool:
+def _none_beyond(limit: float, values: np.ndarray, krylov: Krylov, share: float) -> bool:
     """Return whether an eigenvalue at `limit` or above would have shown itself.
 
     The next vector of Lanczos is p(A) times the start, over the product of all betas; the zeros of
-    p are the Ritz values, with those that restarts dropped (a restart is a filter by them). As its
+    p are the Ritz `values`, with those that restarts dropped (a restart filters by them). As its
     norm is 1, |p(x)| times what the start has of an eigenvector is at most that product, x being
     its eigenvalue (van Dorsselaer, Hochstenbach, van der Vorst 2000).
     """
     if krylov.log_betas == -math.inf:
         return True  # the space is invariant: it holds all there is
-    zeros = np.append(krylov.ritz()[0], krylov.dropped)
+    zeros = np.append(values, krylov.dropped)
     of_start = math.log(1.25 * share / math.sqrt(krylov.basis.shape[1]))
     return bool(np.log(limit - zeros).sum() + of_start > krylov.log_betas)
 
