@@ -141,7 +141,7 @@ class TrainBatches:
             else:
                 if whitened is None:
                     whitened = preprocess(data.images, size, normalize)
-                self._images = whitened
+                self._images = _captured(whitened)
 
     def epoch(
         self, epoch: int, context: tf.distribute.InputContext | None = None, start: int = 0
@@ -205,7 +205,8 @@ class EvaluationBatches:
         self.steps = -(-len(labels) // batch_size)
         self._batch_size = batch_size
         with tf.device("CPU"):
-            self._images, self._labels = whitened, tf.constant(labels, tf.int64)
+            self._images = _captured(whitened)
+            self._labels = tf.constant(labels, tf.int64)
 
     def dataset(self, context: tf.distribute.InputContext | None = None) -> tf.data.Dataset:
         """Return batches (images, labels, weights float32 [b]) for the replicas of `context`."""
@@ -220,6 +221,14 @@ class EvaluationBatches:
     @tf.autograph.experimental.do_not_convert
     def _gathered(self, positions: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tf.gather(self._images, positions), tf.gather(self._labels, positions), weights
+
+
+def _captured(images: tf.Tensor) -> tf.Tensor:
+    """Return images as a tensor, to which functions of datasets refer; of an array each has a copy.
+
+    Such a copy is a constant of the function's graph, made anew for every iterator.
+    """
+    return tf.convert_to_tensor(images)
 
 
 def _prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro.data import augmentation, pipeline
+from repro.data import augmentation, datasets, pipeline
 from repro.data.corruption import corrupt
 
 # Whitened float32 values of a few units: means of 2352 terms and one division, 2^-24 each.
@@ -335,3 +335,17 @@ def test_ranges_reach_the_images(make_images):
             assert np.ptp(change(one[clear], plain[clear])) < 10 * ROUNDING
     with pytest.raises(ValueError, match="choose from tensorflow, epfl"):
         pipeline.TrainBatches(data, 2, 0, ranges="wide")
+
+
+@pytest.mark.parametrize("kind", ["train", "evaluation"])
+def test_no_graph_holds_the_images(kind):
+    """As a constant of the graph they were copied for every epoch and every evaluation."""
+    images = np.zeros((200, 28, 28, 3), np.float32)  # 1.9 MB
+    if kind == "train":
+        raw = datasets.Images(images.astype(np.uint8), np.zeros(200, np.int64), np.arange(200))
+        batches = pipeline.TrainBatches(raw, 50, 0, whitened=images).epoch(0)
+    else:
+        batches = pipeline.EvaluationBatches(images, np.zeros(200, int), 50).dataset()
+    while not hasattr(batches, "_map_func"):
+        batches = batches._input_dataset
+    assert batches._map_func.function.graph.as_graph_def().ByteSize() < 10_000
