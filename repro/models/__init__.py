@@ -14,6 +14,7 @@ MODELS = {  # name -> module of this room and the function in it
     "mlp_1x512": ("mlp", "mlp_1x512"),
     "mlp_3x512": ("mlp", "mlp_3x512"),
     "fnn": ("fnn", "fnn"),
+    "fnn_tenth": ("fnn", "fnn_tenth"),
     "vgg_small": ("vgg", "vgg_small"),
     "wrn_28_1": ("resnet", "wrn_28_1"),
     "vgg16": ("vgg16", "vgg16"),

@@ -8,7 +8,7 @@ from repro.data.datasets import DATASETS
 from repro.fields import flag
 from repro.settings import Replicas, Settings
 
-NETWORKS = ("fnn", "vgg_small")  # the paper's two, whose dense layers have a --gain
+NETWORKS = ("fnn", "vgg_small", "fnn_tenth")  # the paper's two, whose dense layers have a --gain
 IN_MEMORY = tuple(name for name in DATASETS if name != "imagenet2012")
 CLASSES = {"cifar10": (0, 1)}  # of whose images the paper takes those of two classes
 MOVED = {

@@ -57,7 +57,12 @@ def images():
 
 
 def test_every_network_is_counted():
-    elsewhere = {"inception_v3", "fnn", "vgg_small"}  # below, and in test_wu_networks.py
+    elsewhere = {
+        "inception_v3",
+        "fnn",
+        "fnn_tenth",
+        "vgg_small",
+    }  # below, and in test_wu_networks.py
     assert {*PARAMETERS, *VGG_PARAMETERS, *elsewhere} == set(models.MODELS)
 
 

@@ -9,7 +9,11 @@ from repro import models
 
 @pytest.mark.parametrize(
     "name, shape, classes, count",
-    [("fnn", (28, 28, 1), 10, 898_510), ("vgg_small", (32, 32, 3), 2, 71_410)],
+    [
+        ("fnn", (28, 28, 1), 10, 898_510),
+        ("fnn_tenth", (28, 28, 1), 10, 785 * 50 + 2 * 51 * 50 + 51 * 10),
+        ("vgg_small", (32, 32, 3), 2, 71_410),
+    ],
 )
 def test_number_of_parameters(name, shape, classes, count):
     assert models.build(name, shape, classes).count_params() == count

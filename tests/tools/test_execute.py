@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from repro.tools.execute import execute
-from repro.tools.executors import process
+from repro.tools.executors import process, warm
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,6 +105,57 @@ def test_a_run_ends_with_whoever_started_it(wait_for, tmp_path, by):
     finally:
         if child.is_running():
             child.kill()
+
+
+@pytest.fixture
+def pretended(tmp_path, monkeypatch):
+    """A module that can be run, whose flag is code."""
+    (tmp_path / "pretended.py").write_text("import sys\nexec(sys.argv[1])\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    return lambda code: ["python", "-m", "pretended", code]
+
+
+@pytest.mark.skipif(not warm.POSSIBLE, reason="a GPU is here, or this is not Linux")
+def test_runs_that_are_forked_end_as_processes_do(pretended, tmp_path):
+    maker = warm.Maker(cpus=3)
+    shown = "import os; print(os.environ['TF_NUM_INTRAOP_THREADS'], 'tensorflow' in sys.modules)"
+    ends = {
+        f"{shown}; sys.exit(2)": 2,
+        "sys.exit('error: no')": 1,
+        "1 / 0": 1,
+        "import os; os.kill(os.getpid(), 9)": -9,
+        "import atexit; atexit.register(print, 'last')": 0,
+    }
+    try:
+        found = {code: maker.make(pretended(code), tmp_path / "run") for code in ends}
+    finally:
+        maker.close()
+    assert found == ends
+    lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
+    assert lines[:2] == ["3 True", "error: no"]
+    assert lines[-2:] == ["ZeroDivisionError: division by zero", "last"]
+
+
+@pytest.mark.skipif(not warm.POSSIBLE, reason="a GPU is here, or this is not Linux")
+@pytest.mark.parametrize("by", ["terminate", "kill"])
+def test_a_forked_run_saves_its_state_when_its_maker_ends(wait_for, pretended, tmp_path, by):
+    code = (
+        "import os, signal, time;"
+        "signal.signal(15, lambda *_: (open('saved', 'w'), sys.exit(143)));"
+        "open('began', 'w'); time.sleep(600)"
+    )
+    parent = (
+        "import os, pathlib; from repro.tools.executors import warm;"
+        f"os.chdir({str(tmp_path)!r});"
+        f"warm.Maker(1).make({pretended(code)!r}, pathlib.Path('run'))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", parent])
+    wait_for(lambda: (tmp_path / "began").exists())
+    maker = psutil.Process(parent.pid).children()[0]
+    getattr(maker if by == "terminate" else parent, by)()
+    wait_for(lambda: (tmp_path / "saved").exists())
+    wait_for(lambda: not maker.is_running() or maker.status() == psutil.STATUS_ZOMBIE)
+    parent.wait(30)
 
 
 def test_a_process_gets_its_processors_and_no_gpu_that_it_did_not_ask_for(tmp_path):

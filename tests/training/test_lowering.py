@@ -30,7 +30,7 @@ LIGHT = (
     "sgd/fnn",
     "students/float32",
 )
-CONVOLUTIONS = sorted(set(models.MODELS) - {"mlp_1x512", "mlp_3x512", "fnn"})
+CONVOLUTIONS = sorted(set(models.MODELS) - {"mlp_1x512", "mlp_3x512", "fnn", "fnn_tenth"})
 HEAVY = [f"{kind}/{name}" for name in CONVOLUTIONS for kind in ("train", "evaluate")]
 HEAVY += [f"{kind}/vgg16_quarter_bn" for kind in ("curve", "hessian", "gauss_newton")]
 

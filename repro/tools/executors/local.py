@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from repro.tools.executors import process
+from repro.tools.executors import process, warm
 from repro.tools.plans import Planned
 
 
@@ -19,7 +19,7 @@ class Local:
         """Share the processors out among so many runs at a time."""
         self.slots = jobs
         self._pool = concurrent.futures.ThreadPoolExecutor(jobs)
-        self._free = shares(jobs)
+        self._free: list[tuple[set[int], warm.Maker | None]] = [(s, None) for s in shares(jobs)]
         self._at_work: dict[concurrent.futures.Future, Planned] = {}
         self._processes: list[subprocess.Popen] = []
         self._before = None
@@ -31,6 +31,9 @@ class Local:
 
     def __exit__(self, *error) -> None:
         self._pool.shutdown()
+        for _, maker in self._free:
+            if maker is not None:
+                maker.close()
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
 
@@ -47,19 +50,26 @@ class Local:
         return [(self._at_work.pop(one), one.exception() or one.result()) for one in done]
 
     def _make(self, run: Planned) -> int:
-        processors = self._free.pop()
+        if (run.path / "result.json").exists():
+            return 0
+        processors, maker = self._free.pop()
         try:
             if hasattr(os, "sched_setaffinity"):
                 os.sched_setaffinity(0, processors)  # of this thread, and so of what it starts
-            return process.run(
-                run.command,
-                run.path,
-                len(processors),
-                parent_gone=signal.SIGTERM,  # a run saves its state and ends
-                began=self._processes.append,
-            )
+            if not warm.POSSIBLE:
+                return process.run(
+                    run.command,
+                    run.path,
+                    len(processors),
+                    parent_gone=signal.SIGTERM,  # a run saves its state and ends
+                    began=self._processes.append,
+                )
+            if maker is None:
+                maker = warm.Maker(len(processors))
+                self._processes.append(maker.process)
+            return maker.make(run.command, run.path)
         finally:
-            self._free.append(processors)
+            self._free.append((processors, maker))
 
     def _end(self, number, frame) -> None:
         """Pass SIGTERM on to what runs, wait until its state is saved, and end."""
