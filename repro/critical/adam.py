@@ -64,7 +64,7 @@ def train(
     """
     theta, moments = theta.astype(precision), moments.astype(precision)
     blocks = [slice(first, first + BLOCK) for first in range(0, len(theta), BLOCK)]
-    loops = [_compiled(given, precision, theta[block].shape) for block in blocks]
+    loops = [compiled(given, precision, theta[block].shape) for block in blocks]
     counts = tf.constant(start), tf.constant(steps), tf.constant(learning_rate, tf.float64)
 
     device = tf.constant(0.0).device  # threads do not inherit the caller's
@@ -80,7 +80,8 @@ def train(
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(given: Problem, precision: str, shape: tuple[int, ...]):
+def compiled(given: Problem, precision: str, shape: tuple[int, ...]):
+    """Return the loop of `adam` on students of a shape: (theta, moments, start, steps, rate)."""
     dtype = tf.dtypes.as_dtype(precision)
     count = tf.TensorSpec([], tf.int32)
 

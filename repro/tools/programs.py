@@ -126,7 +126,7 @@ def students(precision: str, count: int) -> Program:
     net = teacher.get("alternating")
     given = loss.problem(teacher.half_grid(), net.weights, net.signs)
     shape = (count, 3, HIDDEN)
-    loop = adam._compiled(given, precision, shape)
+    loop = adam.compiled(given, precision, shape)
     number = _spec([], "int32")
     of = _spec(shape, precision), _spec([2, *shape], precision), number, number
     return Program(lambda *arguments: loop(*arguments), *of, _spec([], "float64"))
