@@ -318,6 +318,24 @@ def test_escapes_from_another_rate_decide_nothing(tmp_path):
     assert judge("P11", [*elsewhere, *escapes(tmp_path, *GONE)]) == "reproduced"
 
 
+def test_other_minima_than_those_of_gd_are_others(tmp_path):
+    """Runs from an L-BFGS minimum, or on wrong labels, have no published end beside them."""
+    gone, others = escapes(tmp_path, *GONE), escapes(tmp_path, *GONE, test_end=0.60)
+    for run in others:
+        run.settings.update(start_optimizer="lbfgs")
+    assert judge("P12", others) is None and judge("P11", others) is None
+    assert judge("P12", [*gone, *others]) == "reproduced"
+
+    def published_ends(run):
+        lines = figures.escape([run]).axes[0].lines
+        return [line.get_ydata().tolist() for line in lines if line.get_marker() == "o"]
+
+    assert published_ends(gone[0]) == [[pytest.approx(6.70, abs=0.01)]]  # of (0.1, 4)
+    assert published_ends(others[0]) == []
+    gone[0].settings.update(wrong_examples=200)
+    assert published_ends(gone[0]) == []
+
+
 def test_escapes_that_diverge(tmp_path):
     diverged = escapes(tmp_path, *GONE)
     for run in diverged:
