@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,7 @@ import pytest
 
 from repro.tools.execute import execute
 from repro.tools.executors import process, warm
+from repro.tools.executors.local import Local
 
 ROOT = Path(__file__).parents[2]
 
@@ -156,6 +158,23 @@ def test_a_forked_run_saves_its_state_when_its_maker_ends(wait_for, pretended, t
     wait_for(lambda: (tmp_path / "saved").exists())
     wait_for(lambda: not maker.is_running() or maker.status() == psutil.STATUS_ZOMBIE)
     parent.wait(30)
+
+
+@pytest.mark.skipif(not warm.POSSIBLE, reason="a GPU is here, or this is not Linux")
+def test_the_next_run_goes_on_where_the_maker_was_killed(pretended, tmp_path):
+    codes = {"lost": "import os, time; os.kill(os.getppid(), 9); time.sleep(600)", "next": "0"}
+    runs = [
+        types.SimpleNamespace(path=tmp_path / name, command=pretended(code))
+        for name, code in codes.items()
+    ]
+    found = []
+    with Local(1) as executor:
+        for run in runs:
+            executor.start([run])
+            while not (ended := executor.ended(seconds=60)):
+                pass
+            found += [outcome for _, outcome in ended]
+    assert isinstance(found[0], OSError) and found[1] == 0
 
 
 def test_a_process_gets_its_processors_and_no_gpu_that_it_did_not_ask_for(tmp_path):

@@ -68,6 +68,9 @@ class Local:
                 maker = warm.Maker(len(processors))
                 self._processes.append(maker.process)
             return maker.make(run.command, run.path)
+        except OSError:
+            maker = None  # the next run has a new one
+            raise
         finally:
             self._free.append((processors, maker))
 

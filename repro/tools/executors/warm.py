@@ -43,11 +43,17 @@ class Maker:
         Args:
           command: [python, "-m", module, flag, ...].
           folder: the run's directory; what the run says goes to log.txt there.
+
+        Raises:
+          OSError: the process has ended, and with it the run; a new one can go on.
         """
         folder.mkdir(parents=True, exist_ok=True)
         print(json.dumps([command[2:], str(folder / "log.txt")]), file=self.process.stdin)
         self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        status = self.process.stdout.readline()
+        if not status:
+            raise BrokenPipeError("the process that runs are forked from was ended")
+        return int(status)
 
     def close(self) -> None:
         """End the process, which has no run to make."""
@@ -58,8 +64,6 @@ class Maker:
 
 def serve() -> None:
     """Make the runs that stdin asks for; on SIGTERM let the one at work save its state, and end."""
-    import tensorflow as tf  # noqa: F401
-
     working = None
 
     def end(number, frame):
@@ -70,6 +74,8 @@ def serve() -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a terminal sends to the run as well
+    import tensorflow as tf  # noqa: F401
+
     for line in sys.stdin:
         arguments, log = json.loads(line)
         working = os.fork()
