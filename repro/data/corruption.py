@@ -67,8 +67,9 @@ def make(
       A function (id, (image, label)) -> (image, label). The id is a whole number, different for
       every example. The image is [H, W, C] of static shape and keeps its type, but for gaussian,
       which returns float32 that is not clipped, so that the moments match. The label is a whole
-      number. While it is traced, the function raises ValueError for an image or label of another
-      shape or type.
+      number in 0..k-1, if labels are to change. While it is traced, the function raises ValueError
+      for an image or label of another shape or type; a label out of range is an error,
+      InvalidArgumentError within a dataset, once it is met.
 
     Raises:
       ValueError: an argument is unknown or out of range, or `prob` or `moments` is missing.
@@ -84,10 +85,12 @@ def make(
     # AutoGraph has nothing to convert, and would wrap errors in pages of its own.
     @tf.autograph.experimental.do_not_convert
     def corrupted(id_, example):
-        image, label = (tf.convert_to_tensor(part) for part in example)
+        checks.check_pair(example)
+        image, label = map(tf.convert_to_tensor, example)
         id_ = tf.convert_to_tensor(id_)
         checks.check_example(kind, id_, image, label, num_classes)
         if kind in LABEL_KINDS:
+            label = checks.in_range(label, num_classes)
             label = _relabelled(label, id_, share, seed, num_classes)
         elif kind == "shuffled_pixels":
             image = _gathered(image, _shared_order(image, seed, permute), permute)

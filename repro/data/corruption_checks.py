@@ -57,6 +57,30 @@ def check_example(
         )
 
 
+def check_pair(example) -> None:
+    """Raise ValueError where the function was not mapped over numbered pairs."""
+    if not isinstance(example, (tuple, list)) or len(example) != 2:
+        raise ValueError(
+            "map over pairs (image, label) that are numbered, by "
+            "dataset.enumerate().map(...): the number of an example is what keys its draws"
+        )
+
+
+def in_range(label: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """Return the label; raise ValueError, or fail within a dataset, where it is no class."""
+    is_class = (label >= 0) & (tf.cast(label, tf.int64) < num_classes)
+    message = (
+        f"a label lies outside 0..{num_classes - 1}: renumber the classes from 0, or pass their "
+        "true number as num_classes"
+    )
+    if tf.executing_eagerly():
+        if not is_class:
+            raise ValueError(message)
+        return label
+    with tf.control_dependencies([tf.debugging.Assert(is_class, [message, label])]):
+        return tf.identity(label)
+
+
 def check_arrays(
     kind: str, images: np.ndarray, labels: np.ndarray, ids: np.ndarray, num_classes: int
 ) -> None:

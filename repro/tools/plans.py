@@ -61,12 +61,19 @@ def figures(names: Iterable[str], scale: str, configs: Path = CONFIGS) -> list[s
             continue
         found = [one for one in known if name in ("all", one.split("/")[0])]
         if not found:
-            raise ValueError(
-                f"unknown figure {name!r}; choose from all, {', '.join(papers.PAPERS)}, "
-                f"{', '.join(known)}"
-            )
+            raise _unknown(name, known)
         chosen += [one for one in found if scale in _with_runs(load_config(one, configs), configs)]
     return list(dict.fromkeys(chosen))
+
+
+def _unknown(name: str, known: Sequence[str]) -> ValueError:
+    """Return the error that lists what there is: of the paper named, else of all."""
+    paper = name.split("/")[0]
+    near = [one for one in known if one.split("/")[0] == paper]
+    papers_ = [] if near else ["all", *papers.PAPERS]
+    return ValueError(
+        f"unknown figure {name!r}; choose from {', '.join([*papers_, *(near or known)])}"
+    )
 
 
 def load_config(name: str, configs: Path = CONFIGS) -> dict:
@@ -79,7 +86,7 @@ def load_config(name: str, configs: Path = CONFIGS) -> dict:
     file = configs / f"{name}.toml"
     if not file.resolve().is_relative_to(configs.resolve()) or not file.exists():
         known = sorted(str(f.relative_to(configs).with_suffix("")) for f in configs.rglob("*.toml"))
-        raise ValueError(f"unknown figure {name!r}; choose from {', '.join(known)}")
+        raise _unknown(name, known)
     try:
         config = tomllib.loads(file.read_text())
     except (ValueError, RecursionError, OSError) as error:

@@ -44,7 +44,7 @@ def gather(output_dir: Path, judge: bool = False) -> Gathered:
 
     Args:
       output_dir: holds <paper>/<run> and figures.
-      judge: judge claims by the runs as they are, where they are newer than the figure.
+      judge: judge claims by the runs as they are, where there are more than the figure has.
 
     Raises:
       FileNotFoundError: there is neither a figure nor, where claims are judged here, a run.
@@ -112,18 +112,22 @@ def judged_now(
 ) -> list[tuple[Path, Mapping]]:
     """Return the records of figures as they would be if they were drawn now.
 
-    A figure whose record is newer than all of its runs keeps it.
+    A figure keeps its record until more of its runs are complete than it was drawn from. Without a
+    record it is not judged at a scale of whose runs only those of a smaller one are there.
     """
     records = {(record["name"], record["scale"]): (file, record) for file, record in drawn}
     complete = {
         (each.paper, each.path.name): each for each in directories if each.result is not None
     }
     for figure in figures():
-        paper = figure.name.split("/")[0]
+        paper, smaller = figure.name.split("/")[0], set()
         for scale, planned in figure.runs.items():
             mine = [complete[paper, name] for name in planned if (paper, name) in complete]
             file = figures_dir / f"{figure.name.replace('/', '-')}-{scale}.json"
-            if mine and not _newer(file, mine):
+            before = records.get((figure.name, scale), (file, {"runs": 0}))[1]["runs"]
+            new = {each.path.name for each in mine} - smaller
+            smaller |= set(planned)
+            if len(mine) > before and (before or new):
                 everywhere = [each.run for (of, _), each in complete.items() if of == paper]
                 record = _judge(figure, scale, [each.run for each in mine], everywhere)
                 if record:
@@ -160,12 +164,6 @@ def _judge(
         "protocol": protocol,
         "claims": judged,
     }
-
-
-def _newer(file: Path, found: Sequence[evidence.Found]) -> bool:
-    if not file.exists():
-        return False
-    return file.stat().st_mtime >= max((e.path / "result.json").stat().st_mtime for e in found)
 
 
 # --- files ----------------------------------------------------------------------------------------

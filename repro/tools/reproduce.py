@@ -128,11 +128,19 @@ def main() -> None:
     runs = plans.with_needed((run for figure in figures for run in figure.runs), output_dir, places)
     if arguments.dry_run:
         for run in runs:
-            print(shlex.join(["python", *run.command[1:]]))
+            done = "  # complete" if run.complete else ""
+            print(shlex.join(["python", *run.command[1:]]) + done)
         return
     failed = [] if arguments.draw_only else _made(runs, arguments)
     drawn = [_drawn(figure, scale, output_dir) for figure in figures]
-    _end(failed, [figure.name for figure, done in zip(figures, drawn) if not done])
+    undrawn = [figure.name for figure, done in zip(figures, drawn) if not done]
+    if undrawn and arguments.draw_only:
+        sys.exit(
+            f"error: nothing to draw for {', '.join(undrawn)}: no run of theirs is complete in "
+            f"{output_dir}. Without --draw_only they are made; --output_dir=outputs/reference has "
+            "the committed ones"
+        )
+    _end(failed, undrawn)
 
 
 def _made(runs: Sequence[Planned], arguments: argparse.Namespace) -> list[Failed]:
@@ -190,7 +198,11 @@ def _arguments() -> argparse.Namespace:
     add("--download", choices=("true", "false"), help="may missing data be fetched")
     add("--strategy", help="how runs are distributed, see the binary")
     add("--wandb_project", help="send runs to this project of Weights & Biases, grouped by figure")
-    add("--dry_run", action="store_true", help="list the commands and stop")
+    add(
+        "--dry_run",
+        action="store_true",
+        help="list the commands, which of them are complete, and stop",
+    )
     add("--draw_only", action="store_true", help="draw from the runs there are")
     executors.define(parser)
     arguments = parser.parse_args()

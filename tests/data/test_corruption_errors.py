@@ -91,3 +91,27 @@ def test_batches_and_images_of_unknown_size_are_refused():
     )
     with pytest.raises(ValueError, match="resize images to one size"):
         unknown.enumerate().map(corrupted)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+@pytest.mark.parametrize("label", [-1, 3, 200])
+def test_a_label_that_is_no_class_is_an_error_once_it_is_met(label, dtype):
+    labels = np.array([0, 2, label]).astype(dtype)
+    wrong = corruption.make("random_labels", seed=0, num_classes=3)
+    numbered = tf.data.Dataset.from_tensor_slices((IMAGES[:3], labels)).enumerate()
+    assert len(list(numbered.take(2).map(wrong))) == 2
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"outside 0\.\.2.*num_classes"):
+        list(numbered.map(wrong))
+    with pytest.raises(ValueError, match=r"outside 0\.\.2"):
+        wrong(2, (IMAGES[2], labels[2]))
+    pixels = corruption.make("random_pixels", seed=0, num_classes=3)  # leaves labels alone
+    assert [int(y) for _, y in numbered.map(pixels)] == labels.tolist()
+
+
+def test_a_dataset_that_is_not_numbered_is_told_so():
+    wrong = corruption.make("random_labels", seed=0, num_classes=4)
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+    with pytest.raises(ValueError, match=r"dataset.enumerate\(\)"):
+        pairs.map(wrong)
+    with pytest.raises(ValueError, match=r"dataset.enumerate\(\)"):
+        pairs.map(lambda image, label: (image, label, 1.0)).enumerate().map(wrong)

@@ -183,6 +183,17 @@ def test_verdicts_come_with_the_runs(served):
     assert "<polyline" in ask(port, "/randomization.html")[1]
 
 
+def test_the_served_report_of_complete_figures_is_the_written_one(gathered):
+    """Whatever the times of files are, which no clone keeps; figures drawn in part may gain."""
+    found = list(gathered.found.values())
+    records = report.judged_now(gathered.drawn, found, REFERENCE / "figures")
+    by_name = {(record["name"], record["scale"]): record for _, record in records}
+    drawn = {(record["name"], record["scale"]): record for _, record in gathered.drawn}
+    assert drawn.items() <= by_name.items()
+    quickstart = {scale for name, scale in by_name if name == "randomization/quickstart"}
+    assert quickstart == {"smoke"}  # whose runs are the same at every scale
+
+
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "", "localhost:1"]
 )

@@ -364,10 +364,24 @@ def test_dry_run_lists_commands_and_does_nothing(python, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_dry_run_says_which_runs_are_complete(capsys, monkeypatch):
+    reference = Path(__file__).parents[2] / "outputs" / "reference"
+    arguments = ["randomization/fig2b", f"--output_dir={reference}", "--dry_run"]
+    monkeypatch.setattr(sys, "argv", ["tools/reproduce", *arguments])
+    reproduce.main()
+    for line in capsys.readouterr().out.splitlines():
+        settings, _ = command_line.parse(
+            papers.stages("randomization"), shlex.split(line, True)[3:]
+        )
+        run = reference / "randomization" / name(settle(settings)[0])
+        assert line.endswith("  # complete") == (run / "result.json").exists()
+
+
 def test_unknown_figure_is_one_line(python):
     done = python(*TOOL, "randomization/fig9")
     assert done.returncode != 0
     assert done.stderr.startswith("error: unknown figure 'randomization/fig9'; choose from")
+    assert "randomization/fig1a" in done.stderr and "stability/" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -375,7 +389,9 @@ def test_nothing_to_draw_is_one_line(python, tmp_path):
     done = python(*TOOL, "randomization/fig1a", "--draw_only", f"--output_dir={tmp_path}")
     assert done.returncode != 0
     assert done.stderr == (
-        "error: nothing to draw for randomization/fig1a. Run the same command again to go on"
+        "error: nothing to draw for randomization/fig1a: no run of theirs is complete in "
+        f"{tmp_path}. Without --draw_only they are made; --output_dir=outputs/reference has the "
+        "committed ones"
     )
 
 
