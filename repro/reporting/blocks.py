@@ -76,7 +76,7 @@ def block(name: str, ledger: Mapping, figures_dir: Path) -> str:
 
 
 def found(ledger: Mapping) -> str:
-    """Return a row a paper: its main claim in plain words, the verdict on it, all its verdicts."""
+    """Return a row a paper: its main claim in plain words, the verdict on it, its verdicts counted."""
     main = {claim["paper"]: claim for claim in ledger["claims"] if claim["main"]}
     rows = []
     for paper in ledger["papers"]:
@@ -88,11 +88,11 @@ def found(ledger: Mapping) -> str:
                 paper["published"],
                 claim["brief"] or "–",
                 claim["verdict"],
-                " / ".join(str(paper["verdicts"][verdict]) for verdict in VERDICTS),
+                *(str(paper["verdicts"][verdict]) for verdict in VERDICTS),
             ]
         )
     columns = ["paper", "what it says above all", "published", "measured here", "verdict"]
-    columns.append(f"all its claims: {' / '.join(VERDICTS)}")
+    columns += [f"claims {verdict}" for verdict in VERDICTS]
     return tables.rows(tables.Table(columns, rows, ""))
 
 

@@ -3,18 +3,20 @@
     tools/measure outputs/stability/RUN --data_dir=DIR
 
 Writes measure.json and a picture of the Hessian's spectrum, spectrum.png and .pdf, into the run's
-directory, beside its result. Batch norm is in inference mode, and the network computes in float32,
+directory, beside its result. The defaults take minutes; --examples=200 --eigenvalues=1 --probes=1
+is a quick look. Batch norm is in inference mode, and the network computes in float32,
 or in what its paper's `open_run` says, whatever the run trained in.
 """
 
 import argparse
 import dataclasses
+import functools
 import json
 import math
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from repro import devices, papers
@@ -34,6 +36,7 @@ def measure(
     tolerance: float = 1e-4,
     max_iterations: int = 200,
     strategy=None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> dict:
     """Return what measure.json says of a network.
 
@@ -44,6 +47,7 @@ def measure(
       tolerance: on residuals of eigenvalues, as a share of the largest in magnitude.
       max_iterations: products for each eigenvalue, and for the trace.
       strategy: under which products are computed; None: the current one.
+      say: is told each number as it comes.
 
     Returns:
       values with residuals or standard errors: `sharpness`, `nonuniformity`, `eigenvalues` and
@@ -62,15 +66,24 @@ def measure(
     weights = sum(math.prod(v.shape) for v in network.trainable_variables)
     of = network, loss, data
     limits = {"tolerance": tolerance, "max_iterations": max_iterations, "strategy": strategy}
+    slope = gradient_norm(*of)
+    say(f"gradient norm {slope:.4g} over {len(data[1]):,} examples")
+    a = curvature.sharpness(*of, **limits)
+    say(f"sharpness {_shown(a.value, a.residual, a.converged)}")
+    s = curvature.nonuniformity(*of, **limits)
+    say(f"non-uniformity {_shown(s.value, s.residual, s.converged)}")
     top = curvature.top_eigenvalues(*of, min(eigenvalues, weights), **limits)
+    say(f"largest eigenvalues {', '.join(f'{value:.4g}' for value in top.values)}")
     low = curvature.top_eigenvalues(*of, which="smallest", **limits)
-    a, s = curvature.sharpness(*of, **limits), curvature.nonuniformity(*of, **limits)
-    density = curvature.spectral_density(*of, probes=probes, strategy=strategy)
+    say(f"smallest eigenvalue {_shown(low.values[0], low.residuals[0], low.converged)}")
     trace = curvature.trace(*of, max_iterations=max_iterations, strategy=strategy)
+    say(f"trace {trace.value:.4g} ± {trace.standard_error:.1g}")
+    density = curvature.spectral_density(*of, probes=probes, strategy=strategy)
+    say(f"spectral density by {probes} probes")
     return {
         "examples": len(data[1]),
         "parameters": weights,
-        "gradient_norm": gradient_norm(*of),
+        "gradient_norm": slope,
         "sharpness": a.without_vector(),
         "nonuniformity": s.without_vector(),
         **stability_margins(a.value, s.value, trained.settings, len(data[1])),
@@ -94,6 +107,11 @@ def measure(
         "norms": norms_of(network),
         "margins": margins_of(network, data),
     }
+
+
+def _shown(value: float, residual: float, converged: bool) -> str:
+    rest = "" if converged else ", not converged: raise --max_iterations"
+    return f"{value:.6g} (residual {residual:.1g}{rest})"
 
 
 def gradient_norm(network, loss, data) -> float:
@@ -256,12 +274,7 @@ def run(arguments: argparse.Namespace) -> None:
         name: getattr(arguments, name)
         for name in ("eigenvalues", "probes", "tolerance", "max_iterations")
     }
-    found = measure(trained, **limits, strategy=strategy)
-    a, s, low = (found[name] for name in ("sharpness", "nonuniformity", "smallest_eigenvalue"))
-    for name, value in (("sharpness", a), ("non-uniformity", s), ("smallest eigenvalue", low)):
-        rest = "" if value["converged"] else ", not converged: raise --max_iterations"
-        print(f"{name} {value['value']:.6g} (residual {value['residual']:.1g}{rest})")
-    print(f"gradient norm {found['gradient_norm']:.4g} over {found['examples']:,} examples")
+    found = measure(trained, **limits, strategy=strategy, say=functools.partial(print, flush=True))
     if is_chief(strategy):
         for file in write({"paper": paper, "run": path.name, "asked": limits, **found}, path):
             print(f"wrote {file}")
