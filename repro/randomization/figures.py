@@ -8,6 +8,7 @@ from repro.randomization.measures import (
     AVERAGE_LOSS,
     FIG1_MODELS,
     OVERFITTED_ACCURACY,
+    by_images,
     corruption_level,
     overfit_epochs,
     published,
@@ -69,13 +70,16 @@ def fig1b(runs: Sequence[Run]) -> plt.Figure:
     """Epochs to overfit, relative to true labels, against the share of replaced labels."""
     figure, axes = plt.subplots(figsize=(4.2, 3))
     columns = published("fig1bc")
-    for model, name in FIG1_MODELS.items():
+    for (model, images), group in by_images(runs).items():
         colour, marker = MODEL_STYLES[model]
-        epochs = overfit_epochs(runs, model)
+        epochs = overfit_epochs(group)
         if 0.0 in epochs:
             ratios = [epoch / epochs[0.0] for epoch in epochs.values()]
-            label = f"{name} ({epochs[0.0]} epochs at p = 0)"
-            axes.plot(list(epochs), ratios, color=colour, marker=marker, label=label)
+            label = f"{FIG1_MODELS[model]}, {images:,} images\n({epochs[0.0]:g} epochs at p = 0)"
+            style = {"color": colour, "marker": marker, "ls": _line(images)}
+            axes.plot(list(epochs), ratios, **style, label=label)
+    for model, name in FIG1_MODELS.items():
+        colour = MODEL_STYLES[model][0]
         axes.plot(columns["p"], columns[f"{name}_rel_time"], color=colour, ls=":", alpha=0.8)
     axes.plot([], [], color="grey", ls=":", label="published")
     axes.set(
@@ -86,18 +90,24 @@ def fig1b(runs: Sequence[Run]) -> plt.Figure:
     return figure
 
 
+def _line(images: int) -> str:
+    """Solid on all of CIFAR-10's training images, as published, and dashed on fewer."""
+    return "-" if images == 50_000 else "--"
+
+
 def fig1c(runs: Sequence[Run]) -> plt.Figure:
     """Test error against the share of replaced labels, on corrupted and on clean test labels."""
     figure, both = plt.subplots(1, 2, figsize=(6.75, 2.8), sharey=True)
     columns = published("fig1bc")
     for axes, corrupted in zip(both, (True, False)):
-        for model, name in FIG1_MODELS.items():
+        for (model, images), group in by_images(runs).items():
             colour, marker = MODEL_STYLES[model]
-            errors = test_errors(runs, model, corrupted)
-            if errors:
-                axes.plot(
-                    list(errors), list(errors.values()), color=colour, marker=marker, label=name
-                )
+            errors = test_errors(group, corrupted)
+            label = f"{FIG1_MODELS[model]}, {images:,} images"
+            style = {"color": colour, "marker": marker, "ls": _line(images)}
+            axes.plot(list(errors), list(errors.values()), **style, label=label)
+        for model, name in FIG1_MODELS.items():
+            colour = MODEL_STYLES[model][0]
             axes.plot(columns["p"], columns[f"{name}_test_error"], color=colour, ls=":", alpha=0.8)
         axes.plot([], [], color="grey", ls=":", label="published")
         kind = "corrupted like the training labels" if corrupted else "clean"

@@ -78,21 +78,48 @@ def subset(runs: Sequence[Run]) -> str:
     return f"a part of the images: {min(run.result['train_examples'] for run in few):,} of 50,000"
 
 
-def overfit_epochs(runs: Sequence[Run], model: str) -> dict[float, int]:
-    """Return p -> the first epoch with 98.5 percent of the training set right, if any."""
-    epochs = {}
-    for run in label_noise_runs(runs, model):
-        epoch = run.first_epoch("train/accuracy", at_least=OVERFITTED_ACCURACY)
-        if epoch is not None:
-            epochs[corruption_level(run)] = epoch
-    return epochs
+def by_images(runs: Sequence[Run]) -> dict[tuple[str, int], list[Run]]:
+    """Return Figure 1's runs on labels by network and number of training images, by rising p."""
+    groups: dict[tuple[str, int], list[Run]] = {}
+    for model in FIG1_MODELS:
+        for run in label_noise_runs(runs, model):
+            groups.setdefault((model, run.result["train_examples"]), []).append(run)
+    return groups
 
 
-def test_errors(runs: Sequence[Run], model: str, corrupted: bool) -> dict[float, float]:
-    """Return p -> test error, on clean labels or on labels corrupted with the same p."""
+def by_level(runs: Sequence[Run]) -> dict[float, list[Run]]:
+    """Return p -> runs."""
+    levels: dict[float, list[Run]] = {}
+    for run in runs:
+        levels.setdefault(corruption_level(run), []).append(run)
+    return levels
+
+
+def overfit_epochs(
+    runs: Sequence[Run], accuracy: float = OVERFITTED_ACCURACY
+) -> dict[float, float]:
+    """Return p -> epochs to this train accuracy, over seeds, where all of them got there.
+
+    The runs are of one network on one number of images, as `by_images` returns them.
+    """
+    found = {}
+    for p, group in by_level(runs).items():
+        epochs = [run.first_epoch("train/accuracy", at_least=accuracy) for run in group]
+        if None not in epochs:
+            found[p] = float(np.mean(epochs))
+    return found
+
+
+def test_errors(runs: Sequence[Run], corrupted: bool) -> dict[float, float]:
+    """Return p -> test error over seeds, on clean labels or on labels corrupted with the same p.
+
+    The runs are of one network on one number of images, as `by_images` returns them.
+    """
     name = "test_accuracy_corrupted_labels" if corrupted else "test_accuracy"
-    chosen = label_noise_runs(runs, model)
-    return {corruption_level(run): 1 - run.result[name] for run in chosen}
+    return {
+        p: 1 - float(np.mean([run.result[name] for run in group]))
+        for p, group in by_level(runs).items()
+    }
 
 
 def regularizers(run: Run) -> str:

@@ -76,7 +76,7 @@ def block(name: str, ledger: Mapping, figures_dir: Path) -> str:
 
 
 def found(ledger: Mapping) -> str:
-    """Return a row a paper: its main claim in plain words, the verdict on it, its verdicts counted."""
+    """Return a row a paper: its main claim in plain words, the verdict on it, counts of all."""
     main = {claim["paper"]: claim for claim in ledger["claims"] if claim["main"]}
     rows = []
     for paper in ledger["papers"]:

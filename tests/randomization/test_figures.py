@@ -100,12 +100,30 @@ def test_times_to_overfit(draw, made_up):
         made_up(metrics={"train/accuracy": [0.9]}, model="alexnet"),  # never overfits
     ]
     (axes,) = draw("fig1b", runs).axes
-    assert labelled(axes) == {"Inception (10 epochs at p = 0)": ([0.0, 0.5, 1.0], [1.0, 2.0, 3.6])}
+    label = "Inception, 50,000 images\n(10 epochs at p = 0)"
+    assert labelled(axes) == {label: ([0.0, 0.5, 1.0], [1.0, 2.0, 3.6])}
     assert "98.5% train accuracy" in axes.get_ylabel()
     dotted = styled(axes, ":")
     assert [y[0] for _, y in dotted] == [1.0, 1.0, 1.0]
     assert [(x[-1], y[-1]) for x, y in dotted] == [(1.0, 3.6), (1.0, 1.548), (1.0, 1.964)]
-    assert legend(axes) == ["Inception (10 epochs at p = 0)", "published"]
+    assert legend(axes) == [label, "published"]
+
+
+def test_networks_on_fewer_images_have_lines_of_their_own(draw, made_up):
+    """Their mean over seeds, relative to their own p = 0, never mixed with those on all images."""
+    runs = overfitting(made_up, "mlp_1x512", (10, 20, 30))
+    for seed, epochs in enumerate(((40, 60, 100), (60, 90, 200))):
+        for run in overfitting(made_up, "mlp_1x512", epochs, seed=seed):
+            run.result.update(train_examples=5000, test_accuracy=0.3 + 0.1 * seed)
+            runs.append(run)
+    (axes,) = draw("fig1b", runs).axes
+    assert labelled(axes) == {
+        "MLP1x512, 50,000 images\n(10 epochs at p = 0)": ([0.0, 0.5, 1.0], [1.0, 2.0, 3.0]),
+        "MLP1x512, 5,000 images\n(50 epochs at p = 0)": ([0.0, 0.5, 1.0], [1.0, 1.5, 3.0]),
+    }
+    clean = labelled(draw("fig1c", runs).axes[1])
+    assert clean["MLP1x512, 50,000 images"][1] == pytest.approx([0.1, 0.35, 0.6])
+    assert clean["MLP1x512, 5,000 images"][1] == pytest.approx([0.65] * 3)
 
 
 def test_test_errors_on_corrupted_and_on_clean_labels(draw, made_up):
@@ -118,7 +136,7 @@ def test_test_errors_on_corrupted_and_on_clean_labels(draw, made_up):
     assert "corrupted" in corrupted.get_title() and "clean" in clean.get_title()
     for axes, errors in ((corrupted, [0.1, 0.5, 0.9]), (clean, [0.1, 0.35, 0.6])):
         ((x, y),) = labelled(axes).values()
-        assert list(labelled(axes)) == ["AlexNet"]
+        assert list(labelled(axes)) == ["AlexNet, 50,000 images"]
         assert x == [0.0, 0.5, 1.0]
         assert y == pytest.approx(errors)
         published = [y[0] for _, y in styled(axes, ":")]  # Inception, AlexNet, MLP at p = 0

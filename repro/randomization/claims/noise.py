@@ -13,8 +13,11 @@ from repro.randomization.claims.corruptions import near_chance
 from repro.randomization.measures import (
     FIG1_MODELS,
     OVERFITTED_ACCURACY,
+    by_images,
+    by_level,
     corruption_level,
     label_noise_runs,
+    overfit_epochs,
     published,
     test_errors,
     unfinished,
@@ -76,8 +79,8 @@ def _slowed_in_order(runs: Sequence[Run], accuracy: float) -> str:
 
 def r11(runs):
     correlations, used = {}, []
-    for (model, images), group in _by_images(runs).items():
-        epochs = _overfit(group, OVERFITTED_ACCURACY)
+    for (model, images), group in by_images(runs).items():
+        epochs = overfit_epochs(group, OVERFITTED_ACCURACY)
         if len(epochs) >= 4:
             name = f"{model} ({images:,} images)"
             correlations[name] = _spearman(list(epochs), list(epochs.values()))
@@ -108,7 +111,7 @@ def r12(runs):
 def r13(runs):
     alike = _on_the_same_images(runs)
     chosen = alike or _figure_1(runs)
-    levels = {model: _by_level(label_noise_runs(chosen, model)) for model in FIG1_MODELS}
+    levels = {model: by_level(label_noise_runs(chosen, model)) for model in FIG1_MODELS}
     common = sorted(p for p in set.intersection(*map(set, levels.values())) if p <= 0.8)
     outcomes, gaps = [], []
     for p in common:
@@ -143,7 +146,7 @@ def r16(runs):
         paper = dict(zip(columns["p"], columns[f"{name}_test_error"]))
         gaps = []
         for corrupted in (True, False):
-            errors = test_errors(runs, model, corrupted)
+            errors = test_errors(label_noise_runs(runs, model), corrupted)
             gaps.append(
                 [
                     abs(errors[p] - paper[p])
@@ -169,40 +172,15 @@ def _figure_1(runs: Sequence[Run]) -> list[Run]:
     return [run for model in FIG1_MODELS for run in label_noise_runs(runs, model)]
 
 
-def _by_images(runs: Sequence[Run]) -> dict[tuple[str, int], list[Run]]:
-    """Return a network's runs on so many images, by network and number."""
-    groups: dict[tuple[str, int], list[Run]] = {}
-    for run in _figure_1(runs):
-        groups.setdefault((run.settings["model"], run.result["train_examples"]), []).append(run)
-    return groups
-
-
 def _on_the_same_images(runs: Sequence[Run]) -> list[Run]:
     """Return the runs on the largest number of images that all three networks saw; none is none."""
-    groups = _by_images(runs)
+    groups = by_images(runs)
     numbers = [n for n in {n for _, n in groups} if all((m, n) in groups for m in FIG1_MODELS)]
     return [run for m in FIG1_MODELS for run in groups[m, max(numbers)]] if numbers else []
 
 
-def _by_level(runs: Sequence[Run]) -> dict[float, list[Run]]:
-    levels: dict[float, list[Run]] = {}
-    for run in runs:
-        levels.setdefault(corruption_level(run), []).append(run)
-    return levels
-
-
 def _epochs_by_model(runs: Sequence[Run], accuracy: float) -> dict[str, dict[float, float]]:
-    return {model: _overfit(label_noise_runs(runs, model), accuracy) for model in FIG1_MODELS}
-
-
-def _overfit(runs: Sequence[Run], accuracy: float) -> dict[float, float]:
-    """Return p -> epochs to this train accuracy, over seeds, where all of them got there."""
-    found = {}
-    for p, group in _by_level(runs).items():
-        epochs = [run.first_epoch("train/accuracy", at_least=accuracy) for run in group]
-        if None not in epochs:
-            found[p] = float(np.mean(epochs))
-    return found
+    return {model: overfit_epochs(label_noise_runs(runs, model), accuracy) for model in FIG1_MODELS}
 
 
 def _spearman(x: Sequence[float], y: Sequence[float]) -> float:
