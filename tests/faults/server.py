@@ -21,7 +21,7 @@ import walk
 
 from repro import devices, launch, papers
 from repro.tools import tune
-from repro.tools.executors import process
+from repro.tools.executors import process, warm
 from repro.training import provenance
 
 LIBRARY = ctypes.CDLL(None)  # finds what is preloaded
@@ -76,7 +76,7 @@ def make(asked: dict) -> int:
     for name, *values in asked["faults"]:
         values = [getattr(errno, value) if isinstance(value, str) else value for value in values]
         getattr(LIBRARY, name)(*map(ctypes.c_long, values))
-    process.run = run_here
+    warm.POSSIBLE, process.run = False, run_here
     tune.subprocess = types.SimpleNamespace(run=trial_here)
     status = ended(lambda: command(asked["command"], asked["arguments"]))
     gc.collect()  # a file that cannot be closed says so now
