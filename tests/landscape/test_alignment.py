@@ -21,6 +21,7 @@ GROUPS = {
     "mlp_1x512": 1,
     "mlp_3x512": 3,
     "fnn": 3,
+    "fnn_tenth": 3,
     "vgg_small": 6,
     "wrn_28_1": 15,
     "vgg16_quarter": 15,
