@@ -81,7 +81,7 @@ def train(
 
 @functools.lru_cache(maxsize=32)
 def compiled(given: Problem, precision: str, shape: tuple[int, ...]):
-    """Return the loop of `adam` on students of a shape: (theta, moments, start, steps, rate)."""
+    """Return the loop of `train` on students of a shape: (theta, moments, start, steps, rate)."""
     dtype = tf.dtypes.as_dtype(precision)
     count = tf.TensorSpec([], tf.int32)
 

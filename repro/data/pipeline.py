@@ -223,7 +223,7 @@ class EvaluationBatches:
         return tf.gather(self._images, positions), tf.gather(self._labels, positions), weights
 
 
-def _captured(images: tf.Tensor) -> tf.Tensor:
+def _captured(images: tf.Tensor | np.ndarray) -> tf.Tensor:
     """Return images as a tensor, to which functions of datasets refer; of an array each has a copy.
 
     Such a copy is a constant of the function's graph, made anew for every iterator.

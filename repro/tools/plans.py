@@ -53,7 +53,7 @@ def figures(names: Iterable[str], scale: str, configs: Path = CONFIGS) -> list[s
     Raises:
       ValueError: a name stands for nothing; the message lists what there is.
     """
-    known = sorted(str(f.relative_to(configs).with_suffix("")) for f in configs.rglob("*.toml"))
+    known = _known(configs)
     chosen = []
     for name in names:
         if name in known:
@@ -61,14 +61,18 @@ def figures(names: Iterable[str], scale: str, configs: Path = CONFIGS) -> list[s
             continue
         found = [one for one in known if name in ("all", one.split("/")[0])]
         if not found:
-            raise _unknown(name, known)
+            raise _unknown(name, configs)
         chosen += [one for one in found if scale in _with_runs(load_config(one, configs), configs)]
     return list(dict.fromkeys(chosen))
 
 
-def _unknown(name: str, known: Sequence[str]) -> ValueError:
+def _known(configs: Path) -> list[str]:
+    return sorted(str(f.relative_to(configs).with_suffix("")) for f in configs.rglob("*.toml"))
+
+
+def _unknown(name: str, configs: Path) -> ValueError:
     """Return the error that lists what there is: of the paper named, else of all."""
-    paper = name.split("/")[0]
+    known, paper = _known(configs), name.split("/")[0]
     near = [one for one in known if one.split("/")[0] == paper]
     papers_ = [] if near else ["all", *papers.PAPERS]
     return ValueError(
@@ -85,8 +89,7 @@ def load_config(name: str, configs: Path = CONFIGS) -> dict:
     """
     file = configs / f"{name}.toml"
     if not file.resolve().is_relative_to(configs.resolve()) or not file.exists():
-        known = sorted(str(f.relative_to(configs).with_suffix("")) for f in configs.rglob("*.toml"))
-        raise _unknown(name, known)
+        raise _unknown(name, configs)
     try:
         config = tomllib.loads(file.read_text())
     except (ValueError, RecursionError, OSError) as error:

@@ -136,9 +136,8 @@ def main() -> None:
     undrawn = [figure.name for figure, done in zip(figures, drawn) if not done]
     if undrawn and arguments.draw_only:
         sys.exit(
-            f"error: nothing to draw for {', '.join(undrawn)}: no run of theirs is complete in "
-            f"{output_dir}. Without --draw_only they are made; --output_dir=outputs/reference has "
-            "the committed ones"
+            f"error: nothing to draw for {', '.join(undrawn)} in {output_dir}. Without --draw_only "
+            "runs that are missing are made; --output_dir=outputs/reference has the committed ones"
         )
     _end(failed, undrawn)
 

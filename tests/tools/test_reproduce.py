@@ -389,9 +389,8 @@ def test_nothing_to_draw_is_one_line(python, tmp_path):
     done = python(*TOOL, "randomization/fig1a", "--draw_only", f"--output_dir={tmp_path}")
     assert done.returncode != 0
     assert done.stderr == (
-        "error: nothing to draw for randomization/fig1a: no run of theirs is complete in "
-        f"{tmp_path}. Without --draw_only they are made; --output_dir=outputs/reference has the "
-        "committed ones"
+        f"error: nothing to draw for randomization/fig1a in {tmp_path}. Without --draw_only runs "
+        "that are missing are made; --output_dir=outputs/reference has the committed ones"
     )
 
 

@@ -64,13 +64,10 @@ class Local:
                     parent_gone=signal.SIGTERM,  # a run saves its state and ends
                     began=self._processes.append,
                 )
-            if maker is None:
+            if maker is None or maker.process.poll() is not None:  # none yet, or it was killed
                 maker = warm.Maker(len(processors))
                 self._processes.append(maker.process)
             return maker.make(run.command, run.path)
-        except OSError:
-            maker = None  # the next run has a new one
-            raise
         finally:
             self._free.append((processors, maker))
 

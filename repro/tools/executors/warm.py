@@ -6,6 +6,7 @@ machines without an NVIDIA GPU, as CUDA does not survive a fork.
 """
 
 import atexit
+import contextlib
 import ctypes
 import glob
 import json
@@ -52,12 +53,14 @@ class Maker:
         self.process.stdin.flush()
         status = self.process.stdout.readline()
         if not status:
+            self.process.wait()
             raise BrokenPipeError("the process that runs are forked from was ended")
         return int(status)
 
     def close(self) -> None:
-        """End the process, which has no run to make."""
-        self.process.stdin.close()
+        """End the process, which has no run to make, if it was not killed before."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
 
