@@ -12,6 +12,7 @@ from repro import settings as settings_
 from repro.stability.settings import STAGES, Escape, Toy, Train
 
 SMALL = {
+    "model": "fnn_tenth",
     "dataset": "digits",
     "train_examples": 40,
     "learning_rate": 0.5,

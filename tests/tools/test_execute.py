@@ -111,8 +111,9 @@ def test_a_run_ends_with_whoever_started_it(wait_for, tmp_path, by):
 
 @pytest.fixture
 def pretended(tmp_path, monkeypatch):
-    """A module that can be run, whose flag is code."""
+    """A module that can be run, whose flag is code; TensorFlow's place is taken by nothing."""
     (tmp_path / "pretended.py").write_text("import sys\nexec(sys.argv[1])\n")
+    (tmp_path / "tensorflow.py").write_text("")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     return lambda code: ["python", "-m", "pretended", code]
 

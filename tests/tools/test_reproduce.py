@@ -18,6 +18,7 @@ from repro.reporting.tables import Table
 from repro.settings import name, settle
 from repro.tools import plans, reproduce
 from repro.tools.execute import execute
+from repro.tools.executors import warm
 from repro.tools.executors.local import Local
 
 TOOL = ("-m", "repro.tools.reproduce")
@@ -205,7 +206,8 @@ def test_what_the_paper_does_not_take_is_an_error(flags, line):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_failed_runs_are_named_and_complete_ones_left_alone(tmp_path, jobs, capfd):
+def test_failed_runs_are_named_and_complete_ones_left_alone(tmp_path, monkeypatch, jobs, capfd):
+    monkeypatch.setattr(warm, "POSSIBLE", False)  # saves TensorFlow's import; see test_execute.py
     settled, _ = settle(Train())
     complete, failing, other = (
         plans.Planned(tmp_path / name, settled, [sys.executable, "-m", "repro.no_such_binary"])
