@@ -31,6 +31,7 @@ from repro.training import loop, optimizers, step
 from repro.training.runs import Job
 
 SEEDS_APART = 1000  # more than there are modes: seeds of modes never meet
+FORKED = 500  # what the seed of a fork's order is further
 
 
 def run(settings: Endpoint, job: Job) -> dict:
@@ -39,14 +40,20 @@ def run(settings: Endpoint, job: Job) -> dict:
     seed = s.seed
     if s.mode_seeds == "own":
         seed = SEEDS_APART * seed + list(MODES).index(mode)
-    data = prepare_data(
-        s,
-        job.data_dir,
-        job.download,
-        seed=seed,
-        augment=change.get("augment"),
-        batch_size=s.large_batch_size if mode == "A" else s.batch_size,
-    )
+
+    def prepared(seed: int) -> PlainData:
+        return prepare_data(
+            s,
+            job.data_dir,
+            job.download,
+            seed=seed,
+            augment=change.get("augment"),
+            batch_size=s.large_batch_size if mode == "A" else s.batch_size,
+        )
+
+    data = prepared(seed)
+    forked = data if s.forked_at is None else prepared(seed + FORKED)
+    shared = scaled(s.forked_at, s.epoch_scale) if s.forked_at else 0
     network = build_network(
         s, data, job.strategy, seed=seed, init_scale=change.get("init_scale", 1.0)
     )
@@ -72,7 +79,7 @@ def run(settings: Endpoint, job: Job) -> dict:
         job,
         network,
         optimizer,
-        data=lambda epoch: data,
+        data=lambda epoch: data if epoch <= shared else forked,
         train_steps=step.make_train_steps(
             network,
             optimizer,

@@ -21,9 +21,9 @@ def unfinished(runs: Sequence[Run]) -> str:
 
 
 def _fitted(run: Run) -> float | None:
-    """Return the lower train accuracy of the two modes at a curve's ends; None where not known."""
+    """Return the lower train accuracy of the two modes at a path's ends; None where not known."""
     ends = str(run.settings.get("from")), str(run.settings.get("to"))
-    if run.settings["stage"] != "evaluate" or any("@" in end for end in ends):
+    if run.settings["stage"] not in ("evaluate", "instability") or any("@" in end for end in ends):
         return None
     errors = run.arrays()["train_error"]
     return float(1 - max(errors[0], errors[-1]))

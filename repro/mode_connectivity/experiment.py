@@ -1,17 +1,27 @@
 """Curves between networks, by stages; each makes the runs it needs beside its own, or finds them.
 
-* endpoint  trains one mode: G, or a variant of it.
-* curve     trains a curve --from one point --to another.
-* evaluate  measures along curve and segment, at several epochs of the curve's training.
-* plane     measures on the plane of both ends and the curve's bend, and projects the trajectory.
-* slice     measures along random or principal directions through a point.
-* study     takes the six curves from G: t-SNE, and the 21 pairs of modes connected through G.
+* endpoint     trains one mode: G, or a variant of it.
+* curve        trains a curve --from one point --to another.
+* evaluate     measures along curve and segment, at several epochs of the curve's training.
+* plane        measures on the plane of both ends and the curve's bend, and projects the trajectory.
+* slice        measures along random or principal directions through a point.
+* study        takes the six curves from G: t-SNE, and the 21 pairs of modes connected through G.
+* instability  measures between two trainings that were one until an epoch.
 
 All epochs are the paper's: --epoch_scale=0.2 trains a fifth of them and scales every schedule
 alike, and names stay. What the paper leaves open is a flag; README.md has defaults and reasons.
 """
 
-from repro.mode_connectivity import curve, endpoint, evaluate, opening, planes, slices, study
+from repro.mode_connectivity import (
+    curve,
+    endpoint,
+    evaluate,
+    instability,
+    opening,
+    planes,
+    slices,
+    study,
+)
 from repro.mode_connectivity.mode_settings import Modes
 from repro.training.runs import Job
 
@@ -22,6 +32,7 @@ STAGES = {
     "plane": planes.run,
     "slice": slices.run,
     "study": study.run,
+    "instability": instability.run,
 }
 open_run = opening.open_run
 

@@ -1,10 +1,15 @@
-"""Beyond Gotmare et al. 2018: slices (Li et al. 2018) and alignment (Ainsworth et al. 2022)."""
+"""Beyond Gotmare et al. 2018: slices (Li et al. 2018), alignment (Ainsworth et al. 2022), forks.
+
+Forks are trainings that were one until an epoch (Frankle et al. 2020).
+"""
 
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 from repro.mode_connectivity.curve_figures import QUANTITIES, VARIANTS
+from repro.mode_connectivity.measures import instabilities
 from repro.mode_connectivity.plane_figures import OUTLINE, contours
 from repro.reporting.results import Run, only, select
 
@@ -82,4 +87,24 @@ def alignment(runs: Sequence[Run]) -> plt.Figure:
     return figure
 
 
-FIGURES = {"slices": slices, "alignment": alignment}
+def instability(runs: Sequence[Run]) -> plt.Figure:
+    """How far error rises between two trainings, against the epoch until which they were one."""
+    figure, axes = plt.subplots(figsize=(4.2, 2.9))
+    for quantity, colour, words in (
+        ("train_error", "C0", "training images"),
+        ("test_error", "C1", "validation images"),
+    ):
+        found = instabilities(runs, quantity)
+        means = [np.mean([rise for _, rise in of_fork]) for of_fork in found.values()]
+        axes.plot(list(found), means, color=colour, label=words)
+        for fork, of_fork in found.items():
+            axes.plot([fork] * len(of_fork), [rise for _, rise in of_fork], "o", ms=4, color=colour)
+    axes.axhline(2, color="grey", ls="--", label="2 points")
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=-0.3)
+    axes.set(xlabel="forked after epoch", ylabel="error on the way over\nthe ends' mean (points)")
+    axes.legend()
+    return figure
+
+
+FIGURES = {"slices": slices, "alignment": alignment, "instability": instability}

@@ -27,3 +27,24 @@ def gains(runs: Sequence[Run], mode: str) -> list[tuple[Run, float, list[float]]
     ]
     chosen.sort(key=lambda run: run.settings["seed"])
     return [(run, run.result[name], run.result["member_test_accuracies"]) for run in chosen]
+
+
+def instabilities(runs: Sequence[Run], quantity: str) -> dict[int, list[tuple[Run, float]]]:
+    """Return how far errors rise between two trainings that were one until an epoch.
+
+    Args:
+      runs: of any stage.
+      quantity: `train_error` or `test_error`.
+
+    Returns:
+      epoch of the fork, rising -> (run, points over the mean of the ends), by seed.
+    """
+    chosen = sorted(
+        select(runs, stage="instability"),
+        key=lambda run: (run.settings["fork"], run.settings["seed"]),
+    )
+    found: dict[int, list[tuple[Run, float]]] = {}
+    for run in chosen:
+        rise = 100 * run.result["instability"][quantity]
+        found.setdefault(run.settings["fork"], []).append((run, rise))
+    return found

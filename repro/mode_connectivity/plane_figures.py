@@ -51,6 +51,23 @@ def plane_test(runs: Sequence[Run]) -> plt.Figure:
     return _single(runs, "test")
 
 
+def plane_eigenvalues(runs: Sequence[Run]) -> plt.Figure:
+    """Training loss, and how far from convex it is: the ratio of the extreme eigenvalues."""
+    figure, (losses, ratios) = plt.subplots(1, 2, figsize=(6.75, 3.2), sharey=True)
+    _draw(figure, losses, runs, "train")
+    for run in select(runs, stage="plane")[:1]:
+        arrays, units = run.arrays(), np.array(run.result["axis_lengths"])
+        x, y = arrays["alpha"] * units[0], arrays["beta"] * units[1]
+        shown = ratios.pcolormesh(x, y, arrays["eigenvalue_ratio"], cmap="cividis", vmin=0)
+        figure.colorbar(shown, ax=ratios)
+        ratios.grid(False)
+        _draw_points(ratios, run, arrays, units)
+        ratios.set_title("$|\\lambda_{min} / \\lambda_{max}|$, 0 where none is negative")
+        ratios.set_xlabel("distance along the segment")
+    figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
 def _single(runs: Sequence[Run], split: str) -> plt.Figure:
     figure, axes = plt.subplots(figsize=(4.2, 3.4))
     _draw(figure, axes, runs, split)
@@ -151,4 +168,5 @@ FIGURES = {
     "plane": plane,
     "plane_train": plane_train,
     "plane_test": plane_test,
+    "plane_eigenvalues": plane_eigenvalues,
 }

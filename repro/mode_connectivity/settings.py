@@ -34,12 +34,25 @@ class Endpoint(Curvature, Modes):
         "trajectories the paper studies; swa and fge, of the works that came of it.",
         choices=names.MODES,
     )
+    forked_at: int | None = flag(
+        None,
+        "After this epoch let images come in another order and with other augmentation than "
+        "without this flag; until then the training is the same. 0 shares initial weights alone.",
+        unit="epochs",
+        low=0,
+        high=names.EPOCHS - 1,
+    )
 
     def modes(self) -> set[str]:
         return {self.mode}
 
     def about(self) -> list[str]:
-        return [self.mode]
+        return [self.mode, *([] if self.forked_at is None else [f"fork{self.forked_at}"])]
+
+    def check(self) -> None:
+        super().check()
+        if self.forked_at:
+            names.scaled(self.forked_at, self.epoch_scale)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -203,6 +216,39 @@ class Slice(Measured):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Instability(Measured):
+    """Measure between two trainings that were one until an epoch (Frankle et al. 2020)."""
+
+    stage: ClassVar[str] = "instability"
+
+    mode: str = flag("G", "How both are trained.", choices=names.MODES)
+    fork: int = flag(
+        0,
+        "The epoch after which the order and the augmentation of the images differ; 0 shares "
+        "initial weights alone.",
+        unit="epochs",
+        low=0,
+        high=names.EPOCHS - 1,
+    )
+    points: int = flag(31, "Measure so many points of the segment, an odd number.", low=3)
+
+    def modes(self) -> set[str]:
+        return {self.mode}
+
+    def check(self) -> None:
+        super().check()
+        checks.check_odd(self.points)
+
+    def about(self) -> list[str]:
+        return [self.mode, f"fork{self.fork}"]
+
+    def needs(self) -> list[Settings]:
+        return [
+            self.of_stage(Endpoint, mode=self.mode, forked_at=fork) for fork in (None, self.fork)
+        ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Study(Paths):
     """Lay out the modes and bends of the six curves from G, and join all pairs through G."""
 
@@ -227,7 +273,9 @@ class Study(Paths):
         return [*measured, *(curve.of_stage(Curve) for curve in measured)]
 
 
-STAGES = {kind.stage: kind for kind in (Evaluate, Endpoint, Curve, Plane, Slice, Study)}
+STAGES = {
+    kind.stage: kind for kind in (Evaluate, Endpoint, Curve, Plane, Slice, Study, Instability)
+}
 
 
 def _endpoints(settings: Modes, *points: str) -> list[Settings]:

@@ -77,7 +77,7 @@ def verdict(id_, *runs):
 
 
 def test_every_claim_is_there_in_order():
-    assert list(CLAIMS) == [f"M{number}" for number in range(1, 21)]
+    assert list(CLAIMS) == [f"M{number}" for number in range(1, 22)]
 
 
 @pytest.mark.parametrize("id_", CLAIMS)
@@ -231,6 +231,7 @@ def plane_run(make, test_in_between):
         beta=beta,
         train_nll=1.0 + between,
         test_nll=np.where(between, test_in_between, 2.0) + 0.1 * alpha,
+        eigenvalue_ratio=np.where(between, 0.5, 0.0),
         anchor_train_nll=np.ones(3),
         anchor_test_nll=np.full(3, 2.0),
         anchors=np.array([[0, 0], [1, 0], [0.5, 1]]),
@@ -248,6 +249,13 @@ def test_planes(make):
     run = plane_run(make, 1.0)
     assert verdict("M12", run) == "reproduced"  # w70 is in the plane: its residual does not count
     assert "3" in CLAIMS["M12"].judge([run]).measured
+
+
+def test_the_map_of_eigenvalues(make):
+    run = plane_run(make, 1.0)
+    _, ratios, *_ = FIGURES["plane_eigenvalues"]([run]).axes
+    (map_,) = (drawn for drawn in ratios.collections if drawn.get_array() is not None)
+    np.testing.assert_array_equal(map_.get_array(), run.arrays()["eigenvalue_ratio"])
 
 
 def study_run(make, lost):

@@ -4,13 +4,14 @@ from repro.mode_connectivity.claims import (
     averages,
     curves,
     definitions,
+    instability,
     landscape,
     minima,
     trajectories,
 )
 from repro.reporting.claims import Main
 
-_PARTS = (definitions, curves, trajectories, landscape, minima, averages)
+_PARTS = (definitions, curves, trajectories, landscape, minima, averages, instability)
 _FOUND = {claim.id: claim for part in _PARTS for claim in part.CLAIMS}
 CLAIMS = {f"M{number}": _FOUND[f"M{number}"] for number in range(1, len(_FOUND) + 1)}
 MAIN = Main(
