@@ -1,4 +1,7 @@
-"""Fill what a paper leaves unsaid: values found by keras-tuner, else documented defaults."""
+"""Fill what a paper leaves unsaid: values found by keras-tuner, else documented defaults.
+
+A paper's `sweeps.py` says what of it is unsaid, as `SWEEPS`; `tools/tune` searches.
+"""
 
 import dataclasses
 import json
@@ -11,6 +14,25 @@ from pathlib import Path
 TUNERS = ("random", "grid", "hyperband", "bayesian")
 DEFAULT_TRIALS = {"random": 20, "bayesian": 20}  # grid and hyperband end by themselves
 OBJECTIVE = "objective"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What of a paper is searched, on which runs, and by what they are judged."""
+
+    says: str  # what is unsaid, in a line
+    space: Mapping[str, Sequence]  # flag -> values to choose from, the documented default first
+    objective: Callable[[Mapping], float]  # result.json of a complete trial -> more is better
+    judged_by: str  # what the objective is
+    flags: Mapping = dataclasses.field(default_factory=dict)  # of all trials
+    splits: tuple[str, str] | None = None  # to train on, and held out; None: chosen to match
+    epochs: int | None = None  # of a trial; None where its flags say how long it takes
+    applies_to: tuple[str, ...] = ()  # runs that agree in these flags use what was found
+    diverged: float = 0.0  # objective of a trial that diverged, which is worse than any other
+
+    def of(self, result: Mapping) -> float:
+        """Return the objective of a trial."""
+        return self.objective(result) if result["status"] == "complete" else self.diverged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +48,11 @@ class Trial:
 
 
 def values(tuned_file: Path, settings: Mapping) -> dict:
-    """Return what a sweep found for a run's model, name -> value; {} where none speaks for the run.
+    """Return what sweeps found for a run like this, name -> value; {} where none speaks for it.
 
     A sweep speaks only for what it was run on: its values are used where the settings agree with
-    its `applies_to`, such as true labels of one dataset.
+    its `applies_to`, such as one network on true labels of one dataset. What was chosen to match a
+    published number applies to nothing by itself.
 
     Args:
       tuned_file: tuned.json as `tools/tune` writes it; need not exist.
@@ -38,17 +61,36 @@ def values(tuned_file: Path, settings: Mapping) -> dict:
     Raises:
       ValueError: the file is not JSON, or not what `tools/tune` writes.
     """
-    model = settings.get("model")
-    sweep = _read(tuned_file).get(model, {})
-    try:
-        applies = all(settings.get(k) == v for k, v in sweep.get("applies_to", {}).items())
-        found, trials = sweep.get("values", {}), [Trial(**each) for each in sweep.get("trials", ())]
-        right = isinstance(found, dict) and (not trials or best(trials).values == found)
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"{tuned_file} holds no sweep of {model} ({error}): mend it") from error
-    if not right:
-        raise ValueError(f"{tuned_file} is damaged: its values of {model} are not its best trial's")
-    return found if applies else {}
+    filled = {}
+    for sweep in read(tuned_file).values():
+        applies = sweep["applies_to"]
+        if applies is not None and all(
+            settings.get(key) == value for key, value in applies.items()
+        ):
+            filled |= sweep["values"]
+    return filled
+
+
+def read(tuned_file: Path) -> dict[str, dict]:
+    """Return the sweeps of a tuned.json by name, as tools/tune wrote them; {} where there is none.
+
+    Raises:
+      ValueError: the file is not JSON, or not what `tools/tune` writes.
+    """
+    sweeps = _read(tuned_file)
+    for name, sweep in sweeps.items():
+        try:
+            found, applies = sweep["values"], sweep["applies_to"]
+            trials = [Trial(**each) for each in sweep.get("trials", ())]
+            right = isinstance(found, dict) and isinstance(applies, dict | None)
+            right = right and (not trials or best(trials).values == found)
+        except (TypeError, AttributeError, KeyError, ValueError) as error:
+            raise ValueError(f"{tuned_file} holds no sweep {name} ({error}): mend it") from error
+        if not right:
+            raise ValueError(
+                f"{tuned_file} is damaged: its values of {name} are not its best trial's"
+            )
+    return sweeps
 
 
 def record(tuned_file: Path, key: str, sweep: Mapping) -> None:
@@ -119,7 +161,7 @@ def sweep(
     import keras_tuner
     from keras_tuner.engine.base_tuner import BaseTuner
 
-    class Sweep(BaseTuner):
+    class Searching(BaseTuner):
         def pre_create_trial(self):
             if is_worker():
                 time.sleep(0.2)  # a worker that waits for others would ask without a pause
@@ -134,7 +176,7 @@ def sweep(
 
     if not is_worker():
         shutil.rmtree(directory, ignore_errors=True)
-    searching = Sweep(
+    searching = Searching(
         _oracle(space, tuner, trials, epochs, seed),
         directory=directory.parent,
         project_name=directory.name,

@@ -150,7 +150,10 @@ def test_what_follows_is_derived_and_what_does_not_matter_is_none(tmp_path):
 def tuned(tmp_path):
     """A tuned.json for divers who wear fins."""
     file = tmp_path / "tuned.json"
-    sweep = {"applies_to": {"fins": True, "stops": [1, 2]}, "values": {"salt": 0.01}}
+    sweep = {
+        "applies_to": {"model": "diver", "fins": True, "stops": [1, 2]},
+        "values": {"salt": 0.01},
+    }
     file.write_text(json.dumps({"diver": sweep}))
     return file
 

@@ -19,7 +19,7 @@ def tuned_file(tmp_path):
         "net",
         {
             "values": {"batch_size": 64},
-            "applies_to": {"dataset": "digits", "corruption": "none"},
+            "applies_to": {"model": "net", "dataset": "digits", "corruption": "none"},
         },
     )
     return file
@@ -42,6 +42,11 @@ def test_tuned_values_apply_only_to_what_they_were_found_for(tuned_file, other):
     assert tuning.values(tuned_file, settings(**other)) == {}
 
 
+def test_what_was_chosen_to_match_applies_to_nothing(tuned_file):
+    tuning.record(tuned_file, "other", {"values": {"batch_size": 7}, "applies_to": None})
+    assert tuning.values(tuned_file, settings()) == {"batch_size": 64}
+
+
 def test_there_may_be_no_sweep(tmp_path):
     assert tuning.values(tmp_path / "missing.json", settings()) == {}
 
@@ -53,7 +58,7 @@ def test_a_broken_file_is_named(tmp_path):
 
 
 def test_recording_keeps_other_keys(tuned_file):
-    tuning.record(tuned_file, "other", {"values": {}})
+    tuning.record(tuned_file, "other", {"values": {}, "applies_to": None})
     tuning.record(tuned_file, "other", {"values": {"batch_size": 1}})
     tuned = json.loads(tuned_file.read_text())
     assert set(tuned) == {"net", "other"} and tuned["other"]["values"] == {"batch_size": 1}

@@ -1,19 +1,27 @@
-"""Find what a paper leaves unsaid: a keras-tuner sweep on a held-out part of the training data.
+"""Find what a paper leaves unsaid, by a keras-tuner sweep.
 
     tools/tune randomization --model=mlp_1x512 --data_dir=DIR
     tools/tune randomization --model=inception --tuner=hyperband --epochs=27
+    tools/tune stability --sweep=gain --tuner=grid --data_dir=DIR
 
-Each trial is one run of the binary on true labels, in the directory that its settings name, as if
-the binary had been called by hand. The same command again goes on where a killed sweep was, inside
-a run too; more --trials lengthen a finished sweep. The objective is the accuracy, after the last
-epoch, on training examples that the trial does not train on: never on test data. By default these
-are the last tenth of the training set (--train_split, --test_split); digits has no slices, so there
---train_examples, by default nine tenths, are drawn class-balanced by --seed and the others held out
-(--test_split=held_out). A diverged trial has the objective 0. Hyperband's longer trials train from
-the start again, as runs of different lengths are different runs.
+Each paper has sweeps of its own, which `tools/tune PAPER --help` lists: what is searched, and by
+what it is judged. Each trial is one run of the binary, in the directory that its settings name, as
+if the binary had been called by hand; all flags of the binary may be given, and hold for all
+trials. The same command again goes on where a killed sweep was, inside a run too; more --trials
+lengthen a finished sweep.
 
-The best values land in configs/<paper>/tuned.json under the model's name, with all trials and the
-protocol; runs of that model on the same dataset with true labels then use them.
+Where a sweep is judged by accuracy, it is that on training examples that the trial does not train
+on: never on test data. By default these are the last tenth of the training set (--train_split,
+--test_split); digits has no slices, so there --train_examples, by default nine tenths, are drawn
+class-balanced by --seed and the others held out (--test_split=held_out). Other sweeps are judged by
+how near they come to the number that the paper published, and are said to be chosen to match.
+A trial that diverged is worse than any other. Hyperband's longer trials train from the start again,
+as runs of different lengths are different runs.
+
+The best values land in configs/<paper>/tuned.json, with all trials and the protocol, and the page
+of the paper shows them. What randomization's sweep `unsaid` found is used by later runs of the same
+network on true labels of the same data (of the same size, where --train_examples is given), and
+they say so; all else is for the reader to use.
 
 Distributed, one chief and any number of workers run the same command and share --output_dir:
 
@@ -39,65 +47,51 @@ from pathlib import Path
 
 from repro import papers, tuning
 from repro import settings as settings_
-from repro.data.datasets import DATASETS
 from repro.fields import flag_lines
 from repro.launch import one_line_errors
-from repro.models import MODELS
 from repro.settings import CONFIGS, Settings, as_dict
+from repro.tuning import Sweep
 
-# paper -> what it leaves unsaid, the documented default first. No learning rates: they are said.
-SPACES = {
-    "randomization": {
-        "batch_size": [128, 32, 64, 256],
-        "dropout_rate": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
-        "weight_decay": [0.0, 1e-5, 1e-4, 5e-4, 1e-3, 5e-3],
-    },
-}
-APPLIES_TO = {"randomization": {"corruption": "none"}}  # flags of all trials
 DIGITS_TRAIN_EXAMPLES = 1294  # nine tenths of its 1,438
 HELD_OUT = "held_out"
-SPLITS = {"train_split": "train[:90%]", "test_split": "train[90%:]"}
 
 
-def trial_flags(arguments: argparse.Namespace) -> dict:
+def trial_flags(sweep: Sweep, given: Mapping[str, str]) -> dict:
     """Return the flags that all trials of a sweep share, but for the values it tries.
 
+    Args:
+      sweep: the sweep.
+      given: flags of the command line.
+
     Raises:
-      ValueError: the objective would not be measured on held-out training data.
+      ValueError: a flag is what the sweep tries, or the objective would not be measured on
+        held-out training data.
     """
-    names = (
-        "model",
-        "dataset",
-        "train_split",
-        "test_split",
-        "train_examples",
-        "seed",
-        "strategy",
-        "precision",
-    )
-    flags = {name: getattr(arguments, name) for name in names}
-    flags |= APPLIES_TO[arguments.paper]
-    if arguments.dataset == "digits":
-        defaults = {
-            "train_split": "train",
-            "test_split": HELD_OUT,
-            "train_examples": DIGITS_TRAIN_EXAMPLES,
-        }
+    for name in sweep.space:
+        if name in given:
+            raise ValueError(f"--{name} is what this sweep tries: leave it out")
+    flags = {**sweep.flags, **given}
+    if sweep.splits is None:
+        return flags
+    if flags.get("dataset") == "digits":
+        flags = {"train_examples": DIGITS_TRAIN_EXAMPLES, "train_split": "train"} | flags
+        flags = {"test_split": HELD_OUT} | flags
     else:
-        defaults = SPLITS
-    flags |= {name: value for name, value in defaults.items() if flags[name] is None}
+        flags = dict(zip(("train_split", "test_split"), sweep.splits)) | flags
     train, test = flags["train_split"], flags["test_split"]
     if not (train.startswith("train") and test.startswith(("train", HELD_OUT))) or train == test:
         raise ValueError(
             f"--train_split={train} and --test_split={test} must be different parts of the "
-            f"training data, such as {SPLITS['train_split']} and {SPLITS['test_split']}"
+            f"training data, such as {' and '.join(sweep.splits)}"
         )
     return flags
 
 
-def trial_settings(paper: str, flags: Mapping, values: Mapping, epochs: int) -> Settings:
-    """Return the settings of one trial; it is measured once, at its end."""
-    asked = {**flags, **values, "epochs": epochs, "eval_every": epochs}
+def trial_settings(paper: str, flags: Mapping, values: Mapping, epochs: int | None) -> Settings:
+    """Return the settings of one trial; what has epochs is measured once, at its end."""
+    asked = {**flags, **values}
+    if epochs is not None:
+        asked = {"eval_every": epochs} | asked | {"epochs": epochs}
     return settings_.settle(settings_.from_dict(papers.stages(paper), asked))[0]
 
 
@@ -128,28 +122,36 @@ def run_trial(trial: Settings, output_dir: Path, places: Mapping) -> Path:
     return path
 
 
-def objective(result: dict) -> float:
-    """Return the accuracy on held-out training data; 0 where training diverged."""
-    return result["test_accuracy"] if result["status"] == "complete" else 0.0
+def name_of(sweep_name: str, trial: Settings, given: Mapping[str, str]) -> str:
+    """Return what a sweep is called in tuned.json: its name, and the network and data it was on."""
+    said = as_dict(trial)
+    parts = [sweep_name, *(str(said[key]) for key in ("model", "dataset") if said.get(key))]
+    if "train_examples" in given:
+        parts.append(f"n{said['train_examples']}")
+    return "-".join(parts)
 
 
-def entry(arguments, flags: Mapping, trials: list[tuning.Trial], best_dir: Path) -> dict:
+def entry(sweep: Sweep, flags: Mapping, given: Mapping, arguments, trials, best_dir: Path) -> dict:
     """Return what tuned.json says about a sweep."""
     winner, result = tuning.best(trials), json.loads((best_dir / "result.json").read_text())
     environment = json.loads((best_dir / "environment.json").read_text())
+    said = result["settings"]
+    applies_to = [*sweep.applies_to, *(["train_examples"] if "train_examples" in given else [])]
     return {
+        "says": sweep.says,
         "values": winner.values,
         "objective": winner.objective,
-        "applies_to": {"dataset": flags["dataset"], **APPLIES_TO[arguments.paper]},
+        "judged_by": sweep.judged_by,
+        "applies_to": {key: said[key] for key in applies_to} if sweep.applies_to else None,
         "protocol": {
-            "objective": "accuracy on held-out training examples after the last epoch",
-            **flags,
-            "train_examples": result["train_examples"],
-            "held_out_examples": result["test_examples"],
+            **{key: said.get(key) for key in ("model", "dataset", "learning_rate")},
+            **{key: said.get(key, value) for key, value in flags.items()},
+            "train_examples": result.get("train_examples"),
+            "held_out_examples": result.get("test_examples") if sweep.splits else None,
             "epochs": arguments.epochs,
-            "learning_rate": result["settings"]["learning_rate"],
+            "seed": arguments.seed,
             "tuner": arguments.tuner,
-            "space": SPACES[arguments.paper],
+            "space": {key: list(values) for key, values in sweep.space.items()},
             "versions": environment["versions"],
             "commit": environment["commit"],
         },
@@ -157,79 +159,124 @@ def entry(arguments, flags: Mapping, trials: list[tuning.Trial], best_dir: Path)
     }
 
 
-def tune(arguments: argparse.Namespace) -> None:
+def tune(arguments: argparse.Namespace, given: Mapping[str, str]) -> None:
     """Run a sweep and record it.
 
+    Args:
+      arguments: of this command.
+      given: flags of the paper's binary.
+
     Raises:
-      ValueError: bad splits, or a tuned.json that is none.
+      ValueError: bad flags or splits, or a tuned.json that is none.
       RuntimeError: a trial failed.
     """
-    paper, flags = arguments.paper, trial_flags(arguments)
+    paper, sweep = arguments.paper, sweeps(arguments.paper)[arguments.sweep]
+    if sweep.epochs is None and (arguments.epochs or arguments.tuner == "hyperband"):
+        raise ValueError(
+            f"--sweep={arguments.sweep} has no --epochs, and no --tuner=hyperband: its flags say "
+            "how long a trial takes"
+        )
+    arguments.epochs = arguments.epochs or sweep.epochs
+    given = {**given, "seed": str(arguments.seed)}
+    flags = trial_flags(sweep, given)
+    defaults = {key: values[0] for key, values in sweep.space.items()}
+    key = name_of(arguments.sweep, trial_settings(paper, flags, defaults, arguments.epochs), given)
+    file = arguments.tuned_file or CONFIGS / paper / "tuned.json"
+    tuning.read(file)  # a damaged one is said before hours of work
     places = {"data_dir": arguments.data_dir, "download": arguments.download}
     numbers = iter(range(1, 10**6))
 
-    def run(values: dict, epochs: int) -> float:
-        trial = trial_settings(paper, flags, values, epochs)
-        shown = ", ".join(f"{name}={value:g}" for name, value in values.items())
-        print(f"trial {next(numbers)}: {shown}, {epochs} epochs", end="  ", flush=True)
-        path = run_trial(trial, arguments.output_dir, places)
-        accuracy = objective(json.loads((path / "result.json").read_text()))
-        print(f"{accuracy:.4f} on held-out training data", flush=True)
-        return accuracy
+    def settled(trial: tuning.Trial) -> Settings:
+        return trial_settings(
+            paper, flags, trial.values, None if sweep.epochs is None else trial.epochs
+        )
 
+    def run(values: dict, epochs: int) -> float:
+        shown = ", ".join(f"{name}={shortly(value)}" for name, value in values.items())
+        length = f", {epochs} epochs" if sweep.epochs else ""
+        print(f"trial {next(numbers)}: {shown}{length}", end="  ", flush=True)
+        trial = settled(tuning.Trial(values, epochs, 0.0))
+        path = run_trial(trial, arguments.output_dir, places)
+        objective = sweep.of(json.loads((path / "result.json").read_text()))
+        print(f"{objective:.4f}", flush=True)
+        return objective
+
+    print(f"{sweep.says}; judged by the {sweep.judged_by}")
     trials = tuning.sweep(
         run,
-        SPACES[paper],
+        sweep.space,
         tuner=arguments.tuner,
         trials=arguments.trials,
-        epochs=arguments.epochs,
+        epochs=arguments.epochs or 1,
         seed=arguments.seed,
-        directory=arguments.output_dir / "keras_tuner" / f"{paper}-{arguments.model}-"
-        f"{arguments.dataset}",
+        directory=arguments.output_dir / "keras_tuner" / f"{paper}-{key}",
     )
     if tuning.is_worker():
         return
     if not trials:
         raise RuntimeError("no trial was completed")
     winner = tuning.best(trials)
-    best = settings_.name(trial_settings(paper, flags, winner.values, winner.epochs))
-    file = arguments.tuned_file or CONFIGS / paper / "tuned.json"
-    found_in = arguments.output_dir / paper / best
-    tuning.record(file, arguments.model, entry(arguments, flags, trials, found_in))
-    found = ", ".join(f"{name}={value:g}" for name, value in winner.values.items())
+    found_in = arguments.output_dir / paper / settings_.name(settled(winner))
+    tuning.record(file, key, entry(sweep, flags, given, arguments, trials, found_in))
+    found = ", ".join(f"{name}={shortly(value)}" for name, value in winner.values.items())
     print(f"best of {len(trials)} trials: {found}: {winner.objective:.4f}; wrote {file}")
+
+
+def sweeps(paper: str) -> dict[str, Sweep]:
+    """Return the sweeps of a paper by name, the default one first."""
+    return papers.module(paper, "sweeps").SWEEPS
+
+
+def shortly(value) -> str:
+    """Return a value as it is printed."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def usage(paper: str) -> str:
+    """Return one line a sweep of a paper."""
+    return "\n".join(
+        f"  {name}: {sweep.says} ({', '.join(sweep.space)}); judged by the {sweep.judged_by}"
+        for name, sweep in sweeps(paper).items()
+    )
 
 
 @one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="tools/tune",
+        allow_abbrev=False,
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
-        usage="tools/tune PAPER --model=NAME [options]; --help lists them",
+        usage="tools/tune PAPER [--sweep=NAME] [options] [--FLAG=VALUE ...]; --help lists them",
     )
     add = parser.add_argument
-    add("paper", choices=SPACES)
-    add("--model", choices=MODELS, required=True)
-    add("--dataset", choices=[d for d in DATASETS if d != "imagenet2012"], default="cifar10")
+    add("paper", choices=papers.PAPERS)
+    add("--sweep", help="what is searched; default: the first of the paper")
     add("--tuner", choices=tuning.TUNERS, default="random")
     add("--trials", type=_positive, help="default: 20; all there are for grid and hyperband")
-    add("--epochs", type=_positive, default=30, help="of a trial; hyperband's longest")
+    add("--epochs", type=_positive, help="of a trial; hyperband's longest")
     add("--seed", type=int, default=0, help="of the search and of every trial")
-    add("--train_split", help=f"default: {SPLITS['train_split'].replace('%', '%%')}")
-    add("--test_split", help=f"held-out data; default: {SPLITS['test_split'].replace('%', '%%')}")
-    add("--train_examples", type=_positive, help="train on a class-balanced subset of this size")
-    add("--strategy", default="default", help="how a trial is distributed, see the paper's binary")
-    add("--precision", default="float32", help="of a trial, see the paper's binary")
     add("--data_dir", help="where tensorflow-datasets keeps prepared data")
     add("--download", choices=("true", "false"), default="true", help="may data be fetched")
     add("--output_dir", type=Path, default=Path("outputs"))
     add("--tuned_file", type=Path, help="default: configs/<paper>/tuned.json")
-    arguments = parser.parse_args()
+    if len(sys.argv) > 1 and sys.argv[1] in papers.PAPERS:
+        parser.description = f"{__doc__}\nSweeps of {sys.argv[1]}:\n\n{usage(sys.argv[1])}\n"
+    arguments, rest = parser.parse_known_args()
+    known = sweeps(arguments.paper)
+    arguments.sweep = arguments.sweep or next(iter(known))
+    if arguments.sweep not in known:
+        parser.error(f"--sweep={arguments.sweep} is none of {', '.join(known)}")
+    given = {}
+    for flag in rest:
+        name, equals, value = flag.removeprefix("--").partition("=")
+        if not (flag.startswith("--") and equals):
+            parser.error(f"{flag}: flags of the binary are --name=value")
+        given[name] = value
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: terminated"))  # its run ends too
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        tune(arguments)
+        tune(arguments, given)
     except (ValueError, RuntimeError) as error:
         sys.exit(f"\nerror: {error}")
     except KeyboardInterrupt:
