@@ -4,7 +4,8 @@
     what stands here is replaced whenever the report of the reference results is written
     <!-- end of ledger -->
 
-NAME is `found`, the table of the README; `claims of PAPER`, all claims of a paper; `protocol of
+NAME is `found`, the table of the README; `claims of PAPER`, all claims of a paper; `sweeps of
+PAPER`, what was found for values that it leaves unsaid; `protocol of
 FIGURE`, how the runs behind a picture were made; or TABLE, a table with its note. These two are
 called as their files are without suffix, such as `stability-table2-cpu`.
 """
@@ -13,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from repro.reporting import evidence, pages, tables
+from repro.reporting import evidence, pages, sweeps, tables
 from repro.reporting.claims import NOT_RUN, VERDICTS
 
 START, END = "<!-- ledger: {} -->", "<!-- end of ledger -->"
@@ -59,6 +60,9 @@ def block(name: str, ledger: Mapping, figures_dir: Path) -> str:
     kind, _, rest = name.rpartition(" of ")
     if kind == "claims" and rest in {each["name"] for each in ledger["papers"]}:
         return claims(ledger, rest)
+    if kind == "sweeps" and rest in {each["name"] for each in ledger["papers"]}:
+        table = sweeps.table([each for each in ledger["sweeps"] if each["paper"] == rest])
+        return f"{tables.rows(table)}\n{table.note}" if table.rows else "No sweep was run yet."
     figures = {each["stem"]: each for each in ledger["figures"]}
     if kind == "protocol" and rest in figures:
         return f"Protocol of {figures[rest]['runs']} runs: {figures[rest]['protocol']}."
@@ -70,8 +74,8 @@ def block(name: str, ledger: Mapping, figures_dir: Path) -> str:
         if rest == f"{plan['name'].replace('/', '-')}-{plan['scale']}":
             return f"Not drawn yet: {plan['title']} (`{plan['command']}`)."
     raise ValueError(
-        f"there is no block {name!r} of the ledger; there are found, claims of PAPER, protocol of "
-        "FIGURE, and TABLE, such as stability-table2-cpu"
+        f"there is no block {name!r} of the ledger; there are found, claims of PAPER, "
+        "sweeps of PAPER, protocol of FIGURE, and TABLE, such as stability-table2-cpu"
     )
 
 

@@ -11,6 +11,7 @@ the tables list. It knows no paper: whoever calls it says which papers, figures 
              it), next (would say more), elsewhere
     figures  name, paper, title, scale, runs (how many), protocol, stem (file without suffix)
     planned  name, paper, title, scale, runs, complete, claims, command: what could be run
+    sweeps   see sweeps.records: what was found for values that papers leave unsaid
     runs     see evidence.record; `needed_by` has the names of the runs that started from it
 """
 
@@ -55,6 +56,7 @@ def collect(
     figures: Sequence[Figure],
     drawn: Sequence[tuple[Path, Mapping]],
     runs: Sequence[dict],
+    sweeps: Sequence[dict] = (),
 ) -> dict:
     """Return the ledger.
 
@@ -63,6 +65,7 @@ def collect(
       figures: all there are, in that order too.
       drawn: file and record of each figure that was drawn, as report.read returns them.
       runs: what evidence.record says of each run there is.
+      sweeps: what sweeps.records says of each sweep there is.
     """
     known = {(run["paper"], run["name"]): run for run in runs}
     complete = {key for key, run in known.items() if run["status"] not in UNFINISHED}
@@ -82,6 +85,7 @@ def collect(
         "claims": claims,
         "figures": [_drawn(file, record) for file, record in drawn],
         "planned": planned,
+        "sweeps": list(sweeps),
         "runs": _with_needed_by(runs),
     }
 

@@ -62,6 +62,7 @@ def paper(
         sections=_sections(ledger, claims, figures_dir),
         exhibits=_exhibits(claims, {run["name"]: run for run in runs}, found),
         planned=[plan for plan in ledger["planned"] if plan["paper"] == name],
+        sweeps=[sweep for sweep in ledger["sweeps"] if sweep["paper"] == name],
     )
 
 

@@ -19,9 +19,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from repro import papers
+from repro import papers, tuning
 from repro.launch import one_line_errors
-from repro.reporting import blocks, claims, evidence, ledger, pages, report, results, rows, tables
+from repro.reporting import (
+    blocks,
+    claims,
+    evidence,
+    ledger,
+    pages,
+    report,
+    results,
+    rows,
+    sweeps,
+    tables,
+)
 from repro.settings import CONFIGS
 from repro.tools import plans, runs
 
@@ -60,7 +71,9 @@ def gather(output_dir: Path, judge: bool = False) -> Gathered:
     drawn = [(file, record) for file, record in drawn if record["name"] in names()]
     if judge:
         drawn = judged_now(drawn, directories, figures_dir)
-    collected = ledger.collect(works(), figures(), drawn, runs.records(directories))
+    collected = ledger.collect(
+        works(), figures(), drawn, runs.records(directories), swept(papers.PAPERS)
+    )
     found = {(each.paper, each.path.name): each for each in directories}
     return Gathered(collected, found, drawn, figures_dir)
 
@@ -93,6 +106,15 @@ def figures() -> list[ledger.Figure]:
             }
             found.append(ledger.Figure(name, config["title"], config["claims"], planned))
     return found
+
+
+def swept(names: Sequence[str]) -> list[dict]:
+    """Return what sweeps found for values that papers leave unsaid."""
+    return [
+        record
+        for name in names
+        for record in sweeps.records(name, tuning.read(CONFIGS / name / "tuned.json"))
+    ]
 
 
 def names() -> set[str]:

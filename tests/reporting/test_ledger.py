@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from repro.reporting import claims, evidence, learning, ledger, pages, rows
+from repro.reporting import claims, evidence, learning, ledger, pages, rows, sweeps
 from repro.reporting.results import Run
 
 STRANGE = """<script>alert("1")</script> & 'x'"""
+SWEPT = {
+    "says": STRANGE,
+    "judged_by": STRANGE,
+    "objective": 1.0,
+    "applies_to": {STRANGE: STRANGE},
+    "values": {STRANGE: STRANGE},
+    "trials": [{"values": {STRANGE: STRANGE}, "epochs": 1, "objective": 1.0}],
+}
 
 
 def claim(id_, **fields):
@@ -318,6 +326,7 @@ def test_strange_text_is_text(tmp_path):
         [ledger.Figure("zoo/a", STRANGE, ["Z1"], {"cpu": ["r0", "r1", "r2"]})],
         [(file, figure)],
         [evidence.record(each, {}) for each in found],
+        sweeps.records("zoo", {STRANGE: SWEPT}),
     )
     directories = {("zoo", each.path.name): each for each in found}
     for page in (
