@@ -76,6 +76,7 @@ def make(settings: Settings, place: Place, *, home: os.PathLike | None = None, w
                 f"{name}={getattr(settings, name)} ({origin})" for name, origin in unsaid.items()
             )
         )
+        _say_sweeps_of_others(settings, unsaid)
     strategy = prepare_devices(settings)
 
     from repro.training.runs import Job, RunDirectory
@@ -156,6 +157,17 @@ def one_line_errors():
         if "Collective ops is aborted" in str(error):
             sys.exit(f"error: {LOST_WORKER}")
         raise
+
+
+def _say_sweeps_of_others(settings: Settings, unsaid: Mapping[str, str]) -> None:
+    """Say that sweeps found values for what is unsaid here, but of other runs than this one."""
+    from repro import tuning
+
+    defaults = {name for name, origin in unsaid.items() if origin == "default"}
+    found = tuning.read(settings_.tuned_file_of(settings.paper))
+    others = [name for name, sweep in found.items() if defaults & set(sweep["values"])]
+    if others:
+        print(f"there are sweeps, of other runs than this one: {', '.join(others)}")
 
 
 def _of_file(number: int | None, file, text: str) -> str:

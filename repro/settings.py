@@ -132,6 +132,11 @@ def unknown(name: str, kind: type[Settings], stages: Mapping[str, type[Settings]
     return f"--{name} is unknown" + (f": is --{near[0]} meant?" if near else "")
 
 
+def tuned_file_of(paper: str) -> Path:
+    """Return where tools/tune writes what it found for a paper."""
+    return CONFIGS / paper / "tuned.json"
+
+
 def settle(settings: Settings, tuned_file: Path | None = None) -> tuple[Settings, dict]:
     """Return complete, checked settings: what a run is named by, and what it computes.
 
@@ -154,7 +159,7 @@ def settle(settings: Settings, tuned_file: Path | None = None) -> tuple[Settings
         for f, _ in fields(type(settings))
         if f.metadata["unsaid"] is not None and getattr(settings, f.name) is None
     }
-    file = tuned_file or CONFIGS / settings.paper / "tuned.json"
+    file = tuned_file or tuned_file_of(settings.paper)
     tuned = tuning.values(file, as_dict(settings)) if open_ else {}
     settings = settings.replace(**{name: tuned.get(name, open_[name]) for name in open_})
     settings.check()

@@ -14,6 +14,7 @@ from typing import ClassVar
 import pytest
 
 from repro import command_line, launch, papers
+from repro import settings as settings_
 from repro.fields import fields, flag, flag_name
 from repro.settings import Place, Training, as_dict, name, settle
 from repro.training import runs
@@ -407,6 +408,17 @@ def test_a_status_of_the_experiments_own_stays(swim, place):
 def test_what_the_paper_leaves_unsaid_is_said(swim, place, capsys):
     launch.make(Dive(), place)
     assert "unsaid by the paper: salt=0.035 (default)" in capsys.readouterr().out
+
+
+def test_a_sweep_of_other_runs_is_said_too(swim, place, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings_, "CONFIGS", tmp_path)
+    (tmp_path / "swimming").mkdir()
+    sweep = {"values": {"salt": 0.02}, "applies_to": {"model": "seal"}}
+    (tmp_path / "swimming" / "tuned.json").write_text(json.dumps({"unsaid-seal": sweep}))
+    launch.make(Dive(), place)
+    assert "sweeps, of other runs than this one: unsaid-seal" in capsys.readouterr().out
+    launch.make(Dive(salt=0.5), place)
+    assert "sweeps" not in capsys.readouterr().out
 
 
 def test_a_complete_run_is_not_made_again(swim, place, capsys):

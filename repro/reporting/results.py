@@ -122,11 +122,19 @@ def protocol(runs: Sequence[Run]) -> str:
         f"at most {values('epochs')} epochs" if values("epochs") else "",
         f"at most {values('iterations')} steps" if values("iterations") else "",
         f"batch {values('batch_size')}" if values("batch_size") else "",
+        _tuned(runs),
         _pretraining(values),
         values("precision"),
         f"seed {values('seed')}",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _tuned(runs: Sequence[Run]) -> str:
+    """Say which settings were found by a sweep rather than said by the paper or a default."""
+    origins = [run.result.get("unsaid") or {} for run in runs]
+    names = {name for unsaid in origins for name, origin in unsaid.items() if origin == "tuned"}
+    return f"tuned {' and '.join(sorted(names))}" if names else ""
 
 
 def _pretraining(values) -> str:

@@ -33,7 +33,7 @@ from repro.reporting import (
     sweeps,
     tables,
 )
-from repro.settings import CONFIGS
+from repro.settings import CONFIGS, tuned_file_of
 from repro.tools import plans, runs
 
 ROOT = CONFIGS.parent
@@ -113,7 +113,7 @@ def swept(names: Sequence[str]) -> list[dict]:
     return [
         record
         for name in names
-        for record in sweeps.records(name, tuning.read(CONFIGS / name / "tuned.json"))
+        for record in sweeps.records(name, tuning.read(tuned_file_of(name)))
     ]
 
 

@@ -49,7 +49,7 @@ from repro import papers, tuning
 from repro import settings as settings_
 from repro.fields import flag_lines
 from repro.launch import one_line_errors
-from repro.settings import CONFIGS, Settings, as_dict
+from repro.settings import Settings, as_dict
 from repro.tuning import Sweep
 
 DIGITS_TRAIN_EXAMPLES = 1294  # nine tenths of its 1,438
@@ -181,7 +181,7 @@ def tune(arguments: argparse.Namespace, given: Mapping[str, str]) -> None:
     flags = trial_flags(sweep, given)
     defaults = {key: values[0] for key, values in sweep.space.items()}
     key = name_of(arguments.sweep, trial_settings(paper, flags, defaults, arguments.epochs), given)
-    file = arguments.tuned_file or CONFIGS / paper / "tuned.json"
+    file = arguments.tuned_file or settings_.tuned_file_of(paper)
     tuning.read(file)  # a damaged one is said before hours of work
     places = {"data_dir": arguments.data_dir, "download": arguments.download}
     numbers = iter(range(1, 10**6))
