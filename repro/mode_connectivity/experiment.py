@@ -3,6 +3,7 @@
 * endpoint     trains one mode: G, or a variant of it.
 * curve        trains a curve --from one point --to another.
 * evaluate     measures along curve and segment, at several epochs of the curve's training.
+* ensemble     lets networks along a curve vote.
 * plane        measures on the plane of both ends and the curve's bend, and projects the trajectory.
 * slice        measures along random or principal directions through a point.
 * study        takes the six curves from G: t-SNE, and the 21 pairs of modes connected through G.
@@ -15,6 +16,7 @@ alike, and names stay. What the paper leaves open is a flag; README.md has defau
 from repro.mode_connectivity import (
     curve,
     endpoint,
+    ensemble,
     evaluate,
     instability,
     opening,
@@ -29,6 +31,7 @@ STAGES = {
     "endpoint": endpoint.run,
     "curve": curve.run,
     "evaluate": evaluate.run,
+    "ensemble": ensemble.run,
     "plane": planes.run,
     "slice": slices.run,
     "study": study.run,

@@ -107,4 +107,32 @@ def instability(runs: Sequence[Run]) -> plt.Figure:
     return figure
 
 
-FIGURES = {"slices": slices, "alignment": alignment, "instability": instability}
+def curve_ensembles(runs: Sequence[Run]) -> plt.Figure:
+    """Validation error along curves: networks alone, each with the curve's start, and all."""
+    chosen = select(runs, stage="ensemble")
+    columns = min(3, max(1, len(chosen)))
+    rows = -(-max(1, len(chosen)) // columns)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(2.25 * columns, 1.9 * rows + 0.5), sharex=True, squeeze=False
+    )
+    for run, axes in zip(chosen, panels.flat):
+        arrays, result = run.arrays(), run.result
+        axes.plot(arrays["t"], 100 * arrays["test_error"], color="C0", label="alone")
+        axes.plot(arrays["t"], 100 * arrays["test_pair"], color="C1", label="with the start")
+        height = 100 * result["ensemble_error"]
+        axes.axhline(height, color="C2", ls="--", label="all of the curve")
+        axes.set_title(f"{run.settings['from']} to {run.settings['to']}")
+    for axes in panels[-1]:
+        axes.set_xlabel("t")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("validation error (%)")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+FIGURES = {
+    "slices": slices,
+    "alignment": alignment,
+    "instability": instability,
+    "curve_ensembles": curve_ensembles,
+}

@@ -155,6 +155,22 @@ class Evaluate(Curve, Paths):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Ensemble(Curve, Measured):
+    """Let networks along a curve vote: its start with each, and all of them (Garipov et al.)."""
+
+    stage: ClassVar[str] = "ensemble"
+
+    points: int = flag(21, "Take so many networks along the curve, an odd number.", low=3)
+
+    def check(self) -> None:
+        super().check()
+        checks.check_odd(self.points)
+
+    def needs(self) -> list[Settings]:
+        return [*super().needs(), self.of_stage(Curve)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plane(Curve, Measured):
     """Measure on the plane of both ends and the curve's bend, and project the trajectory."""
 
@@ -274,7 +290,8 @@ class Study(Paths):
 
 
 STAGES = {
-    kind.stage: kind for kind in (Evaluate, Endpoint, Curve, Plane, Slice, Study, Instability)
+    kind.stage: kind
+    for kind in (Evaluate, Endpoint, Curve, Ensemble, Plane, Slice, Study, Instability)
 }
 
 

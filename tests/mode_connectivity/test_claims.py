@@ -42,7 +42,18 @@ def make(tmp_path):
     return run
 
 
-def evaluated(make, start, end, *, curve=FLAT, segment=FLAT, loss=1.0, error=0.2, **settings):
+def evaluated(
+    make,
+    start,
+    end,
+    *,
+    curve=FLAT,
+    segment=FLAT,
+    loss=1.0,
+    error=0.2,
+    curve_kind="polychain",
+    **settings,
+):
     """A curve and a segment whose loss and error rise over a level by these shapes."""
     arrays = {"t": T, "length": T, "segment_length": T, "snapshot_epochs": np.array([80])}
     for name, level in (
@@ -68,6 +79,7 @@ def evaluated(make, start, end, *, curve=FLAT, segment=FLAT, loss=1.0, error=0.2
         "curve_metrics": summary,
         "network_sizes": {"vgg16": 15_245_130, "vgg16_bn": 15_253_578},
     }
+    settings = {"align": "none", "curve": curve_kind} | settings
     return make({"stage": "evaluate", "from": start, "to": end} | settings, result, **arrays)
 
 
@@ -77,7 +89,7 @@ def verdict(id_, *runs):
 
 
 def test_every_claim_is_there_in_order():
-    assert list(CLAIMS) == [f"M{number}" for number in range(1, 22)]
+    assert list(CLAIMS) == [f"M{number}" for number in range(1, 26)]
 
 
 @pytest.mark.parametrize("id_", CLAIMS)
@@ -291,6 +303,83 @@ def test_garipovs_table(make):
     assert verdict("M14", runs[0]) is None
     runs[1].result["curve_metrics"]["train_loss"]["maximum"] = 0.3
     assert verdict("M14", *runs) == "contradicted"
+
+
+# --- along curves ---------------------------------------------------------------------------------
+
+
+def test_one_basin(make):
+    def run(segment, rise):
+        run = evaluated(make, "sgdr@70", "sgdr@150", segment=np.array(segment))
+        run.result["curve_barrier"]["over_maximum"] = rise
+        return run
+
+    assert verdict("M24", run(FLAT, 0.0)) == "reproduced"
+    assert verdict("M24", run(HILL, 0.005)) == "reproduced"  # around the hill, half a percent up
+    assert verdict("M24", run(HILL, 0.5)) == "contradicted"
+    assert verdict("M24", run(HILL, np.inf)) == "inconclusive"
+    assert verdict("M24", evaluated(make, "sgdr@30", "sgdr@70")) is None
+
+
+def six_curves(make, train, test, **settings):
+    found = [evaluated(make, "G", mode, **settings) for mode in "ABCDEF"]
+    for run in found:
+        arrays = run.arrays() | {"train_nll": np.array(train), "test_nll": np.array(test)}
+        np.savez(run.path / "arrays.npz", **arrays)
+    return found
+
+
+def test_six_curves_overfit(make):
+    low, high = [0.4, 0.2, 0.1, 0.2, 0.3], [1.0, 1.2, 1.4, 1.3, 1.1]
+    assert verdict("M25", *six_curves(make, low, high, error=0.0)) == "reproduced"
+    assert verdict("M25", *six_curves(make, low, [1.0] * 5, error=0.0)) == "contradicted"
+    some = [*six_curves(make, low, high)[:5], *six_curves(make, low, [1.0] * 5)[5:]]
+    assert verdict("M25", *some) == "inconclusive"
+    assert verdict("M25", *some[:5]) is None
+    short = six_curves(make, low, high, epoch_scale=0.5)
+    assert verdict("M25", *short) == "inconclusive"
+
+
+def voted(make, to, ends, everyone, **settings):
+    settings = {"stage": "ensemble", "from": "G", "to": to} | settings
+    result = {"ends_error": ends, "ensemble_error": everyone}
+    return make(settings, result, t=T, test_error=0.5 + FLAT, test_pair=0.5 - 0.1 * T)
+
+
+def test_ensembles_along_curves(make):
+    def judge(*gains, **settings):
+        return verdict(
+            "M22", *(voted(make, m, 0.4, 0.4 - g, **settings) for m, g in zip("ABCDEF", gains))
+        )
+
+    assert judge(0.02, 0.021, 0.022) == "reproduced"
+    assert judge(-0.02, -0.021, -0.022) == "contradicted"
+    assert judge(0.02, -0.021, 0.022) == "inconclusive"
+    assert judge(0.02, 0.021) == "inconclusive"
+    assert judge(0.02, 0.021, 0.022, epoch_scale=0.5) == "inconclusive"
+    assert judge() is None
+    figure = FIGURES["curve_ensembles"]([voted(make, m, 0.4, 0.3) for m in "ABCD"])
+    heights = [line.get_ydata() for axes in figure.axes for line in axes.lines]
+    assert len(heights) == 4 * 3
+    np.testing.assert_allclose(heights[1], 50 - 10 * T)
+
+
+def test_two_kinds_of_curve(make):
+    def curves(kind, worst, **settings):
+        return [
+            evaluated(make, "G", mode, curve_kind=kind, error=error, **settings)
+            for mode, error in zip("ABCDEF", worst)
+        ]
+
+    chains = [0.3, 0.31, 0.32, 0.3]
+    near, far = [0.301, 0.312, 0.319, 0.302], [0.4, 0.41, 0.42, 0.4]
+    assert verdict("M23", *curves("polychain", chains), *curves("bezier", near)) == "reproduced"
+    assert verdict("M23", *curves("polychain", chains), *curves("bezier", far)) == "contradicted"
+    assert verdict("M23", *curves("polychain", chains)) is None
+    two = [*curves("polychain", chains)[:2], *curves("bezier", near)[:2]]
+    assert verdict("M23", *two) == "inconclusive"
+    others = curves("bezier", near, batch_size=7)
+    assert verdict("M23", *curves("polychain", chains), *others) is None
 
 
 # --- slices and alignment -------------------------------------------------------------------------

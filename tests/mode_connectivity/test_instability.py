@@ -20,6 +20,7 @@ def forked(make, tmp_path_factory):
     return make(place, "instability", fork=100, points=3, eval_every=20).result(), place
 
 
+@pytest.mark.slow
 def test_they_are_one_until_the_fork(forked, find, metrics_of):
     parent, child = (metrics_of(find(forked[1], start).path) for start in ENDS)
     losses = [[row["train/running_loss"] for row in rows] for rows in (parent, child)]
@@ -28,6 +29,7 @@ def test_they_are_one_until_the_fork(forked, find, metrics_of):
     assert all(one != other for one, other in zip(losses[0][5:], losses[1][5:]))
 
 
+@pytest.mark.slow
 def test_the_segment_has_their_ends(forked, find):
     result, arrays = forked[0], find(forked[1], "instability").arrays()
     ends = [find(forked[1], start).point("epoch_200") for start in ENDS]

@@ -12,6 +12,7 @@ from repro import curvature
 from repro.landscape import directions, points
 from repro.mode_connectivity import (
     endpoint,
+    ensemble,
     experiment,
     kept,
     measuring,
@@ -20,6 +21,7 @@ from repro.mode_connectivity import (
     planes,
     slices,
 )
+from repro.mode_connectivity.settings import Curve
 from repro.settings import as_dict
 from repro.training import step
 from repro.training.runs import Job, RunDirectory
@@ -41,7 +43,7 @@ def network(monkeypatch):
     x = keras.layers.BatchNormalization(synchronized=True, momentum=0.9, name="norm")(x)
     x = keras.layers.Flatten()(keras.layers.ReLU()(x))
     tiny = keras.Model(inputs, keras.layers.Dense(10, name="logits")(x))
-    for room in (planes, slices):
+    for room in (ensemble, planes, slices):
         monkeypatch.setattr(room, "build_network", lambda *_, **__: tiny)
     return tiny
 
@@ -184,6 +186,33 @@ def test_principal_slices_hold_the_iterates(stage):
         around = 0.2 * np.ptp(along)
         ends = [along.min() - around, along.max() + around]
         np.testing.assert_allclose([arrays[name].min(), arrays[name].max()], ends)
+
+
+def test_networks_along_a_curve_vote(stage, network, data, made_up, settled, job):
+    """Against probabilities by hand: of the ends, of the middle, and of all three together."""
+    result, arrays = stage("ensemble", points=3)
+    settings = settled("ensemble", points=3)
+    curve = made_up(settings.of_stage(Curve)).path / "checkpoints"
+    found = [kept.load_point(kept.node_file(curve, 80, k)) for k in range(3)]
+    images, labels = data.arrays["test"]
+    norm, before = network.get_layer("norm"), keras.Model(network.input, network.layers[2].output)
+    said = []
+    for point in found:
+        points.put(network, point)
+        maps = before(data.arrays["train"][0]).numpy()
+        norm.moving_mean.assign(maps.mean((0, 1, 2)))
+        norm.moving_variance.assign(maps.var((0, 1, 2)))
+        said.append(tf.nn.softmax(network(images, training=False)).numpy())
+
+    def wrong(*together):
+        return (sum(together).argmax(1) != labels).mean()
+
+    # float32: an image or two may be undecided
+    near = {"abs": 0.006}
+    assert arrays["test_error"] == pytest.approx([wrong(each) for each in said], **near)
+    assert arrays["test_pair"] == pytest.approx([wrong(said[0], each) for each in said], **near)
+    assert result["ends_error"] == arrays["test_pair"][-1]
+    assert result["ensemble_error"] == pytest.approx(wrong(*said), **near)
 
 
 def test_study(stage):

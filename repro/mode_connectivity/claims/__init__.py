@@ -1,6 +1,7 @@
 """The claims of Gotmare et al. 2018, and of works it rests on or led to, by their numbers."""
 
 from repro.mode_connectivity.claims import (
+    along_curves,
     averages,
     curves,
     definitions,
@@ -11,7 +12,16 @@ from repro.mode_connectivity.claims import (
 )
 from repro.reporting.claims import Main
 
-_PARTS = (definitions, curves, trajectories, landscape, minima, averages, instability)
+_PARTS = (
+    definitions,
+    curves,
+    trajectories,
+    landscape,
+    minima,
+    averages,
+    instability,
+    along_curves,
+)
 _FOUND = {claim.id: claim for part in _PARTS for claim in part.CLAIMS}
 CLAIMS = {f"M{number}": _FOUND[f"M{number}"] for number in range(1, len(_FOUND) + 1)}
 MAIN = Main(

@@ -1,16 +1,19 @@
 """Claims on averages and ensembles of one training's iterates, and on curves that overfit.
 
 M18 is of Izmailov et al. 2018 (stochastic weight averaging), M19 of Garipov et al. 2018 (fast
-geometric ensembling), M20 of Gotmare et al. 2018.
+geometric ensembling), M20 and M25 of Gotmare et al. 2018.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from repro.mode_connectivity.curve_figures import PAIRS, curve_run
+from repro.mode_connectivity.curve_figures import PAIRS, VARIANTS, curve_run
 from repro.mode_connectivity.ends import unfinished
 from repro.mode_connectivity.measures import gains
 from repro.reporting import statistics
 from repro.reporting.claims import Claim, Finding, of_seeds, undecided, verdict
+from repro.reporting.results import Run
 
 NOTICEABLE = 0.01  # share of an end's loss by which a curve must differ from it
 MIDDLE = (0.25, 0.75)  # the part of a curve that M20 is about
@@ -51,26 +54,37 @@ def m20(runs):
         for first, second in PAIRS["sgdr"]
         if (run := curve_run(runs, f"sgdr@{first}", f"sgdr@{second}"))
     ]
+    text = [run for run in found if run.settings["from"] == "sgdr@70"]  # the pair of the text
+    return _overfitting(found, text or found[-1:])
+
+
+def m25(runs):
+    found = [run for mode in VARIANTS if (run := curve_run(runs, "G", mode))]
+    return _overfitting(found, found) if len(found) == len(VARIANTS) else None
+
+
+def _overfitting(found: Sequence[Run], judged: Sequence[Run]) -> Finding | None:
+    """Show how far curves are off their ends, and judge whether some of them overfit."""
     if not found:
         return None
-    shares, shown = [_overfits(run) for run in found], []
-    for run, (low, high) in zip(found, shares):
+    shown = []
+    for run in found:
         between = run.settings["from"], run.settings["to"]
         between = ",".join(point.removeprefix("sgdr@") for point in between)
+        low, high = _overfits(run)
         change = f"training loss {100 * low:+.1f} %, validation loss {100 * high:+.1f} %"
         shown.append(f"{{{between}}} {change}")
-    ofs = [run.settings["from"] for run in found]
-    last = shares[ofs.index("sgdr@70") if "sgdr@70" in ofs else -1]  # the pair of the text
+    shares = [_overfits(run) for run in judged]
 
-    def judged(noticeable: float) -> str:
-        return verdict([last[0] < -noticeable and last[1] > noticeable])
+    def outcome(noticeable: float) -> str:
+        return verdict([low < -noticeable and high > noticeable for low, high in shares])
 
     finding = Finding(
         "; ".join(shown),
-        judged(NOTICEABLE),
+        outcome(NOTICEABLE),
         found,
         "one seed, as in the paper",
-        statistics.sensitivity(judged, NOTICEABLE),
+        statistics.sensitivity(outcome, NOTICEABLE),
     )
     return undecided(finding, unfinished(found))
 
@@ -116,5 +130,14 @@ CLAIMS = (
         "In the middle half of the curve training loss is everywhere below the lower end's by "
         "more than 1 %, and validation loss above the higher end's by more than 1 %. Trajectories "
         "of all the paper's 200 epochs. One seed, as in the paper.",
+    ),
+    Claim(
+        "M25",
+        "The six curves from mode G overfit too: training loss is lower, validation loss higher.",
+        "Figures 8 and 10",
+        "stated",
+        m25,
+        "As M20, for each of the six curves, between modes of all the paper's 200 epochs, or "
+        "fitted; contradicted where it holds for none, and inconclusive where for some.",
     ),
 )

@@ -36,6 +36,6 @@ CLAIMS = (
         "At both, in three seeds of the paper's 200 epochs: the gradient norm of the training loss "
         "with its L2 term is above 0.01, or its smallest eigenvalue is below zero by more than its "
         "error; contradicted where neither is so of any. That they do not lie in different basins "
-        "is M7's.",
+        "is M24's.",
     ),
 )

@@ -34,6 +34,34 @@ def m8(runs):
     return undecided(finding, "" if seen else "no power: SGDR's barriers (M7) are not seen either")
 
 
+def m24(runs):
+    """Judge whether w70 and w150 are joined by a path on which training loss does not rise."""
+    run = curve_run(runs, "sgdr@70", "sgdr@150")
+    if run is None:
+        return None
+    losses = run.arrays()["train_nll"]
+    higher = max(losses[0], losses[-1])
+    heights = {
+        path: run.result[f"{path}_barrier"]["over_maximum"] / higher
+        for path in ("segment", "curve")
+    }
+
+    def judged(noticeable: float) -> str:
+        if not np.isfinite(list(heights.values())).all():
+            return INCONCLUSIVE
+        return verdict([min(heights.values()) <= noticeable])
+
+    shown = " and ".join(f"{100 * height:.1f} % on the {path}" for path, height in heights.items())
+    finding = Finding(
+        f"training loss rises over the higher end's {higher:.3g} by {shown}",
+        judged(NOTICEABLE),
+        [run],
+        ONE_SEED,
+        statistics.sensitivity(judged, NOTICEABLE),
+    )
+    return undecided(finding, unfinished([run]))
+
+
 def _barriers(runs, mode: str, pairs, *, wanted: bool) -> Finding | None:
     """Judge whether training loss on segments rises over both ends, as the footnote says."""
     found = [curve_run(runs, f"{mode}@{a}", f"{mode}@{b}") for a, b in pairs]
@@ -178,6 +206,15 @@ CLAIMS = (
         "power only where M7 holds: where the same protocol sees no barrier of SGDR "
         "either, that "
         f"there is none says nothing. {ENDED}",
+    ),
+    Claim(
+        "M24",
+        "w70 and w150 do not lie in different basins.",
+        "Section 5",
+        "stated of Figure 3a",
+        m24,
+        "On the segment between them, or on the curve, training loss nowhere rises by more than "
+        f"1 % over the higher end's; contradicted where it does on both. {ENDED}",
     ),
     Claim(
         "M9",
