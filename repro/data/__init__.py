@@ -7,7 +7,8 @@ command can be refused, or explain itself, before TensorFlow is imported.
 # Operations of augmentation.py, in the order in which they are applied.
 AUGMENTATIONS = ("crop", "flip", "brightness", "saturation", "hue", "contrast", "rotation")
 # How far they go: as in the original TensorFlow pipeline, or as in the EPFL student rerun.
-AUGMENTATION_RANGES = ("tensorflow", "epfl")
+# Half and a quarter of the first are ours.
+AUGMENTATION_RANGES = ("tensorflow", "half", "quarter", "epfl")
 
 # Kinds and options of corruption.py.
 CORRUPTIONS = (

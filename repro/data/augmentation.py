@@ -2,7 +2,7 @@
 
 Every operation can be switched on alone. Images are float32 [H, W, C] in [0, 1], before whitening.
 
-Two sets of ranges can be chosen (Zhang et al. 2017 name the operations, in sections 3 and appendix
+Some sets of ranges can be chosen (Zhang et al. 2017 name the operations, in sections 3 and appendix
 E, but few ranges):
 
 * `tensorflow`, the default: brightness and contrast of TensorFlow's CIFAR-10 tutorial, whose crop
@@ -11,6 +11,7 @@ E, but few ranges):
   of TensorFlow's ImageNet training of Inception: a factor of 0.5 to 1.5, and +-0.2 of the circle.
 * `epfl`, the EPFL student rerun's: brightness, saturation and contrast are all multiplied by 0.9 to
   1.1. That rerun left hue out; +-0.1 of the circle is ours.
+* `half` and `quarter` of the first, ours, for a search of how far changes should go.
 
 What whitening leaves of this. Per-image whitening subtracts an image's mean and divides by its
 deviation, so up to rounding it undoes both brightnesses exactly: what is added, and what all
@@ -31,11 +32,27 @@ import tensorflow as tf
 
 from repro.data import AUGMENTATION_RANGES, AUGMENTATIONS
 
+SHARES = {"tensorflow": 1.0, "half": 0.5, "quarter": 0.25}  # of TensorFlow's ranges
 BRIGHTNESS_SHIFT = 63 / 255  # the largest that is added, to either side
 BRIGHTNESS_FACTORS = (0.9, 1.1)  # of the EPFL student rerun
-CONTRAST_FACTORS = {"tensorflow": (0.2, 1.8), "epfl": (0.9, 1.1)}
-SATURATION_FACTORS = {"tensorflow": (0.5, 1.5), "epfl": (0.9, 1.1)}
-HUE_SHIFTS = {"tensorflow": 0.2, "epfl": 0.1}  # of the colour circle, to either side
+CONTRAST_FACTORS = {
+    "tensorflow": (0.2, 1.8),
+    "half": (0.6, 1.4),
+    "quarter": (0.8, 1.2),
+    "epfl": (0.9, 1.1),
+}
+SATURATION_FACTORS = {
+    "tensorflow": (0.5, 1.5),
+    "half": (0.75, 1.25),
+    "quarter": (0.875, 1.125),
+    "epfl": (0.9, 1.1),
+}
+HUE_SHIFTS = {  # of the colour circle, to either side
+    "tensorflow": 0.2,
+    "half": 0.1,
+    "quarter": 0.05,
+    "epfl": 0.1,
+}
 MAX_ROTATION_DEGREES = 25.0  # Table 4's "rotation up to 25 degrees"
 PADDED_SIZE_MARGIN = 4  # images no larger than the crop are padded by this before cropping
 
@@ -131,8 +148,8 @@ def rotate(image: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
 
 
 def _brightened(image: tf.Tensor, key: tf.Tensor, ranges: str) -> tf.Tensor:
-    if ranges == "tensorflow":
-        return tf.image.stateless_random_brightness(image, BRIGHTNESS_SHIFT, key)
+    if ranges in SHARES:
+        return tf.image.stateless_random_brightness(image, SHARES[ranges] * BRIGHTNESS_SHIFT, key)
     return image * _uniform(key, *BRIGHTNESS_FACTORS)
 
 

@@ -29,7 +29,7 @@ SWEEPS = {
     ),
     "augmentation": Sweep(
         says="how far random changes of colour go",
-        space={"augment_ranges": ("tensorflow", "epfl")},
+        space={"augment_ranges": ("tensorflow", "half", "quarter", "epfl")},
         objective=accuracy,
         judged_by=ACCURACY,
         flags=TRUE_LABELS | {"augment": "crop,flip,brightness,saturation,hue,contrast"},

@@ -100,6 +100,20 @@ def test_brightness_adds_up_to_63_grey_levels(image, plain):
     assert bright.min() < 0 < 1 < bright.max()
 
 
+@pytest.mark.parametrize(("ranges", "share"), [("half", 0.5), ("quarter", 0.25)])
+def test_a_share_of_the_ranges(image, plain, ranges, share):
+    """The same draws as TensorFlow's ranges, so that brightness changes by just this share."""
+    whole = augmented(image, "brightness") - plain
+    part = augmented(image, "brightness", ranges=ranges) - plain
+    np.testing.assert_allclose(part, share * whole, atol=2 * ROUNDING)
+    for factors, reach in (
+        (augmentation.CONTRAST_FACTORS, 0.8),
+        (augmentation.SATURATION_FACTORS, 0.5),
+    ):
+        assert factors[ranges] == pytest.approx((1 - share * reach, 1 + share * reach))
+    assert augmentation.HUE_SHIFTS[ranges] == pytest.approx(0.2 * share)
+
+
 def test_brightness_of_the_rerun_multiplies(image, plain):
     factors = augmented(image, "brightness", ranges="epfl") / plain
     one_each = factors.mean((1, 2, 3))
@@ -107,7 +121,7 @@ def test_brightness_of_the_rerun_multiplies(image, plain):
     assert used(one_each, 0.9, 1.1)
 
 
-RANGES = [("tensorflow", 0.2, 1.8), ("epfl", 0.9, 1.1)]
+RANGES = [("tensorflow", 0.2, 1.8), ("half", 0.6, 1.4), ("epfl", 0.9, 1.1)]
 
 
 @pytest.mark.parametrize(("ranges", "low", "high"), RANGES)
@@ -243,5 +257,7 @@ def test_unknown_operation_lists_the_choices(image):
 
 
 def test_unknown_ranges_list_the_choices(image):
-    with pytest.raises(ValueError, match="unknown ranges 'wide'; choose from tensorflow, epfl"):
+    with pytest.raises(
+        ValueError, match="unknown ranges 'wide'; choose from tensorflow, half, quarter, epfl"
+    ):
         augmentation.augment(tf.constant(image), tf.constant([0, 0]), [], SIZE, ranges="wide")

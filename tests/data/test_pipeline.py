@@ -333,7 +333,7 @@ def test_ranges_reach_the_images(make_images):
         bright = before > 0.1  # quotients of small numbers err
         for one, plain, clear in zip(images.numpy(), before, bright):
             assert np.ptp(change(one[clear], plain[clear])) < 10 * ROUNDING
-    with pytest.raises(ValueError, match="choose from tensorflow, epfl"):
+    with pytest.raises(ValueError, match="choose from tensorflow, half, quarter, epfl"):
         pipeline.TrainBatches(data, 2, 0, ranges="wide")
 
 
