@@ -211,7 +211,8 @@ def _oracle(space, tuner, trials, epochs, seed):
 
     hyperparameters = keras_tuner.HyperParameters()
     for name, values in space.items():
-        hyperparameters.Choice(name, list(values), ordered=True)
+        numbers = not any(isinstance(value, str) for value in values)
+        hyperparameters.Choice(name, list(values), ordered=numbers)
     common = {
         "objective": keras_tuner.Objective(OBJECTIVE, "max"),
         "hyperparameters": hyperparameters,

@@ -95,6 +95,25 @@ def test_grid_tries_everything_once_and_the_defaults_first(tmp_path):
     assert tuning.best(trials).objective == pytest.approx(score({"a": 2, "b": 0.5}, 4))
 
 
+@pytest.mark.parametrize("tuner", tuning.TUNERS)
+def test_values_may_be_words(tmp_path, tuner):
+    def run(values, epochs):
+        return float(values["init"] == "torch") + values["steps"] / 100
+
+    trials = tuning.sweep(
+        run,
+        {"init": ("glorot", "torch", "he"), "steps": (30, 10)},
+        tuner=tuner,
+        trials=6,
+        epochs=4,
+        seed=0,
+        directory=tmp_path / "sweep",
+    )
+    assert {type(trial.values["init"]) for trial in trials} == {str}
+    best = tuning.best(trials).values
+    assert best["init"] == "torch" and (tuner != "grid" or best["steps"] == 30)
+
+
 @pytest.mark.parametrize("tuner", ["random", "bayesian"])
 def test_trials_bound_a_search_and_the_seed_fixes_it(tmp_path, tuner):
     first = sweep(tmp_path, tuner=tuner, trials=3)

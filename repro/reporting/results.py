@@ -132,9 +132,13 @@ def protocol(runs: Sequence[Run]) -> str:
 
 def _tuned(runs: Sequence[Run]) -> str:
     """Say which settings were found by a sweep rather than said by the paper or a default."""
-    origins = [run.result.get("unsaid") or {} for run in runs]
-    names = {name for unsaid in origins for name, origin in unsaid.items() if origin == "tuned"}
-    return f"tuned {' and '.join(sorted(names))}" if names else ""
+    found: dict[str, set] = {}
+    for run in runs:
+        for name, origin in (run.result.get("unsaid") or {}).items():
+            if origin == "tuned":
+                found.setdefault(name, set()).add(run.settings[name])
+    values = (f"{name} {'/'.join(map(str, sorted(found[name])))}" for name in sorted(found))
+    return f"tuned {' and '.join(values)}" if found else ""
 
 
 def _pretraining(values) -> str:

@@ -86,7 +86,7 @@ def test_the_protocol_says_what_runs_have_in_common():
     runs.append(run(result={"train_examples": 50_000}, model="a", seed=0, **common))
     assert "5,000/50,000 training" in results.protocol(runs)
     runs[1].result["unsaid"] = {"batch_size": "tuned", "dropout_rate": "default"}
-    assert "batch 64, tuned batch_size, float32" in results.protocol(runs)
+    assert "batch 64, tuned batch_size 64, float32" in results.protocol(runs)
 
 
 def test_protocols_of_the_runs_own_stand_side_by_side():
