@@ -94,6 +94,47 @@ def make_images():
     return make
 
 
+# --- ImageNet ------------------------------------------------------------------------------------
+
+IMAGENET = {"train": 10, "validation": 7}  # images of the small stand-in
+
+
+@pytest.fixture(scope="session")
+def imagenet_dir(tmp_path_factory):
+    """Write 10 training and 7 validation images in the format of tfds's imagenet2012."""
+    import tensorflow_datasets as tfds
+
+    official = tfds.builder("imagenet2012", data_dir=tmp_path_factory.mktemp("unused"))
+
+    with tfds.core.registered.skip_registration():
+
+        class Imagenet2012(tfds.core.GeneratorBasedBuilder):
+            VERSION = official.version
+
+            def _info(self):
+                features = {
+                    "image": tfds.features.Image(encoding_format="jpeg"),
+                    "label": tfds.features.ClassLabel(num_classes=1000),
+                    "file_name": tfds.features.Text(),
+                }
+                features = tfds.features.FeaturesDict(features)
+                return tfds.core.DatasetInfo(builder=self, features=features)
+
+            def _split_generators(self, _):
+                return {split: self._generate_examples(split) for split in IMAGENET}
+
+            def _generate_examples(self, split):
+                rng = np.random.default_rng(len(split))
+                for number in range(IMAGENET[split]):
+                    image = rng.integers(0, 256, (40 + number, 50, 3), np.uint8)
+                    name = f"{split}_{number}.JPEG"
+                    yield name, {"image": image, "label": number, "file_name": name}
+
+    directory = tmp_path_factory.mktemp("data")
+    Imagenet2012(data_dir=directory).download_and_prepare()
+    return directory
+
+
 # --- runs -----------------------------------------------------------------------------------------
 
 # A run of repro.randomization that takes seconds.

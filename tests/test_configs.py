@@ -139,7 +139,7 @@ def test_figures_share_the_runs_of_the_four_settings(scale):
 def test_different_words_for_the_same_settings_share_runs():
     """Figure 1b says partial_labels with p = 0 and 1 where others say none and random_labels."""
     assert len(paths("randomization/fig1a", "smoke") & paths("randomization/fig1b", "smoke")) == 2
-    assert len(paths("randomization/table1", "cpu") & paths("randomization/fig1b", "cpu")) == 2
+    assert len(paths("randomization/table1", "cpu") & paths("randomization/fig1b", "cpu")) == 6
     assert paths("randomization/fig1c", "cpu") == paths("randomization/fig1b", "cpu")
     fig2b, fig1a = paths("randomization/fig2b", "cpu"), paths("randomization/fig1a", "cpu")
     assert len(fig2b & fig1a) == 1

@@ -1,4 +1,4 @@
-"""Figures 1a-c, 2a-b of Zhang et al. 2017, ours beside the published ones; see theory_figures."""
+"""Figures 1a-c of Zhang et al. 2017 beside ours; see regularizer_figures, theory_figures too."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from repro.randomization.measures import (
     corruption_level,
     overfit_epochs,
     published,
-    regularizers,
     steps_to,
     test_errors,
 )
+from repro.randomization.regularizer_figures import fig2a, fig2b
 from repro.randomization.theory_figures import kernel_curve, theorem1
 from repro.reporting.results import Run, distinct, select
 
@@ -117,26 +117,6 @@ def fig1c(runs: Sequence[Run]) -> plt.Figure:
     return figure
 
 
-def fig2a(runs: Sequence[Run]) -> plt.Figure:
-    """Accuracy against epochs with fewer and fewer regularisers."""
-    return _accuracies(runs, regularizers)
-
-
-def fig2b(runs: Sequence[Run]) -> plt.Figure:
-    """Accuracy against epochs with and without batch norm; the published curves dotted."""
-    figure = _accuracies(
-        runs, lambda run: f"{run.settings['model']} (lr {run.settings['learning_rate']:g})"
-    )
-    columns = published("fig2b")
-    axes = figure.axes[0]
-    for column, colour in (("test_inception_bn", "C0"), ("test_inception_nobn", "C1")):
-        axes.plot(columns["epoch"], columns[column], color=colour, ls=":", alpha=0.8)
-    axes.plot([], [], color="grey", ls=":", label="published, test")
-    axes.set_xlim(0, max(max(run.curve("test/accuracy")[0]) for run in runs) + 1)
-    axes.legend(loc="lower right")
-    return figure
-
-
 def redraw(runs: Sequence[Run]) -> plt.Figure:
     """Training accuracy under labels drawn afresh, with the ceilings 1 - 0.9 p."""
     figure, axes = plt.subplots(figsize=(4.2, 3))
@@ -149,18 +129,6 @@ def redraw(runs: Sequence[Run]) -> plt.Figure:
         axes.axhline(1 - 0.9 * p, color=colour, ls=":", lw=0.8)
     axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02), title="dotted: 1 - 0.9 p")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return figure
-
-
-def _accuracies(runs: Sequence[Run], label) -> plt.Figure:
-    figure, axes = plt.subplots(figsize=(4.6, 3))
-    for number, run in enumerate(runs):
-        colour = f"C{number}"
-        axes.plot(*run.curve("test/accuracy"), color=colour, label=f"test, {label(run)}")
-        axes.plot(*run.curve("train/accuracy"), color=colour, ls="--", lw=0.8)
-    axes.plot([], [], color="grey", ls="--", lw=0.8, label="train")
-    axes.set(xlabel="epoch", ylabel="accuracy")
-    axes.legend(loc="lower right")
     return figure
 
 

@@ -93,7 +93,7 @@ def run(settings: Kernel, job: Job) -> dict:
         found |= compared(flat, points.targets, alpha, s.gradient_steps, smallest, largest, s.seed)
     return {
         "status": "complete",
-        "summary": summary(found, smallest, largest),
+        "summary": summary(found, smallest, largest, points),
         "protocol": protocol(s, len(train), len(test)),
         "train_examples": len(train),
         "test_examples": len(test),
@@ -203,12 +203,20 @@ def compared(
     return found
 
 
-def summary(found: dict, smallest: float, largest: float) -> str:
-    """Return the result in one line."""
+def summary(found: dict, smallest: float, largest: float, points: Points) -> str:
+    """Return the result in one line, which names equal images where there are any."""
+    merged, equal = len(points.point_of) - len(points.kept), ""
+    if merged:
+        equal = f"; {merged:,} images are equal to others and were merged with them"
+    if points.contradictory:
+        equal += (
+            f", {points.contradictory:,} have equals with other labels, so that "
+            f"{points.unavoidable:,} training errors cannot be avoided"
+        )
     return (
         f"test error {100 * found['test_error']:.2f} ± {100 * found['test_error_se']:.2f} %, "
         f"{found['train_errors']} training errors, norm {found['rkhs_norm']:.4g}, "
-        f"condition number {largest / smallest:.1e}"
+        f"condition number {largest / smallest:.1e}{equal}"
     )
 
 

@@ -204,8 +204,8 @@ TABLE3 = {
 
 def kernels(runs: Sequence[Run]) -> Table:
     """Table 3: test errors of kernels that interpolate, with norm, margin and conditioning."""
-    rows = []
-    for run in select(runs, stage="kernel"):
+    chosen, rows = select(runs, stage="kernel"), []
+    for run in chosen:
         settings, result = run.settings, run.result
         features = settings["features"]
         if settings["filters"]:
@@ -225,8 +225,8 @@ def kernels(runs: Sequence[Run]) -> Table:
                 features,
                 "random" if settings["corruption"] == "random_labels" else "true",
                 f"{settings['weight_decay']:g}" if settings["weight_decay"] else "no",
-                f"{result['train_examples']:,}",
-                f"{result['train_errors']:,}",
+                _with(result["train_examples"], result["merged"], "merged"),
+                _with(result["train_errors"], result["unavoidable_errors"], "unavoidable"),
                 f"{result['rkhs_norm']:.3g}",
                 f"{result['normalized_margin']:.2e}",
                 f"{result['test_margin']:.2f}",
@@ -254,7 +254,17 @@ def kernels(runs: Sequence[Run]) -> Table:
         "± is the standard error of the test set. The norm is the root of the summed squared RKHS "
         "norms of the outputs; a margin is by how much the right output is the largest"
     )
+    if any(run.result["merged"] for run in chosen):
+        note += (
+            ". Equal images are merged into one point with the mean of their labels; where those "
+            "differ, errors cannot be avoided"
+        )
     return Table(columns, rows, f"{note}. {protocol(runs)}.")
+
+
+def _with(number: int, other: int, what: str) -> str:
+    """Return a number, and in brackets another one where it is not 0."""
+    return f"{number:,}" + (f" ({other:,} {what})" if other else "")
 
 
 TABLES = {

@@ -42,8 +42,14 @@ def kernel_curve(runs: Sequence[Run]) -> plt.Figure:
 
 
 def theorem1(runs: Sequence[Run]) -> plt.Figure:
-    """Weights of Theorem 1's network against n; its largest error, measured or proved."""
-    figure, (weights, errors) = plt.subplots(1, 2, figsize=(6.75, 3))
+    """Weights of Theorem 1's network against n; its largest error; the width of deep ones.
+
+    Errors are measured or proved bounds. The width of the widest layer stands against the number of
+    layers k, with a dotted n / k, in a panel that is there where there are deep networks.
+    """
+    deep_ones = [run for run in select(runs, stage="theorem1") if run.settings["layers"] > 1]
+    figure, panels = plt.subplots(1, 3 if deep_ones else 2, figsize=(9.5 if deep_ones else 6.75, 3))
+    weights, errors = panels[:2]
     chosen = sorted(select(runs, stage="theorem1"), key=lambda run: run.result["train_examples"])
     points = sorted({(run.settings["dataset"], run.result["dimension"]) for run in chosen})
     colours = {point: f"C{number}" for number, point in enumerate(points)}
@@ -65,6 +71,8 @@ def theorem1(runs: Sequence[Run]) -> plt.Figure:
             some = [run for run in flat if run.result["certified"] == certified]
             _line(errors, some, "max_error", colour, marker, f"largest error, {how}")
         _line(errors, flat, "smallest_gap", colour, "x", "smallest gap of projections")
+    if deep_ones:
+        _widths(panels[2], deep_ones)
     errors.axhline(LARGEST_ERROR, color="grey", ls=":", lw=0.8)
     weights.plot([], [], color="grey", ls=":", lw=0.8, label="2n + d")
     for axes in (weights, errors):
@@ -74,6 +82,22 @@ def theorem1(runs: Sequence[Run]) -> plt.Figure:
     handles = dict(zip(*errors.get_legend_handles_labels()[::-1]))  # one a kind, not one a dataset
     errors.legend(handles.values(), handles.keys(), fontsize="small")
     return figure
+
+
+def _widths(axes, runs: Sequence[Run]) -> None:
+    """Draw the width of deep networks against their number of layers, by data set and n."""
+    sizes = sorted({(run.settings["dataset"], run.result["train_examples"]) for run in runs})
+    for number, (dataset, n) in enumerate(sizes):
+        own = select(runs, dataset=dataset, train_examples=n)
+        own = sorted(own, key=lambda run: run.settings["layers"])
+        layers = [run.settings["layers"] for run in own]
+        widths = [run.result["width"] for run in own]
+        style = {"color": f"C{number}", "marker": "s", "ms": 4, "ls": ""}
+        axes.plot(layers, widths, **style, label=f"{dataset}, n = {n:,}")
+        axes.plot(layers, [n / k for k in layers], color=f"C{number}", ls=":", lw=0.8)
+    axes.plot([], [], color="grey", ls=":", lw=0.8, label="n / k")
+    axes.set(xscale="log", yscale="log", xlabel="layers k", ylabel="units of the widest layer")
+    axes.legend(fontsize="small")
 
 
 def _line(axes, runs: Sequence[Run], quantity: str, colour: str, marker: str, label: str) -> None:

@@ -8,46 +8,10 @@ import tensorflow_datasets as tfds
 from repro.data import corruption, imagenet
 from repro.data.datasets import MissingDataError
 
-SIZES = {"train": 10, "validation": 7}
-
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    """Write 10 training and 7 validation images in the format of tfds's imagenet2012."""
-    official = tfds.builder("imagenet2012", data_dir=tmp_path_factory.mktemp("unused"))
-
-    with tfds.core.registered.skip_registration():
-
-        class Imagenet2012(tfds.core.GeneratorBasedBuilder):
-            VERSION = official.version
-
-            def _info(self):
-                features = {
-                    "image": tfds.features.Image(encoding_format="jpeg"),
-                    "label": tfds.features.ClassLabel(num_classes=1000),
-                    "file_name": tfds.features.Text(),
-                }
-                features = tfds.features.FeaturesDict(features)
-                return tfds.core.DatasetInfo(builder=self, features=features)
-
-            def _split_generators(self, _):
-                return {split: self._generate_examples(split) for split in SIZES}
-
-            def _generate_examples(self, split):
-                rng = np.random.default_rng(len(split))
-                for number in range(SIZES[split]):
-                    image = rng.integers(0, 256, (40 + number, 50, 3), np.uint8)
-                    name = f"{split}_{number}.JPEG"
-                    yield name, {"image": image, "label": number, "file_name": name}
-
-    directory = tmp_path_factory.mktemp("data")
-    Imagenet2012(data_dir=directory).download_and_prepare()
-    return directory
-
-
-@pytest.fixture(scope="module")
-def builder(data_dir):
-    return imagenet.open_builder(str(data_dir))
+def builder(imagenet_dir):
+    return imagenet.open_builder(str(imagenet_dir))
 
 
 def corrupting(kind, seed=0, **options):
@@ -89,6 +53,39 @@ def test_replaced_labels_are_fixed_by_seed_and_file_name(builder):
     assert epochs[0] != list(range(10))
     other = corrupting("random_labels", seed=1)
     assert epochs[0] != sorted(np.concatenate(train_labels(builder, 1, other)))
+
+
+def test_some_labels_are_replaced_by_seed_and_file_name(builder):
+    """The same in every epoch and in evaluation as by hand, of the hash of the file's name."""
+    hashes = {
+        int(e["label"]): tf.strings.to_hash_bucket_fast(e["file_name"], 2**62)
+        for e in builder.as_dataset(split="train", decoders={"image": tfds.decode.SkipDecoding()})
+    }
+
+    def by_hand(corrupt):
+        image = tf.zeros([1, 1, 3])
+        pairs = ((id_, (image, tf.constant(label, tf.int64))) for label, id_ in hashes.items())
+        return sorted(int(corrupt(id_, pair)[1]) for id_, pair in pairs)
+
+    partial = corrupting("partial_labels", prob=0.5)
+    expected = by_hand(partial)
+    for epoch in (1, 2):
+        assert sorted(np.concatenate(train_labels(builder, epoch, partial))) == expected
+    evaluated = imagenet.StreamedEvaluationBatches(builder, "train", 5, partial).dataset().take(2)
+    assert sorted(np.concatenate([labels for _, labels, _ in evaluated])) == expected
+    assert 0 < len(set(expected) & set(range(10))) < 10
+    assert by_hand(corrupting("partial_labels", prob=0.5, seed=1)) != expected
+
+
+def test_as_many_labels_are_replaced_as_asked_for():
+    """Of 4,000 file names half; a uniform class is the true one once in 1,000."""
+    names = tf.constant([f"n{number:08}.JPEG" for number in range(4000)])
+    partial = corrupting("partial_labels", prob=0.5)
+    ids = tf.data.Dataset.from_tensor_slices(tf.strings.to_hash_bucket_fast(names, 2**62))
+    labels = ids.map(lambda id_: partial(id_, (tf.zeros([1, 1, 3]), tf.constant(7, tf.int64)))[1])
+    replaced = np.mean(labels.batch(4000).get_single_element() != 7)
+    # Five standard deviations of a share of 4,000 draws.
+    assert abs(replaced - 0.5 * 0.999) < 5 * (0.25 / 4000) ** 0.5
 
 
 def by_label(batches, **arguments):

@@ -158,7 +158,7 @@ def test_accuracies_with_fewer_regularisers(draw, made_up):
         "test, none": ([1], [0.1]),
     }
     assert styled(axes, "--") == [([1, 2], [0.7, 0.9]), ([1, 2], [0.7, 0.9]), ([1], [0.2])]
-    assert legend(axes)[-1] == "train"
+    assert legend(axes)[-2:] == ["train", "the EPFL student rerun, test"]
     solid, dashed = axes.lines[0], axes.lines[1]
     assert solid.get_color() == dashed.get_color()
 
@@ -316,6 +316,7 @@ def interpolating(made_up, n, error, **settings):
         "test_error_se": (error * (1 - error) / 10_000) ** 0.5,
         "train_errors": 0,
         "unavoidable_errors": 0,
+        "merged": 0,
         "largest_residual": 1e-9,
         "rkhs_norm": 20.0,
         "normalized_margin": 0.05,
@@ -416,11 +417,23 @@ def test_table_of_kernels(draw, made_up):
         ],
     ]
     assert table.rows[0][6:11] == ["0", "20", "5.00e-02", "0.40", "1.0e+04"]
-    assert len(table.columns) == 13
+    assert len(table.columns) == 13 and "merged" not in table.note
+
+
+def test_table_of_kernels_says_which_errors_equal_images_make(draw, made_up):
+    """Two equal pairs with different labels leave two errors that no function avoids."""
+    run = interpolating(made_up, 5000, 0.9, corruption="random_labels")
+    run.result.update(merged=3, contradictory=4, unavoidable_errors=2, train_errors=2)
+    table = draw("kernels", [interpolating(made_up, 5000, 0.6), run])
+    assert [row[5:7] for row in table.rows] == [
+        ["5,000", "0"],
+        ["5,000 (3 merged)", "2 (2 unavoidable)"],
+    ]
+    assert "errors cannot be avoided" in table.note
 
 
 def test_weights_of_theorem_1(draw, made_up):
-    """On the left weights, and all connections of deep ones; on the right what was found."""
+    """Weights, and all connections of deep ones; what was found; the width of deep ones."""
 
     def run(n, error, certified=False, **settings):
         result = {
@@ -431,11 +444,15 @@ def test_weights_of_theorem_1(draw, made_up):
             "smallest_gap": 1 / n**2,
             "certified": certified,
             "connections": 5 * n,
+            "width": n // 2 + 4,
         }
         return made_up(stage="theorem1", train_examples=n, result=result, **settings)
 
     runs = [run(3000, 1e-60, True), run(10, 1e-14), run(1000, 1e-9), run(1000, 1e-8, layers=3)]
-    weights, errors = draw("theorem1", runs).axes
+    weights, errors, widths = draw("theorem1", runs).axes
+    assert labelled(widths) == {"gaussian, n = 1,000": ([3], [504])}
+    assert [line for line in styled(widths, ":") if line[0]] == [([3], [1000 / 3])]
+    assert len(draw("theorem1", runs[:3]).axes) == 2  # without deep ones
     drawn = labelled(weights)
     assert drawn["gaussian, d = 100"] == ([10, 1000, 3000], [120, 2100, 6100])
     assert drawn["gaussian, d = 100, deep: all connections"] == ([1000], [5000])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from repro.data import datasets
 from repro.randomization import features, interpolation, kernels
 from repro.randomization.settings import Kernel
 from repro.settings import settle
@@ -395,3 +396,29 @@ def test_a_stage_without_a_network_cannot_be_opened(make, tmp_path):
     make(Kernel(dataset="digits", train_examples=20), tmp_path / "run")
     with pytest.raises(ValueError, match="left no network behind: --stage=kernel trains none"):
         experiment.open_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("corruption", ["none", "random_labels"])
+def test_a_run_says_which_images_are_equal(make, tmp_path, monkeypatch, corruption):
+    """Six of 60 digits come twice; random labels of two equal images are hardly ever the same."""
+    splits = datasets.splits
+
+    def doubled(*arguments):
+        train, test = splits(*arguments)
+        images, labels = train.images.copy(), train.labels.copy()
+        images[:6], labels[:6] = images[6:12], labels[6:12]
+        return datasets.Images(images, labels, train.ids), test
+
+    monkeypatch.setattr(interpolation.datasets, "splits", doubled)
+    settings = Kernel(dataset="digits", train_examples=60, corruption=corruption)
+    result = make(settings, tmp_path / "run")
+    assert result["merged"] == 6 and "; 6 images are equal to others" in result["summary"]
+    if corruption == "none":
+        assert result["contradictory"] == 0 and "avoided" not in result["summary"]
+    else:
+        pairs = result["unavoidable_errors"]  # each pair of different labels has one
+        assert pairs == result["train_errors"] > 0 and result["contradictory"] == 2 * pairs
+        assert (
+            f"{2 * pairs} have equals with other labels, so that {pairs} training errors cannot "
+            "be avoided"
+        ) in result["summary"]

@@ -1,12 +1,26 @@
 """What is learnt first, by the number of images, on made-up runs."""
 
 import math
+from pathlib import Path
 
 from repro import papers
 from repro.randomization import measures
 from repro.randomization.claims import CLAIMS
 from repro.reporting.results import Run
+from repro.tools import plans
 
+# What Figure 1a's runs have in common beside being plain.
+SETTINGS = {
+    "model": "inception",
+    "dataset": "cifar10",
+    "initializer": None,
+    "batch_size": 128,
+    "learning_rate": 0.1,
+    "learning_rate_decay": 0.95,
+    "momentum": 0.9,
+    "permute": None,
+    "gaussian_moments": None,
+}
 KINDS = ("none", "shuffled_pixels", "gaussian", "random_pixels", "random_labels")
 PLAIN = {"augment": [], "weight_decay": 0.0, "dropout_rate": 0.0, "redraw": False}
 
@@ -15,9 +29,10 @@ def draw(name, runs):
     return papers.figure("randomization", name)(runs)
 
 
-def made(tmp_path, kind, images, epochs):
+def made(tmp_path, kind, images, epochs, **changes):
     """A run whose loss is 0.1 after so many epochs of images / 100 steps, and fits in the end."""
-    settings = {"stage": "train", "corruption": kind, "corrupt_prob": 0.0, "seed": 0, **PLAIN}
+    settings = {"stage": "train", "corruption": kind, "corrupt_prob": 0.0, "seed": 0}
+    settings |= PLAIN | SETTINGS | changes
     rows = [{"epoch": k, "train/running_loss": 0.1 if k >= epochs else 2.0} for k in range(1, 31)]
     result = {"status": "complete", "train_examples": images, "train_accuracy": 1.0}
     result |= {"steps": 30 * images // 100, "epochs": 30}
@@ -52,3 +67,38 @@ def test_true_labels_first(tmp_path):
     assert judge(n50000=(14, 13, 20, 21, 30)).verdict == "contradicted"
     assert judge(n5000=(8, 13, 20, 21, 30)).verdict == "inconclusive"
     assert judge(n50000=(8, 13, 20, 21)) is None  # four of five
+
+
+def test_runs_of_other_figures_count_where_they_are_figure_1as(tmp_path):
+    """Of all runs: another network, rate, noise or seed, or one stopped early, changes nothing."""
+    own = sweep(tmp_path, n50000=(8, 13, 20, 21, 30))
+    others = [
+        made(tmp_path, "gaussian", 50_000, 1, **changes)
+        for changes in (
+            {"model": "inception_no_bn"},
+            {"dataset": "digits"},
+            {"learning_rate": 0.02},
+            {"batch_size": 60},
+            {"gaussian_moments": "image"},
+            {"weight_decay": 1e-3},
+            {"seed": 1},
+        )
+    ]
+    others.append(made(tmp_path, "random_pixels", 50_000, 1, permute="positions"))
+    others.append(made(tmp_path, "gaussian", 50_000, 99))  # one epoch of it
+    finding = CLAIMS["R30"].judge([*others, *own])
+    assert CLAIMS["R30"].everywhere and finding.verdict == "reproduced"
+    assert list(map(id, finding.runs)) == list(map(id, own))
+    assert CLAIMS["R30"].judge(others) is None
+    for run in own:
+        run.result["train_accuracy"] = 0.7  # cut short
+    assert CLAIMS["R30"].judge(own).verdict == "inconclusive"
+
+
+def test_the_grid_has_the_runs_of_figure_1a_on_all_images():
+    def paths(figure):
+        flags = plans.expand(plans.load_config(f"randomization/{figure}"), "cpu")
+        return {run.path for run in plans.plan("randomization", flags, Path("out"), {})}
+
+    assert paths("fig1a_full") <= paths("order") and paths("fig1a") <= paths("order")
+    assert len(paths("order")) == 20

@@ -14,17 +14,21 @@ def judged(id_, *runs):
 
 @pytest.fixture
 def network(made_up):
-    """Make a run of Theorem 1 with a largest error, a number of weights, proved or not."""
+    """Make a run of Theorem 1 with a largest error, a number of weights, proved or not.
 
-    def make(error=1e-9, weights=2100, certified=False):
+    A deep one has a width and connections as well.
+    """
+
+    def make(error=1e-9, weights=2100, certified=False, layers=1, **deep):
         result = {
             "train_examples": 1000,
             "dimension": 100,
             "weights": weights,
             "max_error": error,
             "certified": certified,
+            **deep,
         }
-        return made_up(stage="theorem1", result=result)
+        return made_up(stage="theorem1", result=result, layers=layers)
 
     return make
 
@@ -66,6 +70,25 @@ def test_theorem_1_fits_with_2n_plus_d_weights(network, changes, verdict):
     assert judged("R21", network(), network(**changes)) == verdict
     alone = verdict if verdict == "reproduced" else "contradicted"
     assert judged("R21", network(**changes)) == alone
+
+
+@pytest.mark.parametrize(
+    "width, connections, verdict",
+    [
+        (205, 6680, "reproduced"),  # 2 * 1000 / 10 + 5 units, 6 * (1000 + 100) + 8 * 10 weights
+        (206, 6680, "contradicted"),
+        (205, 6681, "contradicted"),
+    ],
+)
+def test_deep_networks_are_judged_by_their_own_width_and_weights(
+    network, width, connections, verdict
+):
+    deep = network(layers=10, width=width, connections=connections)
+    assert judged("R21", deep) == verdict
+    finding = CLAIMS["R21"].judge([network(), deep])
+    assert finding.verdict == ("reproduced" if verdict == "reproduced" else "inconclusive")
+    assert "in 1 of 1 networks" in finding.measured
+    assert f"10 layers for n = 1,000: width {width}, {connections:,} weights" in finding.measured
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,18 @@
 """The claims of Zhang et al. 2017, and of the EPFL student rerun, that runs are judged by."""
 
-from repro.randomization.claims import corruptions, imagenet, noise, redrawn, regularizers, theory
+from repro.randomization.claims import (
+    corruptions,
+    imagenet,
+    noise,
+    order,
+    redrawn,
+    regularizers,
+    saturation,
+    theory,
+)
 from repro.reporting.claims import Main
 
-_PARTS = (corruptions, redrawn, noise, regularizers, theory, imagenet)
+_PARTS = (corruptions, redrawn, noise, regularizers, theory, imagenet, order, saturation)
 CLAIMS = {claim.id: claim for part in _PARTS for claim in part.CLAIMS}
 MAIN = Main(
     "R3",

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from repro.randomization.measures import AVERAGE_LOSS, PLAIN, steps_to, subset, unfinished
+from repro.randomization.measures import AVERAGE_LOSS, PLAIN, subset, unfinished
 from repro.reporting import statistics
 from repro.reporting.claims import (
     CONTRADICTED,
@@ -30,7 +30,6 @@ PARAMETERS = {
 }
 # Figure 1a's curves, in the order in which the paper's reach a loss of 0.1.
 ORDER = ("none", "shuffled_pixels", "gaussian", "random_pixels", "random_labels")
-ALL = 50_000  # training images
 REACHED = 0.1  # the loss up to which time is counted
 CHANCE = 0.01  # off 10 percent
 # Settings -> the loss after one epoch: the paper's, and the EPFL student rerun's.
@@ -131,26 +130,6 @@ def r5(runs):
         statistics.sensitivity(lambda loss: _ordered(used, loss), REACHED),
     )
     return undecided(finding, subset(used) or unfinished(used))
-
-
-def r30(runs):
-    found = {n: kinds for n, kinds in steps_to(runs, REACHED).items() if set(ORDER) <= set(kinds)}
-    if not found:
-        return None
-    first = {
-        n: kinds["none"] < min(kinds[kind] for kind in ORDER[1:]) for n, kinds in found.items()
-    }
-    shown = []
-    for n, kinds in found.items():
-        fewest = min(kinds, key=kinds.get)
-        words = "first" if first[n] else f"after {fewest} ({kinds[fewest]:,.0f})"
-        shown.append(f"{n:,} images: true labels after {kinds['none']:,.0f} steps, {words}")
-    used = [run for run in select(runs, **PLAIN) if run.result["train_examples"] in found]
-    finding = Finding(
-        "; ".join(shown), verdict([first[max(found)]]), used, "whole epochs, one network each"
-    )
-    part = f"at most {max(found):,} of 50,000 images" if max(found) < ALL else ""
-    return undecided(finding, part or unfinished(used))
 
 
 def _ordered(runs: Sequence[Run], loss: float) -> str:
@@ -310,14 +289,5 @@ CLAIMS = (
         "Inception on all images meets each of the four numbers within 0.03; if it meets none "
         "this contradicts. One network each, as in the paper.",
         everywhere=True,
-    ),
-    Claim(
-        "R30",
-        "True labels are learnt before all data that is random, from some number of images on.",
-        "Figure 1a, at 50,000 images",
-        "8 epochs, the next after 13",
-        r30,
-        "At 50,000 images the loss of true labels is the first at 0.1, counted in steps; the "
-        "numbers of images below say where that begins.",
     ),
 )
