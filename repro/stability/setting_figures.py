@@ -1,5 +1,6 @@
 """Figures of Wu, Ma, E 2018 of minima against a setting: wrong labels, momentum."""
 
+import itertools
 from collections.abc import Sequence
 
 import matplotlib
@@ -22,26 +23,33 @@ from repro.stability.measures import (
 )
 
 OPEN = {"marker": "o", "mfc": "white", "ms": 5, "ls": "--", "lw": 0.8}  # what was published
-RATE = 0.1  # of all that was published
+RATE = 0.1  # of what was published on wrong labels
 
 
 def by_setting(runs: Sequence[Run], setting: str, label: str) -> plt.Figure:
-    """Sharpness, non-uniformity and test accuracy of GD solutions against a setting."""
+    """Sharpness, non-uniformity and test accuracy of solutions against a setting.
+
+    GD and SGD, and of several learning rates each, have lines of their own.
+    """
     figure, three = plt.subplots(1, 3, figsize=(6.75, 2.3))
     values = (a, s, test_accuracy)
     names = ("sharpness a", "non-uniformity s", "test accuracy")
     chosen = trained(runs)
+    rates = distinct(chosen, "learning_rate")
     for axes, value, name in zip(three, values, names):
-        for kind in (True, False):
-            groups = grouped([run for run in chosen if is_gd(run) == kind], setting)
-            means = [mean(group, value)[0] for group in groups.values()]
-            if means:
-                axes.plot(list(groups), means, marker="o", label="GD" if kind else "SGD")
+        for kind, colour in ((True, "C0"), (False, "C1")):
+            for eta, line in zip(rates, itertools.cycle(("-", "-.", "--"))):
+                rows = [run for run in select(chosen, learning_rate=eta) if is_gd(run) == kind]
+                groups = grouped(rows, setting)
+                means = [mean(group, value)[0] for group in groups.values()]
+                text = ("GD" if kind else "SGD") + (f", η = {eta:g}" if len(rates) > 1 else "")
+                if means:
+                    axes.plot(list(groups), means, marker="o", ls=line, color=colour, label=text)
         axes.set(xlabel=label, ylabel=name)
     three[0].legend()
     lost = len(select(runs, stage="train")) - len(chosen)
     if lost:
-        three[2].set_title(f"not drawn: {lost} of {len(runs)} runs, diverged")
+        three[2].set_title(f"{lost} of {len(runs)} runs diverged")
     return figure
 
 
@@ -72,15 +80,17 @@ def wrong_labels(runs: Sequence[Run]) -> plt.Figure:
 def momentum(runs: Sequence[Run]) -> plt.Figure:
     """Heavy-ball GD and SGD; GD's edge 2 (1 + momentum) / eta dotted.
 
-    The sharpness that was published at a rate of 0.1 is scaled by 0.1 over ours, as the edge is.
+    The published sharpness is scaled by the published rate over ours, as the edge is.
     """
     figure = by_setting(runs, "momentum", "momentum β")
-    beta = np.array([0.0, 0.9])
+    beta, theirs = np.array([0.0, 0.9]), published("momentum", runs)
     for eta in distinct(runs, "learning_rate"):
         figure.axes[0].plot(beta, 2 * (1 + beta) / eta, color="grey", ls=":")
         for colour, kind in (("C0", "gd"), ("C1", "sgd")):
-            theirs = published("momentum", runs)
-            figure.axes[0].plot(theirs["momentum"], RATE / eta * theirs[kind], **OPEN, color=colour)
-    title = "dotted: 2 (1 + β) / η; open: published at η = 0.1, scaled"
+            values = theirs["learning_rate"] / eta * theirs[kind]
+            figure.axes[0].plot(theirs["momentum"], values, **OPEN, color=colour)
+    title = "dotted: 2 (1 + β) / η"
+    if len(theirs["learning_rate"]):
+        title += f"; open: published at η = {theirs['learning_rate'][0]:g}, scaled"
     figure.axes[0].set_title(title, fontsize=7, loc="left")
     return figure

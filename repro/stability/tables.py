@@ -40,6 +40,7 @@ def table2(runs: Sequence[Run]) -> Table:
                     f"{sharp:g} ± {spread:g}" if sharp else "–",
                     f"{margin:.3f}",
                     plus_minus(*mean(group, s)),
+                    _largest_eigenvalue(group),
                     percent(mean(group, test_accuracy)[0]),
                     f"{accuracy:.2f}" if accuracy else "–",
                     _ended(group),
@@ -54,12 +55,16 @@ def table2(runs: Sequence[Run]) -> Table:
         "published",
         "aη/2",
         "non-uniformity",
+        "λ_max, Theorem 1",
         "test %",
         "published",
         "steps",
         "seeds",
     ]
-    note = f"GD; ± is the deviation over seeds; steps to the stopping rule. {protocol(runs)}."
+    note = (
+        "GD; ± is the deviation over seeds; λ_max is the largest eigenvalue of Theorem 1's "
+        f"operator; steps to the stopping rule. {protocol(runs)}."
+    )
     return Table(columns, rows, note)
 
 
@@ -103,6 +108,12 @@ def theorem1(runs: Sequence[Run]) -> Table:
         f"there are more weights than examples times outputs. {protocol(runs)}."
     )
     return Table(columns, rows, note)
+
+
+def _largest_eigenvalue(runs: Sequence[Run]) -> str:
+    """Return mean and deviation of Theorem 1's eigenvalue over the runs that have it."""
+    have = [run for run in runs if largest_eigenvalue(run)]
+    return plus_minus(*mean(have, largest_eigenvalue)) if have else "–"
 
 
 def _ended(runs: Sequence[Run]) -> str:

@@ -6,6 +6,7 @@ from made_up import N, judge, trained
 
 from repro.reporting.results import Run
 from repro.stability import figures, measures, tables
+from repro.stability.claims import CLAIMS
 
 
 def operators(tmp_path, values, batch=4, **changes):
@@ -25,6 +26,10 @@ def test_no_solution_may_be_unstable(tmp_path):
     budget = {"stop_loss": 0.0, "fitted": False}  # they fit, but not to the paper's rule
     assert judge("P16", operators(tmp_path, [1.0, 1.0, 1.3], **budget)) == "inconclusive"
     assert judge("P16", operators(tmp_path, [1.0] * 3, batch=N)) == "inconclusive"  # of GD alone
+    wrong = {"wrong_examples": 200, "stop_loss": 5e-4}  # the rule of such networks
+    assert judge("P16", operators(tmp_path, [1.0, 1.0, 1.05], **wrong)) == "reproduced"
+    assert judge("P16", operators(tmp_path, [1.0, 1.0, 1.3], **wrong)) == "contradicted"
+    assert CLAIMS["P16"].everywhere
     made = operators(tmp_path, [1.0, 1.0, 1.03]) + operators(tmp_path, [1.0] * 3, batch=N)
     table = tables.theorem1(made)
     assert [row[:3] for row in table.rows] == [

@@ -3,19 +3,28 @@
 from repro.reporting.claims import Main
 from repro.stability.claims import (
     batches,
+    by_setting,
     course_project,
     edge,
     escapes,
     generalization,
     minima,
+    other_escapes,
     theorem,
 )
 
-CLAIMS = {
-    claim.id: claim
-    for part in (minima, batches, escapes, course_project, edge, generalization, theorem)
-    for claim in part.CLAIMS
-}
+PARTS = (
+    minima,
+    batches,
+    escapes,
+    by_setting,
+    course_project,
+    edge,
+    generalization,
+    theorem,
+    other_escapes,
+)
+CLAIMS = {claim.id: claim for part in PARTS for claim in part.CLAIMS}
 MAIN = Main(
     "P11",
     "Where gradient descent has come to rest, another batch size or learning rate"

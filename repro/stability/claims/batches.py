@@ -36,6 +36,8 @@ from repro.stability.measures import (
 
 SMALL_BATCHES = (4, 10, 25)  # of the sharpness-non-uniformity diagram
 SATURATED = 0.1  # a(100) off a(n)
+FAR_OFF = 0.3  # rate at which that was published as 24 % on CIFAR-10
+LEVEL_BATCH = 4  # there a neither rises from it on to the next nor falls with eta at it
 PROPORTIONAL = 0.95  # Pearson's r, at least
 POWER = (0.7, 0.95)  # of s ~ a^p
 
@@ -65,12 +67,17 @@ def p8(runs):
 
 def p9(runs):
     chosen = solutions(runs, dataset="fashion_mnist")
+    if cifar := not chosen:
+        rows = solutions(runs, dataset="cifar10")
+        chosen = [run for run in rows if run.settings["batch_size"] != LEVEL_BATCH]
     table = {
         eta: {batch: mean(group, a)[0] for batch, group in grouped(rows, "batch_size").items()}
         for eta, rows in grouped(chosen, "learning_rate").items()
     }
     saturated = {
-        eta: abs(row[100] / row[1000] - 1) for eta, row in table.items() if {100, 1000} <= set(row)
+        eta: abs(row[100] / row[1000] - 1)
+        for eta, row in table.items()
+        if {100, 1000} <= set(row) and not (cifar and eta == FAR_OFF)
     }
     if not saturated:
         return None
@@ -183,11 +190,12 @@ CLAIMS = (
         "P9",
         "a rises with the batch size up to 100 and is level beyond; it falls with eta.",
         "published results",
-        "within 9 % of GD's at B = 100",
+        "within 9 % of GD's at B = 100 (CIFAR-10: but at eta = 0.3, 24 %)",
         p9,
         f"{RULE}, five seeds: means rise in every step of B up to 100, a(100) is within 10 % of "
         "a(n), and means fall in every step of eta; one of these three that fails in every step "
-        "contradicts.",
+        "contradicts. On CIFAR-10 without B = 4, where the published a is level, and without "
+        "a(100) at eta = 0.3, which the published results have 24 % off.",
     ),
     Claim(
         "P10",

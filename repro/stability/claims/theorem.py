@@ -21,10 +21,11 @@ from repro.stability.measures import (
     departures,
     grouped,
     is_gd,
+    is_solution,
     operators,
-    solutions,
     theorem1,
     to_the_rule,
+    trained,
     unfinished,
 )
 
@@ -42,8 +43,9 @@ def p16(runs):
     over = [run for run in judged if theorem1(run) > 1 + NOISE]
     noisy = sum(not is_gd(run) for run in judged)
     text = f"at most {largest:.3f} over {len(judged)} networks, {noisy} of them of SGD"
-    if len(judged) < (every := len(solutions(runs))):
-        text += f"; it was measured at {len(chosen)} of {every} solutions"
+    every = [run for run in trained(runs, momentum=0.0) if is_solution(run)]
+    if len(judged) < len(every):
+        text += f"; it was measured at {len(chosen)} of {len(every)} solutions"
     finding = Finding(text, verdict([not over]), over or judged, brief=f"at most {largest:.3f}")
     finding = undecided(finding, unfinished(judged))
     return finding if over else of_seeds(undecided(finding, "" if noisy else "no network of SGD"))
@@ -86,6 +88,7 @@ CLAIMS = (
         "Trainings to the paper's stopping rule, three seeds or more: none over 1.12, which a "
         "sharpness of 3 % over 2 / eta gives; a single one over it contradicts. Of GD the value "
         "follows from the sharpness, so that networks of SGD must be among them.",
+        everywhere=True,
     ),
     Claim(
         "P17",
