@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
-from etils import epath
 
 from repro.landscape import batch_norm, curves, evaluation, points
 from repro.mode_connectivity import kept
@@ -14,13 +13,12 @@ from repro.mode_connectivity.measuring import measure_all
 from repro.mode_connectivity.networks import build_network, prepare_data, protocol
 from repro.mode_connectivity.settings import Curve, Ensemble
 from repro.training.runs import Job
-from repro.training.snapshots import read_arrays, write_arrays
 
 BATCH = 250  # images of a prediction
 
 
 def run(settings: Ensemble, job: Job) -> dict:
-    """Average the probabilities of networks along a curve (Garipov et al. 2018, section 3.4)."""
+    """Average the probabilities of networks along a curve (Garipov et al. 2018)."""
     s, ts = settings, evaluation.grid(settings.points)
     nodes = kept.load_nodes(
         kept.curve_checkpoints(job, s.of_stage(Curve)), s.curve_epochs, s.bends + 2
@@ -28,16 +26,14 @@ def run(settings: Ensemble, job: Job) -> dict:
     curve = curves.CURVES[s.curve](nodes)
     data = prepare_data(s, job.data_dir, job.download)
     predict = make_predict(s, build_network(s, data, job.strategy), data)
-    labels = data.arrays["test"][1]
+    labels, start = data.arrays["test"][1], predict(curve.at(0.0))
 
-    def measure(i: int) -> dict[str, float]:
-        found = predict(curve.at(ts[i]))
-        write_arrays(_file(job, i), found)
-        together = (found + probabilities(job, 0)) / 2
-        return {"test_error": error(found, labels), "test_pair": error(together, labels)}
+    def measure(point: Sequence[np.ndarray]) -> dict[str, float]:
+        found = predict(point)
+        return {"test_error": error(found, labels), "test_pair": error(found + start, labels)}
 
-    found = measure_all(job, len(ts), lambda i: i, measure)
-    everywhere = np.mean([probabilities(job, i) for i in range(len(ts))], axis=0)
+    found = measure_all(job, len(ts), lambda i: curve.at(ts[i]), measure)
+    everywhere = sum(predict(curve.at(t)) for t in ts)
     job.directory.save_arrays(t=ts, **found)
     result = {
         "ends_error": float(found["test_pair"][-1]),
@@ -72,14 +68,10 @@ def make_predict(settings: Ensemble, network: keras.Model, data: PlainData) -> C
 
 
 def error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of images, of probabilities [images, classes], that are taken wrongly."""
+    """Return the share of images that are taken wrongly.
+
+    Args:
+      probabilities: [images, classes], of a network, or summed over several.
+      labels: [images].
+    """
     return float((probabilities.argmax(axis=1) != labels).mean())
-
-
-def probabilities(job: Job, number: int) -> np.ndarray:
-    """Return what a network of the curve, measured before, said of each validation image."""
-    return read_arrays(_file(job, number))["arr_0"]
-
-
-def _file(job: Job, number: int) -> epath.Path:
-    return job.checkpoints / f"probabilities_{number}.npz"
