@@ -81,11 +81,15 @@ def read(tuned_file: Path) -> dict[str, dict]:
     for name, sweep in sweeps.items():
         try:
             found, applies = sweep["values"], sweep["applies_to"]
-            trials = [Trial(**each) for each in sweep.get("trials", ())]
+            trials = [Trial(**each) for each in sweep["trials"]]
             right = isinstance(found, dict) and isinstance(applies, dict | None)
-            right = right and (not trials or best(trials).values == found)
+            right = right and best(trials).values == found
+            right = right and {type(sweep[name]) for name in ("says", "judged_by")} == {str}
         except (TypeError, AttributeError, KeyError, ValueError) as error:
-            raise ValueError(f"{tuned_file} holds no sweep {name} ({error}): mend it") from error
+            raise ValueError(
+                f"{tuned_file} holds no sweep {name} that today's tools/tune could have written "
+                f"({error}): mend it, or sweep again"
+            ) from error
         if not right:
             raise ValueError(
                 f"{tuned_file} is damaged: its values of {name} are not its best trial's"
@@ -220,12 +224,26 @@ def _oracle(space, tuner, trials, epochs, seed):
     }
     trials = trials or DEFAULT_TRIALS.get(tuner)
     if tuner == "hyperband":
-        oracle = keras_tuner.oracles.HyperbandOracle(max_epochs=epochs, **common)
+        oracle = _defaults_first(keras_tuner.oracles.HyperbandOracle)(max_epochs=epochs, **common)
         oracle.max_trials = trials
         return oracle
     oracles = {
-        "random": keras_tuner.oracles.RandomSearchOracle,
+        "random": _defaults_first(keras_tuner.oracles.RandomSearchOracle),
         "grid": keras_tuner.oracles.GridSearchOracle,
-        "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+        "bayesian": _defaults_first(keras_tuner.oracles.BayesianOptimizationOracle),
     }
     return oracles[tuner](max_trials=trials, **common)
+
+
+def _defaults_first(kind: type) -> type:
+    """Return an oracle that draws at random, but tries the documented defaults first."""
+
+    class DefaultsFirst(kind):
+        def _random_values(self):
+            if self._tried_so_far:
+                return super()._random_values()
+            defaults = {each.name: each.default for each in self.hyperparameters.space}
+            self._tried_so_far.add(self._compute_values_hash(defaults))
+            return defaults
+
+    return DefaultsFirst

@@ -413,7 +413,9 @@ def test_what_the_paper_leaves_unsaid_is_said(swim, place, capsys):
 def test_a_sweep_of_other_runs_is_said_too(swim, place, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(settings_, "CONFIGS", tmp_path)
     (tmp_path / "swimming").mkdir()
-    sweep = {"values": {"salt": 0.02}, "applies_to": {"model": "seal"}}
+    trial = {"values": {"salt": 0.02}, "epochs": 1, "objective": 0.5}
+    sweep = {"says": "salt", "judged_by": "taste", "objective": 0.5, "trials": [trial]}
+    sweep |= {"values": {"salt": 0.02}, "applies_to": {"model": "seal"}}
     (tmp_path / "swimming" / "tuned.json").write_text(json.dumps({"unsaid-seal": sweep}))
     launch.make(Dive(), place)
     assert "sweeps, of other runs than this one: unsaid-seal" in capsys.readouterr().out

@@ -146,14 +146,18 @@ def test_what_follows_is_derived_and_what_does_not_matter_is_none(tmp_path):
     assert settle(Dive(depth=8, breath=1), tmp_path / "none.json")[0].breath == 1.0
 
 
+def found(salt, applies_to):
+    """A sweep of one trial, as tuned.json has it."""
+    trial = {"values": {"salt": salt}, "epochs": 1, "objective": 0.5}
+    said = {"says": "salt", "judged_by": "taste", "objective": 0.5}
+    return said | {"applies_to": applies_to, "values": {"salt": salt}, "trials": [trial]}
+
+
 @pytest.fixture
 def tuned(tmp_path):
     """A tuned.json for divers who wear fins."""
     file = tmp_path / "tuned.json"
-    sweep = {
-        "applies_to": {"model": "diver", "fins": True, "stops": [1, 2]},
-        "values": {"salt": 0.01},
-    }
+    sweep = found(0.01, {"model": "diver", "fins": True, "stops": [1, 2]})
     file.write_text(json.dumps({"diver": sweep}))
     return file
 
@@ -185,7 +189,7 @@ def test_a_bad_value_of_a_sweep_names_the_flag(tuned):
 def test_tuned_values_are_looked_for_beside_the_papers_figures(tmp_path, monkeypatch):
     monkeypatch.setattr(settings_, "CONFIGS", tmp_path)
     (tmp_path / "swimming").mkdir()
-    sweep = {"applies_to": {}, "values": {"salt": 0.02}}
+    sweep = found(0.02, {})
     (tmp_path / "swimming" / "tuned.json").write_text(json.dumps({"diver": sweep}))
     assert settle(Dive())[0].salt == 0.02
 

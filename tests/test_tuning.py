@@ -15,14 +15,17 @@ SPACE = {"a": [0, 1, 2], "b": [0.0, 0.5]}
 def tuned_file(tmp_path):
     file = tmp_path / "configs" / "tuned.json"
     tuning.record(
-        file,
-        "net",
-        {
-            "values": {"batch_size": 64},
-            "applies_to": {"model": "net", "dataset": "digits", "corruption": "none"},
-        },
+        file, "net", found(64, {"model": "net", "dataset": "digits", "corruption": "none"})
     )
     return file
+
+
+def found(batch_size, applies_to):
+    """A sweep of one trial, as tuned.json has it."""
+    values = {"batch_size": batch_size}
+    trial = {"values": values, "epochs": 1, "objective": 0.5}
+    said = {"says": "the batch", "judged_by": "accuracy", "objective": 0.5, "trials": [trial]}
+    return said | {"values": values, "applies_to": applies_to}
 
 
 def settings(**changes):
@@ -43,8 +46,17 @@ def test_tuned_values_apply_only_to_what_they_were_found_for(tuned_file, other):
 
 
 def test_what_was_chosen_to_match_applies_to_nothing(tuned_file):
-    tuning.record(tuned_file, "other", {"values": {"batch_size": 7}, "applies_to": None})
+    tuning.record(tuned_file, "other", found(7, None))
     assert tuning.values(tuned_file, settings()) == {"batch_size": 64}
+
+
+@pytest.mark.parametrize("field", ["says", "judged_by", "trials", "applies_to", "values"])
+def test_a_file_of_an_earlier_tool_is_named(tuned_file, field):
+    sweep = found(1, None)
+    del sweep[field]
+    tuning.record(tuned_file, "other", sweep)
+    with pytest.raises(ValueError, match=r"holds no sweep other .*mend it, or sweep again"):
+        tuning.values(tuned_file, settings())
 
 
 def test_there_may_be_no_sweep(tmp_path):
@@ -58,8 +70,8 @@ def test_a_broken_file_is_named(tmp_path):
 
 
 def test_recording_keeps_other_keys(tuned_file):
-    tuning.record(tuned_file, "other", {"values": {}, "applies_to": None})
-    tuning.record(tuned_file, "other", {"values": {"batch_size": 1}})
+    tuning.record(tuned_file, "other", found(2, None))
+    tuning.record(tuned_file, "other", found(1, None))
     tuned = json.loads(tuned_file.read_text())
     assert set(tuned) == {"net", "other"} and tuned["other"]["values"] == {"batch_size": 1}
 
@@ -112,6 +124,23 @@ def test_values_may_be_words(tmp_path, tuner):
     assert {type(trial.values["init"]) for trial in trials} == {str}
     best = tuning.best(trials).values
     assert best["init"] == "torch" and (tuner != "grid" or best["steps"] == 30)
+
+
+@pytest.mark.parametrize("tuner", tuning.TUNERS)
+def test_the_documented_defaults_are_tried_first(tmp_path, tuner):
+    space = {"a": (2, 0, 1), "b": (0.5, 0.0), "c": (3, 1, 2, 4)}
+    first, *others = tuning.sweep(
+        lambda values, epochs: float(values["c"]),
+        space,
+        tuner=tuner,
+        trials=8,
+        epochs=4,
+        seed=3,
+        directory=tmp_path / "sweep",
+    )
+    assert first.values == {"a": 2, "b": 0.5, "c": 3}
+    if tuner != "hyperband":  # which trains good ones again, for longer
+        assert first.values not in [trial.values for trial in others]
 
 
 @pytest.mark.parametrize("tuner", ["random", "bayesian"])

@@ -122,6 +122,8 @@ def curve_ensembles(runs: Sequence[Run]) -> plt.Figure:
         height = 100 * result["ensemble_error"]
         axes.axhline(height, color="C2", ls="--", label="all of the curve")
         axes.set_title(f"{run.settings['from']} to {run.settings['to']}")
+    for axes in panels.flat[len(chosen) :]:
+        axes.axis("off")
     for axes in panels[-1]:
         axes.set_xlabel("t")
     for axes in panels[:, 0]:

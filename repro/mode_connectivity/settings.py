@@ -254,6 +254,8 @@ class Instability(Measured):
     def check(self) -> None:
         super().check()
         checks.check_odd(self.points)
+        if self.fork:
+            names.scaled(self.fork, self.epoch_scale)
 
     def about(self) -> list[str]:
         return [self.mode, f"fork{self.fork}"]

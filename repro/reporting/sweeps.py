@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from repro.reporting import tables
 
 COLUMNS = ("sweep", "flag", "value: best objective with it", "chosen", "trials")
-UNUSED = "Chosen to match the published number: no run uses it unless its flags say so."
+UNUSED = "No run uses it unless its flags say so."
 
 
 def records(paper: str, sweeps: Mapping[str, Mapping]) -> list[dict]:

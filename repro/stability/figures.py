@@ -150,7 +150,8 @@ def proportional(runs: Sequence[Run]) -> plt.Figure:
         axes.set_title(title)
         theirs = published("diagram", runs)
         for eta in np.unique(theirs["learning_rate"]):
-            points = theirs["sharpness"], theirs["nonuniformity"]
+            here = np.equal(theirs["learning_rate"], eta)
+            points = [np.array(theirs[name])[here] for name in ("sharpness", "nonuniformity")]
             axes.plot(*points, **OPEN, color="k", label=f"published, η = {eta:g}")
     axes.set(xscale="log", yscale="log", xlabel="sharpness a", ylabel="non-uniformity s")
     label_1_2_5(axes.xaxis)

@@ -6,11 +6,13 @@ NONUNIFORMITY = 7.94  # published mean of 15 networks at eta = 0.5, B = 25
 
 SWEEPS = {
     "gain": Sweep(
-        says="scale of the initial weights, of which the code has three",
+        says="scale of the initial weights: the code has three, and published numbers are over all",
         space={"gain": (1.0, 0.5, 0.75, 1.25, 1.5)},
-        objective=lambda result: -abs(result["nonuniformity"]["value"] - NONUNIFORMITY),
-        judged_by=f"non-uniformity at eta = 0.5 and B = 25, the nearer to the published mean "
-        f"{NONUNIFORMITY} the better",
+        objective=lambda result: (
+            -abs(result["nonuniformity"]["value"] - NONUNIFORMITY) if result["fitted"] else -1000.0
+        ),
+        judged_by="non-uniformity at eta = 0.5 and B = 25, the nearer to the published mean over "
+        f"the three scales, {NONUNIFORMITY}, the better",
         flags={"stage": "train", "learning_rate": 0.5, "batch_size": 25},
         diverged=-1000.0,
     ),

@@ -6,7 +6,13 @@ NEGATIVE = 0.347  # the slides' share of students with a negative smallest eigen
 
 
 def share(counted) -> float:
-    """Return what part of all students a result counts."""
+    """Return what part of all students a result counts.
+
+    Raises:
+      ValueError: there is none.
+    """
+    if not counted["of"]:
+        raise ValueError("no student has a negative smallest eigenvalue: ask for more of them")
     return counted["count"] / counted["of"]
 
 
@@ -28,8 +34,8 @@ SWEEPS = {
         says="length of a perturbation, and the change of the loss at which SLSQP stops",
         space={"epsilon": (0.01, 0.001, 0.1), "slsqp_ftol": (1e-6, 1e-12, 1e-30)},
         objective=lambda result: share(result["perturbed_positive"]),
-        judged_by="share of such students that end with a positive spectrum, which is all on the "
-        "slides",
+        judged_by="share of students with a negative smallest eigenvalue that end with a positive "
+        "one, the larger the better, as all do on the slides",
         flags={"stage": "slides", "num_students": 100, "slsqp_students": 10},
     ),
 }

@@ -11,17 +11,17 @@ trials. The same command again goes on where a killed sweep was, inside a run to
 lengthen a finished sweep.
 
 Where a sweep is judged by accuracy, it is that on training examples that the trial does not train
-on: never on test data. By default these are the last tenth of the training set (--train_split,
+on: never on test data. By default these are a last part of the training set (--train_split,
 --test_split); digits has no slices, so there --train_examples, by default nine tenths, are drawn
-class-balanced by --seed and the others held out (--test_split=held_out). Other sweeps are judged by
-how near they come to the number that the paper published, and are said to be chosen to match.
-A trial that diverged is worse than any other. Hyperband's longer trials train from the start again,
+class-balanced and the others held out (--test_split=held_out). Other sweeps are judged by what the
+paper published, and say by which number. Documented defaults are tried first. A trial that diverged
+is worse than any other. Hyperband's longer trials train from the start again,
 as runs of different lengths are different runs.
 
 The best values land in configs/<paper>/tuned.json, with all trials and the protocol, and the page
 of the paper shows them. What randomization's sweep `unsaid` found is used by later runs of the same
-network on true labels of the same data (of the same size, where --train_examples is given), and
-they say so; all else is for the reader to use.
+network on true labels of the same data, with the same flags where flags were given, and they say
+so; all else is for the reader to use.
 
 Distributed, one chief and any number of workers run the same command and share --output_dir:
 
@@ -38,7 +38,9 @@ open to everyone who reaches it: use a private network. If a worker dies, the ch
 import argparse
 import dataclasses
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,6 +56,9 @@ from repro.tuning import Sweep
 
 DIGITS_TRAIN_EXAMPLES = 1294  # nine tenths of its 1,438
 HELD_OUT = "held_out"
+SLICE = re.compile(r"train(\[(?P<low>\d+%?)?:(?P<high>\d+%?)?\])?")
+OWN = ("model", "dataset", "train_examples")  # flags that names of sweeps say in words
+SAME = ("seed", "strategy", "test_split")  # flags whose values leave what is found as it is
 
 
 def trial_flags(sweep: Sweep, given: Mapping[str, str]) -> dict:
@@ -78,13 +83,32 @@ def trial_flags(sweep: Sweep, given: Mapping[str, str]) -> dict:
         flags = {"test_split": HELD_OUT} | flags
     else:
         flags = dict(zip(("train_split", "test_split"), sweep.splits)) | flags
-    train, test = flags["train_split"], flags["test_split"]
-    if not (train.startswith("train") and test.startswith(("train", HELD_OUT))) or train == test:
+    if not apart(flags["train_split"], flags["test_split"]):
         raise ValueError(
-            f"--train_split={train} and --test_split={test} must be different parts of the "
-            f"training data, such as {' and '.join(sweep.splits)}"
+            f"--train_split={flags['train_split']} and --test_split={flags['test_split']} must be "
+            "different parts of the training data, both in percent or both in numbers of images, "
+            f"such as {' and '.join(sweep.splits)}"
         )
     return flags
+
+
+def apart(train: str, held_out: str) -> bool:
+    """Whether two split strings are slices of the training data that have nothing in common."""
+    if held_out == HELD_OUT:  # what --train_examples leaves out of train
+        return SLICE.fullmatch(train) is not None
+    ends = []
+    for split in (train, held_out):
+        match = SLICE.fullmatch(split)
+        if match is None or (match["low"] is None and match["high"] is None):
+            return False  # no slice of the training data, or all of it
+        texts = [match["low"], match["high"]]
+        if len({text.endswith("%") for text in texts if text}) > 1:
+            return False
+        low, high = (int(text.rstrip("%")) if text else None for text in texts)
+        percent = any(text and text.endswith("%") for text in texts)
+        ends.append((percent, low or 0, math.inf if high is None else high))
+    (percent, low, high), (other_percent, other_low, other_high) = ends
+    return percent == other_percent and (high <= other_low or other_high <= low)
 
 
 def trial_settings(paper: str, flags: Mapping, values: Mapping, epochs: int | None) -> Settings:
@@ -123,12 +147,13 @@ def run_trial(trial: Settings, output_dir: Path, places: Mapping) -> Path:
 
 
 def name_of(sweep_name: str, trial: Settings, given: Mapping[str, str]) -> str:
-    """Return what a sweep is called in tuned.json: its name, and the network and data it was on."""
+    """Return what a sweep is called in tuned.json: by its name, and all that was asked of it."""
     said = as_dict(trial)
     parts = [sweep_name, *(str(said[key]) for key in ("model", "dataset") if said.get(key))]
     if "train_examples" in given:
         parts.append(f"n{said['train_examples']}")
-    return "-".join(parts)
+    others = sorted(set(given) - {*OWN, *SAME})
+    return "-".join([*parts, *(f"{name}={given[name]}" for name in others)])
 
 
 def entry(sweep: Sweep, flags: Mapping, given: Mapping, arguments, trials, best_dir: Path) -> dict:
@@ -136,13 +161,13 @@ def entry(sweep: Sweep, flags: Mapping, given: Mapping, arguments, trials, best_
     winner, result = tuning.best(trials), json.loads((best_dir / "result.json").read_text())
     environment = json.loads((best_dir / "environment.json").read_text())
     said = result["settings"]
-    applies_to = [*sweep.applies_to, *(["train_examples"] if "train_examples" in given else [])]
+    applies_to = dict.fromkeys([*sweep.applies_to, *(set(given) - set(SAME))])
     return {
         "says": sweep.says,
         "values": winner.values,
         "objective": winner.objective,
         "judged_by": sweep.judged_by,
-        "applies_to": {key: said[key] for key in applies_to} if sweep.applies_to else None,
+        "applies_to": {key: said[key] for key in sorted(applies_to)} if sweep.applies_to else None,
         "protocol": {
             **{key: said.get(key) for key in ("model", "dataset", "learning_rate")},
             **{key: said.get(key, value) for key, value in flags.items()},
@@ -196,8 +221,13 @@ def tune(arguments: argparse.Namespace, given: Mapping[str, str]) -> None:
         length = f", {epochs} epochs" if sweep.epochs else ""
         print(f"trial {next(numbers)}: {shown}{length}", end="  ", flush=True)
         trial = settled(tuning.Trial(values, epochs, 0.0))
-        path = run_trial(trial, arguments.output_dir, places)
-        objective = sweep.of(json.loads((path / "result.json").read_text()))
+        try:
+            path = run_trial(trial, arguments.output_dir, places)
+            objective = sweep.of(json.loads((path / "result.json").read_text()))
+        except RuntimeError as error:
+            if "diverged" not in str(error):  # as where a curve that is to be measured has
+                raise
+            objective = sweep.diverged
         print(f"{objective:.4f}", flush=True)
         return objective
 
@@ -209,7 +239,7 @@ def tune(arguments: argparse.Namespace, given: Mapping[str, str]) -> None:
         trials=arguments.trials,
         epochs=arguments.epochs or 1,
         seed=arguments.seed,
-        directory=arguments.output_dir / "keras_tuner" / f"{paper}-{key}",
+        directory=arguments.output_dir / "keras_tuner" / re.sub(r"[^\w.=-]", "_", f"{paper}-{key}"),
     )
     if tuning.is_worker():
         return
@@ -252,13 +282,15 @@ def main() -> None:
     add = parser.add_argument
     add("paper", choices=papers.PAPERS)
     add("--sweep", help="what is searched; default: the first of the paper")
-    add("--tuner", choices=tuning.TUNERS, default="random")
+    add("--tuner", choices=tuning.TUNERS, default="random", help="default: random")
     add("--trials", type=_positive, help="default: 20; all there are for grid and hyperband")
-    add("--epochs", type=_positive, help="of a trial; hyperband's longest")
-    add("--seed", type=int, default=0, help="of the search and of every trial")
+    add(
+        "--epochs", type=_positive, help="of a trial, hyperband's longest; default: the sweep's own"
+    )
+    add("--seed", type=int, default=0, help="of the search and of every trial; default: 0")
     add("--data_dir", help="where tensorflow-datasets keeps prepared data")
     add("--download", choices=("true", "false"), default="true", help="may data be fetched")
-    add("--output_dir", type=Path, default=Path("outputs"))
+    add("--output_dir", type=Path, default=Path("outputs"), help="default: outputs")
     add("--tuned_file", type=Path, help="default: configs/<paper>/tuned.json")
     if len(sys.argv) > 1 and sys.argv[1] in papers.PAPERS:
         parser.description = f"{__doc__}\nSweeps of {sys.argv[1]}:\n\n{usage(sys.argv[1])}\n"

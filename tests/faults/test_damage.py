@@ -248,6 +248,8 @@ def test_giant_shapes_and_objects_are_refused(hostile, shape, descr):
 SWEEP = {
     "values": {"batch_size": 64},
     "applies_to": {"dataset": "digits"},
+    "says": "the batch",
+    "judged_by": "accuracy",
     "trials": [
         {"values": {"batch_size": 128}, "epochs": 3, "objective": 0.5},
         {"values": {"batch_size": 64}, "epochs": 3, "objective": 0.75},

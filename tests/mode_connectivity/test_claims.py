@@ -358,6 +358,8 @@ def test_ensembles_along_curves(make):
     assert judge(0.02, 0.021) == "inconclusive"
     assert judge(0.02, 0.021, 0.022, epoch_scale=0.5) == "inconclusive"
     assert judge() is None
+    seeds = [voted(make, "A", 0.4, 0.38 + seed / 1000, seed=seed) for seed in range(3)]
+    assert verdict("M22", *seeds) == "inconclusive"  # one curve
     figure = FIGURES["curve_ensembles"]([voted(make, m, 0.4, 0.3) for m in "ABCD"])
     heights = [line.get_ydata() for axes in figure.axes for line in axes.lines]
     assert len(heights) == 4 * 3

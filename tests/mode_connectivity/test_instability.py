@@ -51,6 +51,8 @@ def test_a_rise_is_over_the_mean_of_the_ends():
 def test_a_fork_must_be_an_epoch_of_the_training(asked):
     with pytest.raises(ValueError, match=r"makes epoch 7 0\.35, which is not whole"):
         settle(asked("endpoint", forked_at=7))
+    with pytest.raises(ValueError, match="makes epoch 7"):
+        settle(asked("instability", fork=7))
     with pytest.raises(ValueError, match="--fork=200 must be 199 or less"):
         settle(asked("instability", fork=200))
 

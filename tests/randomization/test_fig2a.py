@@ -11,7 +11,7 @@ import pytest
 
 from repro import papers
 from repro.randomization import measures
-from repro.randomization.claims import CLAIMS
+from repro.randomization.claims import CLAIMS, saturation
 from repro.tools import plans
 
 M2 = {"weight_decay": 1e-3}
@@ -172,3 +172,8 @@ def test_with_all_three_regularisers_accuracies_still_rise(rising, train, test, 
 def test_a_short_training_has_no_two_spans_to_compare(made_up):
     curves = {"train/accuracy": [0.5] * 10, "test/accuracy": [0.5] * 10}
     assert CLAIMS["R32"].judge([made_up(metrics=curves, **M3)]) is None
+
+
+def test_accuracies_of_every_twentieth_epoch_show_no_rise():
+    assert saturation.rise([20, 40, 60, 80, 100], [0.1, 0.2, 0.3, 0.4, 0.5]) is None
+    assert saturation.rise(range(81, 101), [0.5] * 10 + [0.6] * 10) == pytest.approx(0.1)

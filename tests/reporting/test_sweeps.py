@@ -37,7 +37,7 @@ def test_each_value_has_the_best_objective_that_was_found_with_it():
     ("there", "words"),
     [
         ({"unsaid-net": swept()}, "| unsaid-net: the batch | batch_size | 32: 0.750, 64: 0.625 |"),
-        ({"unsaid-net": swept(applies_to=None)}, "no run uses it unless its flags say so"),
+        ({"unsaid-net": swept(applies_to=None)}, "No run uses it unless its flags say so"),
         ({}, "No sweep was run yet."),
     ],
 )

@@ -266,6 +266,12 @@ def test_momentum_of_sgd(make):
     assert judge("P22", sgd({0.0: 2.0}, "cifar10")) is None
     pair = [run for run in sgd(falls, "cifar10") if run.settings["seed"] < 2]
     assert judge("P22", pair) == "inconclusive"  # two seeds
+    few = [
+        run
+        for run in sgd(falls, "cifar10")
+        if run.settings["seed"] < 2 or not run.settings["momentum"]
+    ]
+    assert judge("P22", few) == "inconclusive"  # two at the largest momentum
 
 
 def project(make, factor=1.0, count=3, data=("fashion_mnist", "cifar10"), **changes):

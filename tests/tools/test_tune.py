@@ -47,12 +47,43 @@ def test_digits_hold_out_a_tenth():
         {"test_split": "test"},
         {"train_split": "train", "test_split": "train"},
         {"train_split": "test[:50%]"},
+        {"train_split": "train"},  # holds the images that are held out
+        {"train_split": "train[:95%]"},
+        {"train_split": "train[:40000]"},  # of how many?
+        {"test_split": "train[90%:]+test"},
+        {"train_split": "train+test[:50%]"},
+        {"dataset": "digits", "train_split": "test"},
     ],
     ids=str,
 )
 def test_test_data_is_refused(splits):
     with pytest.raises(ValueError, match="different parts of the training data"):
         tune.trial_flags(UNSAID, MLP | splits)
+
+
+@pytest.mark.parametrize(
+    ("train", "held_out"),
+    [
+        ("train[:90%]", "train[90%:]"),
+        ("train[:40000]", "train[45000:]"),
+        ("train[50%:80%]", "train[:50%]"),
+        ("train[:10]", "train[20:30]"),
+        ("train", "held_out"),
+    ],
+)
+def test_parts_that_are_apart(train, held_out):
+    splits = {"train_split": train, "test_split": held_out}
+    assert tune.trial_flags(UNSAID, MLP | splits).items() >= splits.items()
+
+
+def test_a_sweep_with_other_flags_has_a_name_of_its_own():
+    """So it neither replaces the record of another nor speaks for other runs."""
+    given = {**MLP, "dataset": "digits", "seed": "0"}
+    flags = tune.trial_flags(UNSAID, given)
+    trial = tune.trial_settings("randomization", flags, {}, 3)
+    assert tune.name_of("unsaid", trial, given) == "unsaid-mlp_1x512-digits"
+    slow = tune.name_of("unsaid", trial, {**given, "learning_rate": "1e-5"})
+    assert slow == "unsaid-mlp_1x512-digits-learning_rate=1e-5"
 
 
 def test_what_a_sweep_tries_cannot_be_given():
@@ -118,7 +149,9 @@ def test_objectives():
     assert UNSAID.of(diverged) == 0
     assert UNSAID.of({"status": "complete", "test_accuracy": 0.5}) == 0.5
     gain = tune.sweeps("stability")["gain"]
-    at, far = ({"status": "complete", "nonuniformity": {"value": s}} for s in (7.94, 5.94))
+    fitted = {"status": "complete", "fitted": True}
+    at, far = (fitted | {"nonuniformity": {"value": s}} for s in (7.94, 5.94))
+    assert gain.of(at | {"fitted": False}) < -100
     assert gain.of(at) == 0 and gain.of(far) == pytest.approx(-2) and gain.of(diverged) < -100
     adam = tune.sweeps("teacher_student")["adam"]
     counted = {"status": "complete", "negative": {"count": 400, "of": 1000}}
@@ -126,8 +159,13 @@ def test_objectives():
     curve = tune.sweeps("mode_connectivity")["curve"]
     metrics = {"curve_metrics": {"test_error": {"maximum": 0.3}}, "status": "complete"}
     assert curve.of(metrics) == pytest.approx(0.7)
+    none = {"status": "complete", "perturbed_positive": {"count": 0, "of": 0}}
+    with pytest.raises(ValueError, match="ask for more of them"):
+        tune.sweeps("teacher_student")["perturbation"].of(none)
     adversary = tune.sweeps("bad_minima")["adversary"]
-    assert adversary.of({"status": "complete", "test_accuracy": 0.3}) == -0.3
+    ended = {"status": "complete", "test_accuracy": 0.3, "train_accuracy": 1.0}
+    assert adversary.of(ended | {"pretrain_accuracy": 1.0}) == -0.3
+    assert adversary.of(ended | {"pretrain_accuracy": 0.5}) == -1
     assert adversary.of(diverged) == -1
 
 
@@ -232,7 +270,7 @@ def test_a_sweep_that_is_chosen_to_match(tmp_path, python):
     )
     assert done.returncode == 0, done.stderr
     (sweep,) = json.loads((tmp_path / "tuned.json").read_text()).values()
-    assert sweep["applies_to"] is None
+    assert sweep["applies_to"] is None and "num_students" in sweep["protocol"]
     results = [json.loads(f.read_text()) for f in tmp_path.glob("teacher_student/*/result.json")]
     shares = [result["negative"]["count"] / result["negative"]["of"] for result in results]
     objectives = sorted(trial["objective"] for trial in sweep["trials"])

@@ -59,7 +59,7 @@ def r32(runs):
     run = rerun_networks(runs).get("m3")
     if run is None:
         return None
-    rises = [_rise(*run.curve(f"{split}/accuracy")) for split in ("train", "test")]
+    rises = [rise(*run.curve(f"{split}/accuracy")) for split in ("train", "test")]
     if None in rises:
         return None
 
@@ -77,13 +77,15 @@ def r32(runs):
     return undecided(finding, subset([run]) or _short([run]))
 
 
-def _rise(epochs: Sequence[int], values: Sequence[float]) -> float | None:
+def rise(epochs: Sequence[int], values: Sequence[float]) -> float | None:
     """Return the mean of the last SPAN epochs minus that of the SPAN before; None without both."""
     epochs, values = np.array(epochs), np.array(values)
     if not len(epochs) or epochs[0] > epochs[-1] - SPAN:
         return None
     last = epochs > epochs[-1] - SPAN
     before = ~last & (epochs > epochs[-1] - 2 * SPAN)
+    if not before.any():
+        return None
     return float(values[last].mean() - values[before].mean())
 
 
