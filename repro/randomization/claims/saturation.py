@@ -64,7 +64,7 @@ def r32(runs):
         return None
 
     def judged(least: float) -> str:
-        return verdict([rise >= least for rise in rises])
+        return verdict([each >= least for each in rises])
 
     finding = Finding(
         f"over the last {SPAN} epochs against the {SPAN} before training accuracy rises by "
