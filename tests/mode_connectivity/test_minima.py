@@ -52,6 +52,7 @@ def test_no_minimum_by_gradient_or_by_curvature(tmp_path, gradient, smallest, ve
     assert len(table.rows) == 12
 
 
+@pytest.mark.slow
 def test_a_run_looks_at_its_iterates_and_ends_where_it_was(make, tmp_path, monkeypatch):
     """Of what is looked at only the loss, which tells where that was."""
 

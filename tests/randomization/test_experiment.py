@@ -372,6 +372,7 @@ def small_network_with_batch_norm(name, input_shape, num_classes, dropout_rate):
     )
 
 
+@pytest.mark.slow
 def test_batch_norm_in_parts_equals_in_full(
     killed_in_epoch, quick, tmp_path, monkeypatch, assert_same_run
 ):

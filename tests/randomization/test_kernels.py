@@ -331,6 +331,7 @@ def test_a_run_compares_gradient_descent(make, tmp_path):
     assert result["descent_from_random"] == pytest.approx((1 - 30 / 2352) ** 0.5, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features_", ["gabor", "filters"])
 def test_a_run_on_preprocessed_images(make, tmp_path, features_):
     kernel, filters = ("linear", 50) if features_ == "filters" else ("gaussian", None)

@@ -358,6 +358,7 @@ def test_a_damaged_checkpoint_is_passed_over(whole, make, tmp_path, monkeypatch)
     assert_same_run(path, whole(TRAIN))
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_process(stopped, tmp_path):
     """In training that would last for hours, and while it is being measured."""
     run = tmp_path / "run"

@@ -13,10 +13,11 @@ REFERENCE = Path(__file__).parents[2] / "outputs" / "reference"
 
 @pytest.fixture
 def output_dir(tmp_path):
-    """A folder with the complete runs of Table 1 at scale cpu."""
+    """A folder with the runs of Table 1's two perceptrons at scale cpu."""
     (figure,) = reproduce.read_figures(["randomization/table1"], "cpu", REFERENCE, {})
     for run in figure.runs:
-        copied(run.path, tmp_path)
+        if run.complete and run.path.name.startswith("mlp"):
+            copied(run.path, tmp_path)
     return tmp_path
 
 
@@ -32,13 +33,14 @@ def one_of(name):
 
 def drawn(output_dir, id_):
     (figure,) = reproduce.read_figures(["randomization/table1"], "cpu", output_dir, {})
-    assert reproduce.draw(figure, "cpu", output_dir) == len(figure.runs)
+    complete = sum(run.complete for run in figure.runs)
+    assert 0 < reproduce.draw(figure, "cpu", output_dir) == complete
     record = json.loads((output_dir / "figures" / "randomization-table1-cpu.json").read_text())
     return next(claim for claim in record["claims"] if claim["id"] == id_)
 
 
 def test_a_claim_on_all_networks_sees_those_of_other_figures(output_dir):
-    """Table 1 at scale cpu has two networks; its parameter counts speak of five."""
+    """Of two networks' runs parameter counts say too little; those of others are seen as well."""
     assert drawn(output_dir, "R1")["verdict"] == "inconclusive"
     for name in ("inception", "inception_no_bn", "alexnet"):
         copied(one_of(name), output_dir)
