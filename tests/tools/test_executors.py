@@ -101,6 +101,7 @@ def said(driver) -> str:
     return out.decode().strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_runs_outlive_the_machine_that_they_are_made_on(
     cluster, drive, node_of, three_runs, wait_for, assert_made_once, tmp_path
 ):
