@@ -326,6 +326,7 @@ def test_a_link_to_a_filtered_claim_shows_it(written, open_page):
     assert page.locator(page.evaluate("location.hash")).is_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 390])
 def test_phones_need_no_scrolling_to_the_side(written, open_page, width):
     for file in sorted(written.glob("*.html")):
@@ -403,6 +404,7 @@ def test_strange_text_in_settings_is_shown_as_text(tmp_path, open_page):
     assert page.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 def test_a_served_page_renews_itself_and_keeps_what_is_open(served, open_page):
     port, complete = served
     page = open_page(f"http://127.0.0.1:{port}/randomization.html")

@@ -98,6 +98,7 @@ def records(file):
     return found
 
 
+@pytest.mark.slow
 def test_weights_and_biases_gets_settings_metrics_and_result(tmp_path, monkeypatch):
     """Offline, from the files that `wandb sync` would send; interrupted and gone on as one run."""
     pytest.importorskip("wandb", reason="pip install .[wandb]")
