@@ -28,7 +28,7 @@ def records(paper: str, sweeps: Mapping[str, Mapping]) -> list[dict]:
         applies = sweep["applies_to"]
         used = applies and "Used by runs with " + ", ".join(f"{k}={v}" for k, v in applies.items())
         flags = [
-            {"name": flag, "tried": _tried(shown, flag), "chosen": _text(chosen)}
+            {"name": flag, "tried": _tried(shown, flag), "chosen": shortly(chosen)}
             for flag, chosen in sweep["values"].items()
         ]
         found.append(
@@ -71,12 +71,13 @@ def _tried(trials: Sequence[Mapping], flag: str) -> str:
     for trial in trials:
         value, objective = trial["values"][flag], trial["objective"]
         best[value] = max(objective, best.get(value, objective))
-    return ", ".join(f"{_text(value)}: {best[value]:.3f}" for value in sorted(best, key=_order))
+    return ", ".join(f"{shortly(value)}: {best[value]:.3f}" for value in sorted(best, key=_order))
 
 
 def _order(value) -> tuple:
     return isinstance(value, str), value
 
 
-def _text(value) -> str:
+def shortly(value) -> str:
+    """Return a value that was tried as it is shown."""
     return f"{value:g}" if isinstance(value, int | float) else str(value)

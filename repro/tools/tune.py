@@ -51,6 +51,7 @@ from repro import papers, tuning
 from repro import settings as settings_
 from repro.fields import flag_lines
 from repro.launch import one_line_errors
+from repro.reporting.sweeps import shortly
 from repro.settings import Settings, as_dict
 from repro.tuning import Sweep
 
@@ -255,11 +256,6 @@ def tune(arguments: argparse.Namespace, given: Mapping[str, str]) -> None:
 def sweeps(paper: str) -> dict[str, Sweep]:
     """Return the sweeps of a paper by name, the default one first."""
     return papers.module(paper, "sweeps").SWEEPS
-
-
-def shortly(value) -> str:
-    """Return a value as it is printed."""
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def usage(paper: str) -> str:
