@@ -65,6 +65,8 @@ def test_true_labels_first(tmp_path):
     both = judge(n5000=(9, 5, 6, 7, 8), n50000=(8, 13, 20, 21, 30))
     assert both.verdict == "reproduced" and "after shuffled_pixels (250)" in both.measured
     assert judge(n50000=(14, 13, 20, 21, 30)).verdict == "contradicted"
+    tied = judge(n50000=(13, 13, 20, 21, 30))  # whole epochs cannot tell
+    assert tied.verdict == "inconclusive" and "with shuffled_pixels (6,500)" in tied.measured
     assert judge(n5000=(8, 13, 20, 21, 30)).verdict == "inconclusive"
     assert judge(n50000=(8, 13, 20, 21)) is None  # four of five
 

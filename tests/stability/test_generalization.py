@@ -70,6 +70,9 @@ def test_gd_beside_sgd(make):
     assert judge("S4", arms(make, (0.998, 0.993), (0.8, 0.85))) == "contradicted"
     assert judge("S4", arms(make, (0.995, 0.995), (0.8, 0.8))) == "inconclusive"
     assert judge("S4", arms(make, (0.998, 0.993), (0.8, 0.8))[:5]) is None  # GD alone
+    fair = arms(make, (0.998, 0.993), (0.8, 0.8))
+    larger = make(0.5, 10, 1.0, 1.0, gain=1.5, train_accuracy=0.5, test_accuracy=0.1)
+    assert judge("S4", [*fair, larger]) == "reproduced"  # other initial weights do not count
 
 
 @pytest.mark.parametrize(

@@ -360,7 +360,7 @@ def test_wide_students_reach_zero(write):
         name = f"width-{width}-{len(losses)}-{max(losses)}-{going}"
         return ended(write, name, losses, classes, kinds, hidden=width)
 
-    narrow, wide = census(5, [1e-4, 1e-30]), census(45, [1e-12, 1e-13])
+    narrow, wide = census(5, [1e-4, 1e-30]), census(45, [1e-12] * 381)
 
     def judged(*runs):
         finding = CLAIMS["C13"].judge(runs)
@@ -368,7 +368,9 @@ def test_wide_students_reach_zero(write):
 
     assert judged(narrow, wide) == "reproduced" and judged(narrow) is None
     brief = CLAIMS["C13"].judge([narrow, wide]).brief
-    assert "1 of 2 (9.5% to 90.5%) of 5 neurons; 0 of 2 (0.0% to 65.8%) of 45 neurons" in brief
+    assert "1 of 2 (9.5% to 90.5%) of 5 neurons; 0 of 381 (0.0% to 1.0%) of 45 neurons" in brief
+    few = census(45, [1e-12] * 380)
+    assert judged(narrow, few) == "inconclusive" and judged(narrow, few, wide) == "reproduced"
     assert judged(narrow, census(45, [1e-12, 1e-13, 1e-5])) == "contradicted"
     assert judged(narrow, census(45, [1e-5], going=True)) == "inconclusive"
     assert CLAIMS["C23"].judge([narrow, wide]) is None
@@ -402,14 +404,20 @@ def test_channels_are_met_often(write, channels, ones, verdict):
     finding = CLAIMS["C19"].judge([*runs, biased])
     assert finding.verdict == verdict  # what biases do stands beside
     assert "(beside: alternating with biases 900 of 1,000" in finding.measured
+    assert CLAIMS["C19"].judge([runs[0], biased]).verdict == "inconclusive"  # one teacher
 
 
 @pytest.mark.parametrize(
-    "hits, verdict", [(200, "reproduced"), (30, "contradicted"), (90, "inconclusive")]
+    "hits, share",
+    [
+        (200, "200 of 1,000 (17.6% to 22.6%)"),
+        (30, "30 of 1,000 (2.1% to 4.3%)"),
+    ],
 )
-def test_plateaus_without_biases(write, hits, verdict):
-    """Of 1,000 students 90 have Wilson's interval from 7.4 % to 10.9 %."""
-    assert CLAIMS["C20"].judge([counted(write, 4, 1000, plateau=hits)]).verdict == verdict
+def test_plateaus_without_biases(write, hits, share):
+    """Whatever their share, it is not on the claim's targets."""
+    finding = CLAIMS["C20"].judge([counted(write, 4, 1000, plateau=hits)])
+    assert share in finding.measured and finding.verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(

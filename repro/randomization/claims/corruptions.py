@@ -102,7 +102,9 @@ def r3(runs):
         return None
     accuracies = [run.result["train_accuracy"] for run in chosen]
     epochs = max(run.result["epochs"] for run in chosen)
-    measured = f"train accuracy {_percents(accuracies)} after at most {epochs} epochs"
+    images = "/".join(f"{n:,}" for n in sorted({run.result["train_examples"] for run in chosen}))
+    measured = f"train accuracy {_percents(accuracies)} on {images} images after at most {epochs}"
+    measured += " epochs"
     finding = Finding(measured, verdict([a >= 0.999 for a in accuracies]), chosen)
     return undecided(finding, unfinished(chosen))
 

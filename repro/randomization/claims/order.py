@@ -2,7 +2,7 @@
 
 from repro.randomization.claims.corruptions import ORDER, REACHED
 from repro.randomization.measures import PLAIN, by_data, steps, unfinished
-from repro.reporting.claims import Claim, Finding, undecided, verdict
+from repro.reporting.claims import INCONCLUSIVE, Claim, Finding, undecided, verdict
 from repro.reporting.results import select
 
 ALL = 50_000  # training images
@@ -29,17 +29,18 @@ def r30(runs):
     found = {n: kinds for n, kinds in by_data(own, REACHED).items() if set(ORDER) <= set(kinds)}
     if not found:
         return None
-    shown, first = [], False
+    shown, first, tied = [], False, False
     for n, kinds in found.items():
         taken = {kind: steps(kinds[kind], REACHED) for kind in ORDER}
-        fewest = min(taken, key=taken.get)
-        first = taken["none"] < min(taken[kind] for kind in ORDER[1:])
-        words = "first" if first else f"after {fewest} ({taken[fewest]:,.0f})"
+        fewest = min(ORDER[1:], key=taken.get)
+        first, tied = taken["none"] < taken[fewest], taken["none"] == taken[fewest]
+        words = "first" if first else f"{'with' if tied else 'after'} {fewest}"
+        words += "" if first else f" ({taken[fewest]:,.0f})"
         shown.append(f"{n:,} images: true labels after {taken['none']:,.0f} steps, {words}")
     largest = max(found)  # which the last words are about
     finding = Finding(
         "; ".join(shown),
-        verdict([first]),
+        INCONCLUSIVE if tied else verdict([first]),  # within the same epoch nobody is first
         [kinds[kind] for kinds in found.values() for kind in ORDER],
         "whole epochs, one network each",
     )
@@ -54,7 +55,8 @@ CLAIMS = (
         "Figure 1a, at 50,000 images",
         "8 epochs, the next after 13",
         r30,
-        "At 50,000 images the loss of true labels is the first at 0.1, counted in steps; the "
+        "At 50,000 images the loss of true labels is the first at 0.1, counted in steps, and in "
+        "the same epoch as another's nothing is decided; the "
         "numbers of images below say where that begins. All runs of Inception on CIFAR-10 with "
         "Figure 1a's settings count, whichever figure asked for them.",
         everywhere=True,
