@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from repro import command_line, papers
+from repro import command_line, papers, tuning
 from repro import settings as settings_
 from repro.devices import prepare_devices
 from repro.settings import Place, Settings, as_dict
@@ -79,6 +79,7 @@ def make(settings: Settings, place: Place, *, home: os.PathLike | None = None, w
         _say_sweeps_of_others(settings, unsaid)
     strategy = prepare_devices(settings)
 
+    from repro.training import provenance
     from repro.training.runs import Job, RunDirectory
     from repro.training.strategy import is_chief
 
@@ -115,11 +116,11 @@ def make(settings: Settings, place: Place, *, home: os.PathLike | None = None, w
                     need=need,
                 )
                 result = experiment.run(settings, job)
-                watched(result)
-            directory.record(code=_code())
-            status = {"status": "complete"}
-            result = status | result | {"settings": as_dict(settings), "unsaid": unsaid}
-            result = directory.finish(result)
+                for tell in watched:
+                    tell(result)
+            directory.record(code=provenance.code())
+            result = {"status": "complete"} | result
+            result = directory.finish(result | {"settings": as_dict(settings), "unsaid": unsaid})
             # The chief's result comes last, and is wanted where another run needs this one.
             while wait and not directory.chief and directory.result() is None:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -139,7 +140,7 @@ def make(settings: Settings, place: Place, *, home: os.PathLike | None = None, w
 def one_line_errors():
     """End the process with one line, instead of a traceback, where a user can mend what failed."""
     from repro.data.datasets import MissingDataError
-    from repro.training.runs import HeldError
+    from repro.training.locks import HeldError
 
     try:
         yield
@@ -161,8 +162,6 @@ def one_line_errors():
 
 def _say_sweeps_of_others(settings: Settings, unsaid: Mapping[str, str]) -> None:
     """Say that sweeps found values for what is unsaid here, but of other runs than this one."""
-    from repro import tuning
-
     defaults = {name for name, origin in unsaid.items() if origin == "default"}
     found = tuning.read(settings_.tuned_file_of(settings.paper))
     others = [name for name, sweep in found.items() if defaults & set(sweep["values"])]
@@ -181,6 +180,7 @@ def _of_file(number: int | None, file, text: str) -> str:
 
 
 def _environment(settings: Settings) -> dict:
+    """Return what environment.json says of this process at the start of a run."""
     import tensorflow as tf
 
     from repro.training import provenance
@@ -190,15 +190,9 @@ def _environment(settings: Settings) -> dict:
     return provenance.environment(name, devices, settings.paper)
 
 
-def _code() -> dict[str, str]:
-    from repro.training import provenance
-
-    return provenance.code()
-
-
 @contextlib.contextmanager
 def _watched(place: Place, settings: Settings, directory):
-    """Let Weights & Biases and TensorFlow's profiler watch; yield what they are told results by."""
+    """Let Weights & Biases and TensorFlow's profiler watch; yield who wants to know the result."""
     import tensorflow as tf
 
     from repro.training import trackers
@@ -212,18 +206,11 @@ def _watched(place: Place, settings: Settings, directory):
         if place.profile_dir:
             tf.profiler.experimental.start(place.profile_dir)
             stack.callback(tf.profiler.experimental.stop)
-        yield lambda result: [tell(result) for tell in told]
+        yield told
 
 
 def _say(result: Mapping, directory) -> None:
-    shown = (
-        "summary",
-        "status",
-        "epochs",
-        "iterations",
-        "train_loss",
-        "train_accuracy",
-        "test_accuracy",
-    )
+    shown = ("summary", "status", "epochs", "iterations")
+    shown += ("train_loss", "train_accuracy", "test_accuracy")
     print("  ".join(f"{key} {result[key]}" for key in shown if key in result))
     print(f"result: {directory.path / 'result.json'}", flush=True)

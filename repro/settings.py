@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
+from repro import tuning
 from repro.fields import (
     base_type,
     check_value,
@@ -151,8 +152,6 @@ def settle(settings: Settings, tuned_file: Path | None = None) -> tuple[Settings
     Raises:
       ValueError: values that cannot go together.
     """
-    from repro import tuning
-
     settings = settings.settled()
     open_ = {
         f.name: f.metadata["unsaid"]

@@ -18,7 +18,8 @@ from repro import settings as settings_
 from repro.fields import fields, flag, flag_name
 from repro.settings import Place, Training, as_dict, name, settle
 from repro.training import runs
-from repro.training.runs import HeldError, RunDirectory, RunDirectoryError
+from repro.training.locks import HeldError
+from repro.training.runs import RunDirectory, RunDirectoryError
 
 ROOT = Path(__file__).parents[1]
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from repro.bad_minima.measures import INITS, diverged, gap, of, pairs, points, spread
+from repro.bad_minima.cells import ACCURACIES, accuracies, left_out
+from repro.bad_minima.measures import INITS, of, spread
 from repro.reporting.results import Run, distinct, protocol
-from repro.reporting.tables import Table, percent
+from repro.reporting.tables import Table
 
 
 def initializers(runs: Sequence[Run]) -> Table:
@@ -20,25 +21,13 @@ def initializers(runs: Sequence[Run]) -> Table:
             cells.append(f"{spread([each[reading] for each in norms])[0]:.1f}" if norms else "–")
         epochs = [run.result["pretraining"]["epochs"] for run in drawn[1]]
         cells.append(f"{min(epochs)} to {max(epochs)}" if epochs else "–")
-        for quantity in ("train_accuracy", "test_accuracy"):
-            for chosen in drawn:
-                values = [run.result[quantity] for run in chosen]
-                cells.append(percent(*spread(values)) if values else "–")
-        both = pairs(runs, "vanilla", initializer=name)
-        gaps = points(spread([gap(pair) for pair in both])[0]) if both else "–"
-        rows.append([*cells, gaps, str(len(both))])
+        rows.append([*cells, *accuracies(runs, "vanilla", initializer=name)])
     columns = [
         "initial kernels",
         "norm",
         "log10 of the product over layers",
         "epochs to fit random labels",
-        "train % (random)",
-        "(adversarial)",
-        "test % (random)",
-        "(adversarial)",
-        "gap, points",
-        "seeds",
+        *ACCURACIES,
     ]
-    lost = len(diverged(runs))
-    note = f"{lost} of {len(runs)} runs diverged and are left out. " if lost else ""
-    return Table(columns, rows, f"{note}Norms are those of random starts. {protocol(runs)}.")
+    note = f"{left_out(runs)}Norms are those of random starts. {protocol(runs)}."
+    return Table(columns, rows, note)

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar, Self
 
+from repro.bad_minima import adversarial
 from repro.curvature_on_request import Curvature
 from repro.data.datasets import DATASETS
 from repro.fields import fields, flag
@@ -10,7 +11,6 @@ from repro.models import MODELS, WIDTHS
 from repro.settings import Settings, Training
 
 IN_MEMORY = tuple(name for name in DATASETS if name != "imagenet2012")
-ZERO_UNITS = ("entries", "pixels")
 BATCH = 10  # points of a step of the toy
 ZERO_LOGITS = "he_uniform_zero_logits"
 INITIALIZERS = (
@@ -83,14 +83,14 @@ class Images(Training):
     zero_unit: str | None = flag(
         "entries",
         "What N is a share of: entries as in the authors' code, or pixels as in the paper's text.",
-        choices=ZERO_UNITS,
+        choices=adversarial.UNITS,
     )
 
     def settled(self) -> Self:
         settled = super().settled()
         if self.width == 1 and self.model not in WIDTHS:
             settled = settled.replace(width=None)
-        return settled if self.zero_out else settled.replace(zero_unit=ZERO_UNITS[0])
+        return settled if self.zero_out else settled.replace(zero_unit=adversarial.UNITS[0])
 
     def check(self) -> None:
         super().check()
@@ -325,8 +325,6 @@ def check_copies(
         raise ValueError(f"--zero_out={zero_out:g} must be below 1: nothing would be left to see")
     if replicas == 1 or zero_out:
         return
-    from repro.bad_minima import adversarial
-
     ceiling = adversarial.fit_ceiling(replicas, num_classes)
     rounded = int(100 * ceiling + 1e-9) / 100
     if accuracy > rounded:

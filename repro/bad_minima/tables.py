@@ -3,19 +3,9 @@
 import itertools
 from collections.abc import Sequence
 
+from repro.bad_minima.cells import ACCURACIES, accuracies, deviation, left_out
 from repro.bad_minima.initial_tables import initializers
-from repro.bad_minima.measures import (
-    HEURISTICS,
-    INITS,
-    diverged,
-    gap,
-    heuristics,
-    of,
-    pairs,
-    points,
-    setting,
-    spread,
-)
+from repro.bad_minima.measures import HEURISTICS, INITS, heuristics, of, setting, spread
 from repro.reporting.results import Run, distinct, protocol
 from repro.reporting.tables import Table, percent
 
@@ -31,19 +21,9 @@ def combinations(runs: Sequence[Run]) -> Table:
             continue
         cells = ["yes" if flag else "–" for flag in on]
         kind = setting(chosen[0])
-        rows.append([*cells, *_accuracies(chosen, kind), *_sharpness(chosen, kind)])
-    columns = [
-        *HEURISTICS.values(),
-        "train % (random)",
-        "(adversarial)",
-        "test % (random)",
-        "(adversarial)",
-        "gap, points",
-        "seeds",
-        "sharpness (random)",
-        "(adversarial)",
-    ]
-    note = f"{_deviation(rows)}{_diverged(runs)}{_examples(runs)}{UNREAD} {protocol(runs)}."
+        rows.append([*cells, *accuracies(chosen, kind), *_sharpness(chosen, kind)])
+    columns = [*HEURISTICS.values(), *ACCURACIES, "sharpness (random)", "(adversarial)"]
+    note = f"{deviation(rows)}{left_out(runs)}{_examples(runs)}{UNREAD} {protocol(runs)}."
     return Table(columns, rows, note)
 
 
@@ -57,19 +37,9 @@ def models(runs: Sequence[Run]) -> Table:
             ]
             if of(chosen, kind):
                 name = f"{model} ({chosen[0].result['parameters']:,})"
-                rows.append([name, dataset, kind, *_accuracies(chosen, kind)])
-    columns = [
-        "network (parameters)",
-        "dataset",
-        "training",
-        "train % (random)",
-        "(adversarial)",
-        "test % (random)",
-        "(adversarial)",
-        "gap, points",
-        "seeds",
-    ]
-    note = f"{_deviation(rows)}{_diverged(runs)}{UNREAD} {protocol(runs)}."
+                rows.append([name, dataset, kind, *accuracies(chosen, kind)])
+    columns = ["network (parameters)", "dataset", "training", *ACCURACIES]
+    note = f"{deviation(rows)}{left_out(runs)}{UNREAD} {protocol(runs)}."
     return Table(columns, rows, note)
 
 
@@ -78,13 +48,13 @@ def departures(runs: Sequence[Run]) -> Table:
     arms = {}
     for run in runs:
         arms.setdefault(_departure(run), []).append(run)
-    accuracies = ("train_accuracy", "test_accuracy", "test_accuracy_batch_statistics")
+    quantities = ("train_accuracy", "test_accuracy", "test_accuracy_batch_statistics")
     rows = []
     for arm, members in arms.items():
         done = [run.result for run in members if run.result["status"] == "complete"]
         cells = [
             percent(*spread([result[name] for result in done])) if done else "–"
-            for name in accuracies
+            for name in quantities
         ]
         rows.append([*arm, *cells, str(len(done))])
     columns = [
@@ -96,7 +66,7 @@ def departures(runs: Sequence[Run]) -> Table:
         "test % (batch statistics)",
         "seeds",
     ]
-    return Table(columns, rows, f"{_deviation(rows)}{_diverged(runs)}{protocol(runs)}.")
+    return Table(columns, rows, f"{deviation(rows)}{left_out(runs)}{protocol(runs)}.")
 
 
 def _departure(run: Run) -> tuple[str, str, str]:
@@ -147,17 +117,6 @@ def initial_norms(runs: Sequence[Run]) -> Table:
     return Table(columns, rows, note)
 
 
-def _accuracies(runs: Sequence[Run], kind: str) -> list[str]:
-    """Return train and test accuracy from both starts, the gap, and the number of seeds."""
-    cells = []
-    for quantity, init in itertools.product(("train_accuracy", "test_accuracy"), INITS):
-        values = [run.result[quantity] for run in of(runs, kind, init)]
-        cells.append(percent(*spread(values)) if values else "–")
-    both = pairs(runs, kind)
-    gaps = points(spread([gap(pair) for pair in both])[0]) if both else "–"
-    return [*cells, gaps, str(len(both))]
-
-
 def _sharpness(runs: Sequence[Run], kind: str) -> list[str]:
     """Return the largest eigenvalue of the loss's Hessian at the end, from both starts."""
     cells = []
@@ -177,16 +136,6 @@ def _examples(runs: Sequence[Run]) -> str:
         "Sharpness: the largest eigenvalue of the Hessian of the cross-entropy, without L2, of "
         f"{'/'.join(map(str, counts))} training images, batch norm in inference mode. "
     )
-
-
-def _deviation(rows: Sequence[Sequence[str]]) -> str:
-    several = any("±" in cell for row in rows for cell in row)
-    return "± is the standard deviation over seeds. " if several else ""
-
-
-def _diverged(runs: Sequence[Run]) -> str:
-    lost = len(diverged(runs))
-    return f"{lost} of {len(runs)} runs diverged and are left out. " if lost else ""
 
 
 TABLES = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from repro.mode_connectivity.curve_figures import QUANTITIES, VARIANTS
 from repro.mode_connectivity.measures import instabilities
-from repro.mode_connectivity.plane_figures import OUTLINE, contours
+from repro.mode_connectivity.plane_figures import contours, label_epoch
 from repro.reporting.results import Run, only, select
 
 ALIGNED = {"none": "as trained", "weights": "weights matched", "activations": "activations matched"}
@@ -41,15 +41,7 @@ def _principal(figure, axes, run: Run) -> None:
     iterates = arrays["iterates"]
     axes.plot(*iterates.T, "o-", color="C3", ms=2.8, lw=0.9, mfc="white", mew=0.6)
     for epoch, place in list(zip(arrays["iterate_epochs"], iterates))[::4]:
-        axes.annotate(
-            str(epoch),
-            place,
-            fontsize=5.5,
-            color="white",
-            xytext=(2, 2),
-            textcoords="offset points",
-            path_effects=OUTLINE,
-        )
+        label_epoch(axes, epoch, place)
     last = iterate_name(run.settings["from"])
     labels = [
         f"main direction {k + 1} ({share:.0%})" for k, share in enumerate(arrays["explained"])

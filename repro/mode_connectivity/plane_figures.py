@@ -130,15 +130,7 @@ def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:
         for epoch, place in _apart(
             arrays["iterate_epochs"][inside], iterates[inside], np.array([start, end]), span
         ):
-            axes.annotate(
-                str(epoch),
-                place,
-                fontsize=5.5,
-                color="white",
-                xytext=(2, 2),
-                textcoords="offset points",
-                path_effects=OUTLINE,
-            )
+            label_epoch(axes, epoch, place)
     axes.scatter(*third, marker="D", s=22, color="black", zorder=4)
     for place, text in ((start, run.settings["from"]), (end, run.settings["to"])):
         axes.scatter(*place, s=26, color="black", zorder=4)
@@ -150,6 +142,19 @@ def _draw_points(axes, run: Run, arrays: dict, units: np.ndarray) -> None:
             textcoords="offset points",
             path_effects=OUTLINE,
         )
+
+
+def label_epoch(axes, epoch: int, place: np.ndarray) -> None:
+    """Write an epoch beside the place of its iterate, readable on any colour."""
+    axes.annotate(
+        str(epoch),
+        place,
+        fontsize=5.5,
+        color="white",
+        xytext=(2, 2),
+        textcoords="offset points",
+        path_effects=OUTLINE,
+    )
 
 
 def _apart(

@@ -18,7 +18,9 @@ What follows the released code where the paper says nothing, and where this depa
 * Curvature is measured by Lanczos to a residual, on all training images, with frozen batch norm.
 """
 
+import dataclasses
 import functools
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -27,14 +29,22 @@ import tensorflow as tf
 from repro import curvature_on_request
 from repro.curvature import moments, stability
 from repro.stability import descent, noise, toy
+from repro.stability.data import Examples
 from repro.stability.opening import build, load
 from repro.stability.opening import open_run as open_run
 from repro.stability.phases import Descent
 from repro.stability.settings import Escape, Toy, Train
 from repro.training.runs import Job
 
-ALL = 1000  # images whose activations are kept at a time: all of the paper's
 SGD_RUNS, SHOWN = 2000, 20  # of the toy, and how many of them figures draw
+AT_THE_END = (  # None for each where training diverged
+    "sharpness",
+    "nonuniformity",
+    "theorem1",
+    "weight_norm",
+    "sharpness_margin",
+    "nonuniformity_margin",
+)
 AWAY = 0.3  # a run of the toy has left x = 1 once it is farther from it
 
 
@@ -46,9 +56,7 @@ def run(settings: Train | Escape | Toy, job: Job) -> dict:
 def train(settings: Train | Escape, job: Job) -> dict:
     """Train a network, or let it leave a minimum, and measure where it ends.
 
-    The result has losses, accuracies, and `sharpness`, `nonuniformity` and `theorem1`, the largest
-    eigenvalue of Theorem 1's operator, with residual, iterations and whether Lanczos converged;
-    None for each where training diverged, for `theorem1` with momentum and of escapes too.
+    The result has losses, accuracies, and what `at_the_end` returns.
     """
     s = settings
     keras.utils.set_random_seed(s.seed)
@@ -65,7 +73,7 @@ def train(settings: Train | Escape, job: Job) -> dict:
             (images.images, images.targets),
             tolerance=s.tolerance,
             max_iterations=s.max_iterations,
-            batch_size=ALL,
+            batch_size=noise.ALL,
         )
 
     def evaluate() -> dict[str, float]:
@@ -77,61 +85,31 @@ def train(settings: Train | Escape, job: Job) -> dict:
             row |= sharp.row(int(training.state.done))
         return row
 
-    both = None  # traced at the first point where they are wanted, and moved to the others
+    here = make_moments(network, images, job.strategy)
 
     def measure(starts) -> dict[str, stability.Measure]:
-        nonlocal both
-        of = network, descent.squared_error, (images.images, images.targets)
-        both = both or moments.moments(*of, strategy=job.strategy)
-        both = both.at([v.numpy() for v in network.trainable_variables])
-        found = stability.sharpness_and_nonuniformity(
-            both,
-            tolerance=s.tolerance,
-            max_iterations=s.max_iterations,
-            starts=starts,
-        )
+        found = stability.sharpness_and_nonuniformity(here(), **_limits(s), starts=starts)
         return dict(zip(("sharpness", "nonuniformity"), found))
 
-    # GD to a minimum first, where the subject is how another optimiser leaves it.
-    phase = descent.Phase(s.learning_rate, s.batch_size, s.momentum, s.iterations, s.stop_loss)
-    plan, along_the_way, begin = [phase], None, None
-    if isinstance(s, Escape):
-        steps, rate = s.start_iterations, s.start_learning_rate
-        if s.start_optimizer == "lbfgs":
-            rate = 0.0  # no step is taken
-            of = network, images, descent.squared_error
-            begin, steps = functools.partial(descent.lbfgs, *of, s.start_iterations, s.stop_loss), 0
-        plan = [
-            descent.Phase(rate, s.examples, 0.0, steps, s.stop_loss),
-            descent.Phase(s.learning_rate, s.batch_size, s.momentum, s.iterations, 0.0),
-        ]
-        along_the_way = measure
+    phases, begin = plan(s, network, images)
     training = Descent(
         network,
         images,
-        plan,
+        phases,
         loss=descent.squared_error,
         strategy=job.strategy,
         seed=s.seed,
         measure_every=s.measure_every,
         evaluate=evaluate,
-        measure=along_the_way,
+        measure=measure if isinstance(s, Escape) else None,
         others=sharp.variables() if sharp else None,
         begin=begin,
     )
     outcome = training.run(job)
-    finite = outcome["status"] == "complete"
-    found = measure(training.state.starts()) if finite else {}
-    theorem = None
-    if finite and isinstance(s, Train) and s.momentum == 0:  # momentum is not in the theorem
-        theorem = stability.theorem_1_of(
-            both,
-            learning_rate=s.learning_rate,
-            sgd_batch_size=s.batch_size,
-            tolerance=s.tolerance,
-            max_iterations=s.max_iterations,
-            seed=s.seed,
-        ).without_vector()
+    if outcome["status"] == "complete":
+        found = at_the_end(s, network, images, here(), training.state.starts())
+    else:
+        found = dict.fromkeys(AT_THE_END)
     return {
         "status": outcome["status"],
         "fitted": training.fitted(),
@@ -142,25 +120,97 @@ def train(settings: Train | Escape, job: Job) -> dict:
         "train_accuracy": outcome.get("train/accuracy"),
         "test_loss": outcome.get("test/loss"),
         "test_accuracy": outcome.get("test/accuracy"),
-        "sharpness": found["sharpness"].without_vector() if finite else None,
-        "nonuniformity": found["nonuniformity"].without_vector() if finite else None,
-        "theorem1": theorem,
-        "weight_norm": weight_norm(network) if finite else None,
-        **(noise.at_end(s, network, images) if finite and isinstance(s, Train) else {}),
+        **found,
         "parameters": network.count_params(),
         "train_examples": len(images),
         "test_examples": len(test_images),
-        "sharpness_margin": stability.sharpness_margin(
-            found["sharpness"].value, s.learning_rate, s.momentum
-        )
-        if finite
-        else None,
-        "nonuniformity_margin": stability.nonuniformity_margin(
-            found["nonuniformity"].value, s.learning_rate, s.batch_size, s.examples
-        )
-        if finite
-        else None,
     }
+
+
+def plan(
+    settings: Train | Escape, network: keras.Model, images: Examples
+) -> tuple[list[descent.Phase], Callable | None]:
+    """Return the phases of a run, and what takes the place of the first one's steps; None: nothing.
+
+    An escape goes to a minimum first, as its subject is how another optimiser leaves that.
+    """
+    s = settings
+    last = descent.Phase(s.learning_rate, s.batch_size, s.momentum, s.iterations, s.stop_loss)
+    if not isinstance(s, Escape):
+        return [last], None
+    last = dataclasses.replace(last, stop_loss=0.0)
+    if s.start_optimizer is None:
+        rate = s.start_learning_rate
+        return [descent.Phase(rate, s.examples, 0.0, s.start_iterations, s.stop_loss), last], None
+    lbfgs = functools.partial(
+        descent.lbfgs, network, images, descent.squared_error, s.start_iterations, s.stop_loss
+    )
+    return [descent.Phase(0.0, s.examples, 0.0, 0, s.stop_loss), last], lbfgs
+
+
+def make_moments(
+    network: keras.Model, images: Examples, strategy: tf.distribute.Strategy
+) -> Callable[[], moments.Moments]:
+    """Return a function () -> first and second moment of the examples' Hessians at the weights now.
+
+    Their products are traced at the first call, and moved to the weights of the later ones.
+    """
+    traced = None
+
+    def here() -> moments.Moments:
+        nonlocal traced
+        of = network, descent.squared_error, (images.images, images.targets)
+        traced = traced or moments.moments(*of, strategy=strategy)
+        traced = traced.at([v.numpy() for v in network.trainable_variables])
+        return traced
+
+    return here
+
+
+def at_the_end(
+    settings: Train | Escape,
+    network: keras.Model,
+    images: Examples,
+    here: moments.Moments,
+    starts: Sequence[np.ndarray | None],
+) -> dict:
+    """Return what is measured where training ends: AT_THE_END, and what `noise.at_end` adds.
+
+    `sharpness`, `nonuniformity` and `theorem1`, the largest eigenvalue of Theorem 1's operator,
+    with residual, iterations and whether Lanczos converged; no `theorem1` of escapes and with
+    momentum, which is not in the theorem.
+
+    Args:
+      settings, network, images: of the run.
+      here: moments of the examples' Hessians at the end.
+      starts: vectors that Lanczos starts from.
+    """
+    s, theorem = settings, None
+    a, uneven = stability.sharpness_and_nonuniformity(here, **_limits(s), starts=starts)
+    if isinstance(s, Train) and s.momentum == 0:
+        theorem = stability.theorem_1_of(
+            here,
+            learning_rate=s.learning_rate,
+            sgd_batch_size=s.batch_size,
+            seed=s.seed,
+            **_limits(s),
+        ).without_vector()
+    return {
+        "sharpness": a.without_vector(),
+        "nonuniformity": uneven.without_vector(),
+        "theorem1": theorem,
+        "weight_norm": weight_norm(network),
+        "sharpness_margin": stability.sharpness_margin(a.value, s.learning_rate, s.momentum),
+        "nonuniformity_margin": stability.nonuniformity_margin(
+            uneven.value, s.learning_rate, s.batch_size, s.examples
+        ),
+        **(noise.at_end(s, network, images) if isinstance(s, Train) else {}),
+    }
+
+
+def _limits(settings: Train | Escape) -> dict:
+    """Return the limits of Lanczos."""
+    return {"tolerance": settings.tolerance, "max_iterations": settings.max_iterations}
 
 
 def weight_norm(network: keras.Model) -> float:

@@ -5,17 +5,13 @@ Of the toy there is nothing beside ours: the published picture says where it end
 
 from collections.abc import Sequence
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 
 from repro.reporting.figures import label_1_2_5
 from repro.reporting.results import Run, distinct, select
 from repro.stability import edge_figures, theory_figures
-from repro.stability.escape_figures import escape
+from repro.stability.escape_figures import OPEN, escape
 from repro.stability.measures import (
     POWERS,
     a,
@@ -32,7 +28,6 @@ from repro.stability.measures import (
 )
 from repro.stability.setting_figures import momentum, wrong_labels
 
-OPEN = {"marker": "o", "mfc": "white", "ms": 5, "ls": "none"}  # what was published
 WITHOUT_DIVERGED = False  # they say themselves what diverged
 
 

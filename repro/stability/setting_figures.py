@@ -3,14 +3,11 @@
 import itertools
 from collections.abc import Sequence
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 
 from repro.reporting.results import Run, distinct, select
+from repro.stability.escape_figures import OPEN
 from repro.stability.measures import (
     a,
     grouped,
@@ -22,7 +19,7 @@ from repro.stability.measures import (
     trained,
 )
 
-OPEN = {"marker": "o", "mfc": "white", "ms": 5, "ls": "--", "lw": 0.8}  # what was published
+DASHED = OPEN | {"ls": "--", "lw": 0.8}  # the published numbers, joined
 RATE = 0.1  # of what was published on wrong labels
 
 
@@ -63,11 +60,11 @@ def wrong_labels(runs: Sequence[Run]) -> plt.Figure:
     theirs, accuracy = published("wrong_labels", runs), figure.axes[2]
     known = np.isfinite(theirs["test_accuracy"])
     at = theirs["wrong_examples"]
-    accuracy.plot(at[known], theirs["test_accuracy"][known], **OPEN | {"ls": "none"}, color="k")
+    accuracy.plot(at[known], theirs["test_accuracy"][known], **OPEN, color="k")
     for eta in grouped(trained(runs), "learning_rate"):
         low, high = (RATE / eta * theirs[f"sharpness_{side}"] for side in ("low", "high"))
         figure.axes[0].fill_between(at, low, high, color="k", alpha=0.1, lw=0, label="published")
-        figure.axes[1].plot(at, RATE / eta * theirs["nonuniformity"], **OPEN, color="k")
+        figure.axes[1].plot(at, RATE / eta * theirs["nonuniformity"], **DASHED, color="k")
     for eta in grouped(trained(runs), "learning_rate"):
         figure.axes[0].axhline(2 / eta, color="k", ls=":", lw=0.8, label=f"2 / η, η = {eta:g}")
     for axes in figure.axes:
@@ -88,7 +85,7 @@ def momentum(runs: Sequence[Run]) -> plt.Figure:
         figure.axes[0].plot(beta, 2 * (1 + beta) / eta, color="grey", ls=":")
         for colour, kind in (("C0", "gd"), ("C1", "sgd")):
             values = theirs["learning_rate"] / eta * theirs[kind]
-            figure.axes[0].plot(theirs["momentum"], values, **OPEN, color=colour)
+            figure.axes[0].plot(theirs["momentum"], values, **DASHED, color=colour)
     title = "dotted: 2 (1 + β) / η"
     if len(theirs["learning_rate"]):
         title += f"; open: published at η = {theirs['learning_rate'][0]:g}, scaled"

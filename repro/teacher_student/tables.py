@@ -9,6 +9,7 @@ from repro.reporting.tables import Table
 from repro.teacher_student.measures import COLOURS, share_text
 
 ZERO = 1e-20  # losses below are zero
+INTERVALS = "Intervals are Wilson's, 95 %. "  # note of a table
 STEPS = (10_000, 30_000, 100_000, 300_000)  # where the sensitivity table looks
 
 
@@ -19,7 +20,7 @@ def class_table(runs: Sequence[Run]) -> Table:
         for run in sorted(runs, key=lambda r: (r.settings["teacher"], r.settings["hidden"]))
     ]
     header = ["teacher", "width", *COLOURS, "distinct points certified"]
-    return Table(header, rows, "Intervals are Wilson's, 95 %. " + protocol(runs))
+    return Table(header, rows, INTERVALS + protocol(runs))
 
 
 def biases_table(runs: Sequence[Run]) -> Table:
@@ -29,7 +30,7 @@ def biases_table(runs: Sequence[Run]) -> Table:
         for run in sorted(runs, key=lambda r: (r.settings["hidden"], bool(r.settings["biases"])))
     ]
     header = ["width", "biases", *COLOURS, "distinct points certified"]
-    return Table(header, rows, "Intervals are Wilson's, 95 %. " + protocol(runs))
+    return Table(header, rows, INTERVALS + protocol(runs))
 
 
 def _classes(run: Run) -> list[str]:
@@ -71,7 +72,7 @@ def slides_widths(runs: Sequence[Run]) -> Table:
         "perturbations, median",
         "end at zero loss",
     ]
-    return Table(header, rows, "Intervals are Wilson's, 95 %. " + protocol(runs))
+    return Table(header, rows, INTERVALS + protocol(runs))
 
 
 def sensitivity(runs: Sequence[Run]) -> Table:
@@ -98,7 +99,7 @@ def sensitivity(runs: Sequence[Run]) -> Table:
     header = ["Adam steps", "precision", "initial weights", "then", "negative", "lowest eigenvalue"]
     rows = [list(row) for row in dict.fromkeys(map(tuple, rows))]  # students in several runs
     rows.sort(key=lambda cells: (cells[1:3], cells[3] != "–", len(cells[0]), cells[0]))
-    return Table(header, rows, "Intervals are Wilson's, 95 %. " + protocol(runs))
+    return Table(header, rows, INTERVALS + protocol(runs))
 
 
 def levels(runs: Sequence[Run]) -> Table:
@@ -128,7 +129,7 @@ def _after_slsqp(run: Run, start: list[str]) -> list[list[str]]:
     }
     rows = []
     for key, name in names.items():
-        lowest: np.ndarray = arrays[f"{key}_lambda_min"]
+        lowest = arrays[f"{key}_lambda_min"]
         share = share_text(int((lowest < 0).sum()), len(lowest))
         rows.append([*start, name, share, f"{lowest.min():.0e}"])
     return rows

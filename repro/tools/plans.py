@@ -62,7 +62,11 @@ def figures(names: Iterable[str], scale: str, configs: Path = CONFIGS) -> list[s
         found = [one for one in known if name in ("all", one.split("/")[0])]
         if not found:
             raise _unknown(name, configs)
-        chosen += [one for one in found if scale in _with_runs(load_config(one, configs), configs)]
+        chosen += [
+            one
+            for one in found
+            if scale in with_runs(load_config(one, configs), configs).get("scale", {})
+        ]
     return list(dict.fromkeys(chosen))
 
 
@@ -121,14 +125,18 @@ def _faults(config: Mapping) -> Iterator[str]:
             yield "`runs` are tables of flags, [[runs]] or [[scale.NAME.runs]]"
 
 
+def with_runs(config: Mapping, configs: Path = CONFIGS) -> Mapping:
+    """Return the config that says a figure's runs: its own, or that of the one in `runs_of`."""
+    return load_config(config["runs_of"], configs) if "runs_of" in config else config
+
+
 def expand(config: Mapping, scale: str, configs: Path = CONFIGS) -> list[dict]:
     """Return the flags of every run of a figure at a scale.
 
     Raises:
       ValueError: the figure has no such scale.
     """
-    if "runs_of" in config:
-        config = load_config(config["runs_of"], configs)
+    config = with_runs(config, configs)
     scales = config.get("scale", {})
     if scale not in scales:
         raise ValueError(f"no scale {scale!r}; this figure has {', '.join(scales)}")
@@ -202,10 +210,3 @@ def needed_paths(run: Planned) -> set[Path]:
     settled = [settings_.settle(needed)[0] for needed in run.settings.needs()]
     output_dir = run.path.parent.parent
     return {output_dir / needed.paper / settings_.name(needed) for needed in settled}
-
-
-def _with_runs(config: Mapping, configs: Path) -> Mapping:
-    """Return the scales of a figure, those of another one where it looks at that one's runs."""
-    if "runs_of" in config:
-        config = load_config(config["runs_of"], configs)
-    return config.get("scale", {})

@@ -23,7 +23,6 @@ from repro import papers, tuning
 from repro.launch import one_line_errors
 from repro.reporting import (
     blocks,
-    claims,
     evidence,
     ledger,
     pages,
@@ -34,7 +33,7 @@ from repro.reporting import (
     tables,
 )
 from repro.settings import CONFIGS, tuned_file_of
-from repro.tools import plans, runs
+from repro.tools import plans, runs, verdicts
 
 ROOT = CONFIGS.parent
 REFERENCE = ROOT / "outputs" / "reference"  # its numbers stand in the README and the papers' pages
@@ -98,7 +97,7 @@ def figures() -> list[ledger.Figure]:
         for file in sorted((CONFIGS / paper).glob("*.toml")):
             name = f"{paper}/{file.stem}"
             config = plans.load_config(name)
-            scales = plans.load_config(config.get("runs_of", name)).get("scale", {})
+            scales = plans.with_runs(config).get("scale", {})
             planned = {
                 scale: [run.path.name for run in _plan(paper, config, scale)]
                 for scale in plans.SCALES
@@ -164,28 +163,14 @@ def _judge(
     everywhere: Sequence[results.Run],
 ) -> dict | None:
     paper = figure.name.split("/")[0]
-    if papers.module(paper, "figures").WITHOUT_DIVERGED:
-        found, everywhere = (
-            [run for run in some if run.result.get("status") != "diverged"]
-            for some in (found, everywhere)
-        )
+    found, everywhere = (verdicts.counted(paper, some) for some in (found, everywhere))
     if not found:
         return None
-    known = papers.claims(paper)
     try:
-        judged = claims.judge([known[id_] for id_ in figure.claims], found, scale, everywhere)
-        protocol = results.protocol(found)
+        return verdicts.record(figure.name, figure.title, figure.claims, scale, found, everywhere)
     except (KeyError, ValueError, IndexError, OSError) as error:  # only a part is there so far
         print(f"{figure.name}, {scale}: cannot be judged yet: {error!r}", file=sys.stderr)
         return None
-    return {
-        "title": figure.title,
-        "name": figure.name,
-        "scale": scale,
-        "runs": len(found),
-        "protocol": protocol,
-        "claims": judged,
-    }
 
 
 # --- files ----------------------------------------------------------------------------------------

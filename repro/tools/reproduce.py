@@ -74,6 +74,7 @@ def draw(figure: Figure, scale: str, output_dir: Path) -> int:
     """
     from repro.reporting import claims, figures, results
     from repro.tools import runs as runs_
+    from repro.tools import verdicts
     from repro.training import checksums
 
     paper, config = figure.name.split("/")[0], figure.config
@@ -82,33 +83,25 @@ def draw(figure: Figure, scale: str, output_dir: Path) -> int:
             checksums.check(run.path)
         except ValueError as error:
             raise results.DamagedError(str(error)) from error
-    found = [results.load(run.path, as_dict(run.settings)) for run in figure.runs]
-    runs = found = [run for run in found if run is not None]
-    if papers.module(paper, "figures").WITHOUT_DIVERGED:
-        runs = [run for run in found if run.result["status"] != "diverged"]
-    if len(runs) < len(found):
-        print(f"{len(found) - len(runs)} of {len(found)} runs diverged and are left out")
+    loaded = [results.load(run.path, as_dict(run.settings)) for run in figure.runs]
+    complete = [run for run in loaded if run is not None]
+    runs = verdicts.counted(paper, complete)
+    if len(runs) < len(complete):
+        print(f"{len(complete) - len(runs)} of {len(complete)} runs diverged and are left out")
     if not runs:
         return 0
     stem = output_dir / "figures" / f"{figure.name.replace('/', '-')}-{scale}"
     stem.parent.mkdir(parents=True, exist_ok=True)
     for file in figures.draw(papers.figure(paper, config["figure"]), runs, config["title"], stem):
         print(f"drew {file}")
-    known = papers.claims(paper)
     everywhere = runs_.complete(output_dir, paper)
-    records = claims.judge([known[id_] for id_ in config["claims"]], runs, scale, everywhere)
-    record = {
-        "title": config["title"],
-        "name": figure.name,
-        "scale": scale,
-        "runs": len(runs),
-        "protocol": results.protocol(runs),
-        "claims": records,
-    }
+    record = verdicts.record(
+        figure.name, config["title"], config["claims"], scale, runs, everywhere
+    )
     partial = stem.with_suffix(".json.partial")
     partial.write_text(json.dumps(record, indent=1) + "\n")
     partial.replace(stem.with_suffix(".json"))
-    print(claims.as_text(records))
+    print(claims.as_text(record["claims"]))
     return len(runs)
 
 

@@ -16,6 +16,7 @@ from repro.launch import one_line_errors
 from repro.reporting import evidence, rows
 from repro.reporting.results import Run
 from repro.settings import as_dict, name, settle
+from repro.tools import verdicts
 
 
 def find(output_dir: Path, only: str | None = None) -> Iterator[evidence.Found]:
@@ -32,14 +33,9 @@ def find(output_dir: Path, only: str | None = None) -> Iterator[evidence.Found]:
 
 
 def complete(output_dir: Path, paper: str) -> list[Run]:
-    """Return the complete runs of a paper below a folder, for claims that look at all of them.
-
-    Those that diverged are left out where the paper's figures leave them out.
-    """
+    """Return the complete runs of a paper below a folder, for claims that look at all of them."""
     found = [each.run for each in find(output_dir, paper) if each.result is not None]
-    if papers.module(paper, "figures").WITHOUT_DIVERGED:
-        found = [run for run in found if run.result.get("status") != "diverged"]
-    return found
+    return verdicts.counted(paper, found)
 
 
 def read(output_dir: Path | str = "outputs", only: str | None = None) -> list[dict]:

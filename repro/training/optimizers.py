@@ -34,8 +34,7 @@ class MomentumSGD(keras.optimizers.SGD):
     Keras has v <- m v - lr g, w <- w + v. At a constant rate the two take the same steps, up to
     rounding. Where the rate changes they differ: here a new rate acts on the old velocity at once,
     while Keras goes on at the old rate until the velocity has died away, for about 1 / (1 - m)
-    steps. Without momentum both are plain SGD. Nesterov's variant is
-    Keras's own.
+    steps. Without momentum both are plain SGD. Nesterov's variant is Keras's own.
     """
 
     def update_step(self, gradient, variable, learning_rate):

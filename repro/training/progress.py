@@ -11,10 +11,12 @@ class Progress:
     """Keras's progress bar with rate and time left on a terminal, and a line an epoch anywhere."""
 
     def __init__(self, epochs: int):
+        """Begin to count the time of a training of so many epochs."""
         self._epochs, self._terminal = epochs, sys.stdout.isatty()
         self._start, self._first_epoch, self._bar = time.perf_counter(), None, None
 
     def steps(self, done: int, steps: int, loss: float) -> None:
+        """Move the bar, where there is a terminal: steps done of an epoch's, their mean loss."""
         if self._terminal:
             if self._bar is None:
                 self._bar = keras.utils.Progbar(steps, unit_name="step", stateful_metrics=["loss"])
@@ -23,6 +25,7 @@ class Progress:
                 self._bar = None
 
     def epoch(self, row: Mapping, batches) -> None:
+        """Say what a row of metrics has, how fast it came, and how long the rest may take."""
         if self._first_epoch is None:
             self._first_epoch = row["epoch"] - 1
         per_epoch = (time.perf_counter() - self._start) / (row["epoch"] - self._first_epoch)
@@ -37,6 +40,7 @@ class Progress:
         )
 
     def say(self, text: str) -> None:
+        """Print a line at once."""
         print(text, flush=True)
 
 

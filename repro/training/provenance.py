@@ -22,6 +22,7 @@ ASIDE = {
     "tuning",
     "provenance",
     "runs",
+    "locks",
     "figures",
     "tables",
     "claims",
@@ -105,7 +106,7 @@ def code(modules: Iterable[str] | None = None) -> dict[str, str]:
 
 
 def _aside(part: str) -> bool:
-    return part in ASIDE or part.endswith("_figures")
+    return part in ASIDE or part.endswith(("_figures", "_settings"))
 
 
 def _digits(module: str) -> str | None:

@@ -15,7 +15,6 @@ All paths may be remote (`gs://`); only the chief of several workers writes.
 
 import dataclasses
 import datetime
-import errno
 import io
 import json
 import os
@@ -25,18 +24,11 @@ from typing import Any
 from etils import epath
 
 from repro.fields import PLACES, flag_lines, read_flag_file
-from repro.training import checksums, trackers
-
-# What file systems without flock answer; older versions of filelock raise NotImplementedError.
-NO_LOCKS = (None, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+from repro.training import checksums, locks, trackers
 
 
 class RunDirectoryError(RuntimeError):
-    """A run directory cannot be used: other settings, another process, no space."""
-
-
-class HeldError(RunDirectoryError):
-    """Another process holds the run directory."""
+    """A run directory cannot be used: it is of other settings, or damaged."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +74,7 @@ class RunDirectory:
         Raises:
           RunDirectoryError: it was made with other settings, or holds a symbolic link.
           ValueError: its flags.cfg is damaged.
-          HeldError: another process holds it.
+          locks.HeldError: another process holds it.
         """
         self.path, self.chief = epath.Path(path), chief and settings is not None
         self.settings = dict(settings or {})
@@ -98,7 +90,7 @@ class RunDirectory:
                 f"{link} is a symbolic link, through which a run would write elsewhere: remove it, "
                 "or use another --run_dir"
             )
-        self._take_lock(wait)
+        self._lock = locks.take(self.path, wait=wait)
         try:
             self._write_or_compare_flags(places or {})
         except BaseException:
@@ -236,37 +228,6 @@ class RunDirectory:
         self._lock = self._writer = None
 
     # --- details --------------------------------------------------------------------------------
-
-    def _take_lock(self, wait: bool) -> None:
-        if "://" in str(self.path):  # remote stores have no locks
-            return
-        import filelock
-
-        # The second is for file systems without flock; its mere existence means held, until the
-        # process that it names is gone, so it needs a file of its own.
-        for kind, file in ((filelock.FileLock, "lock"), (filelock.SoftFileLock, "lock.soft")):
-            lock = kind(str(self.path / file), timeout=-1 if wait else 0)
-            try:
-                lock.acquire()
-            except filelock.Timeout as error:
-                raise HeldError(
-                    f"another process is writing to {self.path}; wait for it or use --run_dir"
-                    + self._holder(file)
-                ) from error
-            except (NotImplementedError, OSError) as error:
-                if getattr(error, "errno", None) not in NO_LOCKS:
-                    raise
-                continue
-            self._lock = lock
-            return
-
-    def _holder(self, file: str) -> str:
-        """Return what to do where a process of another host holds the lock, and may be dead."""
-        if file == "lock":
-            return ""
-        lines = (self.path / file).read_text().splitlines() if (self.path / file).exists() else []
-        host = lines[1].strip() if len(lines) > 1 else "another host"
-        return f". If it died on {host}, which cannot be told from here, remove {self.path / file}"
 
     def _write_or_compare_flags(self, places: Mapping) -> None:
         file, lines = self.path / "flags.cfg", flag_lines(self.settings)

@@ -92,9 +92,8 @@ def repeated(replica_step: Callable, strategy: tf.distribute.Strategy) -> Callab
       replica_step: (images, labels) of one replica -> its share of the loss, after an update.
       strategy: that of this process.
     """
-    replica_step = tf.autograph.experimental.do_not_convert(
-        replica_step
-    )  # it has no loops of tensors
+    # It has no loops of tensors.
+    replica_step = tf.autograph.experimental.do_not_convert(replica_step)
 
     @tf.function
     def train_steps(iterator, steps, look=True):

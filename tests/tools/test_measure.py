@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from repro.stability.settings import Toy, Train
-from repro.tools import measure
+from repro.tools import measure, measuring
 
 SETTINGS = Train(
     dataset="digits",
@@ -88,7 +88,7 @@ def test_the_gradient_is_that_of_a_linear_network(float64):
         return tf.reduce_sum(tf.square(outputs - targets), axis=-1)
 
     expected = np.linalg.norm(2 / 600 * x.T @ error)
-    assert measure.gradient_norm(network, loss, (x, y)) == pytest.approx(expected, rel=1e-12)
+    assert measuring.gradient_norm(network, loss, (x, y)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_margins_are_for_classes_only():
@@ -98,10 +98,10 @@ def test_margins_are_for_classes_only():
     network.set_weights([np.eye(3)])
     x = np.array([[2.0, 0.5, 1.0], [0.0, 1.0, 3.0]], "float32")
     for targets in (np.array([0, 1]), np.eye(3)[[0, 1]]):  # margins 1 and -2
-        found = measure.margins_of(network, (x, targets))
+        found = measuring.margins_of(network, (x, targets))
         assert found["mean"] == pytest.approx(-0.5) and found["positive"] == 0.5
     for targets in (np.array([[0.3], [1.0]]), x, np.array([[1, 1, 0], [0, 0, 0]])):
-        assert measure.margins_of(network, (x, targets)) is None
+        assert measuring.margins_of(network, (x, targets)) is None
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_packages_and_modules_that_are_gone(tmp_path, monkeypatch):
 def test_what_only_draws_or_keeps_books_is_no_part_of_it(monkeypatch):
     """A drawing that is mended makes no run one of other code."""
     drawing = ["figures", "plane_figures", "tables", "claims", "claims.herds", "measures"]
-    for name in ("experiment", "data", *drawing):
+    for name in ("experiment", "data", "settings", "mode_settings", *drawing):
         name = f"repro.zoo.{name}"
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setattr(provenance, "_digits", lambda module: "0" * 8)

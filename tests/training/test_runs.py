@@ -13,8 +13,9 @@ import filelock
 import numpy as np
 import pytest
 
+from repro.training.locks import HeldError
 from repro.training.provenance import environment
-from repro.training.runs import HeldError, RunDirectory, RunDirectoryError
+from repro.training.runs import RunDirectory, RunDirectoryError
 
 SETTINGS = {"model": "mlp_1x512", "epochs": 3, "xla": False, "augment": [], "dropout": None}
 
