@@ -2,12 +2,14 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from repro.curvature.data import shapes
+from repro.curvature.exact_loss import exact_if_same
 
 ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -17,6 +19,7 @@ class Look:
     """What three examples told."""
 
     agreement: float  # relative difference up to which two ways to one product agree
+    loss: Callable = dataclasses.field(repr=False)  # that was given, in float64 where it can be
 
 
 def look(model: keras.Layer, here, loss, batch: tuple) -> Look:
@@ -53,7 +56,8 @@ def look(model: keras.Layer, here, loss, batch: tuple) -> Look:
     short = tf.config.experimental.tensor_float_32_execution_enabled()
     if short and rounding == ROUNDING["float32"] and tf.config.list_physical_devices("GPU"):
         rounding = 2.0**-10  # as products of matrices are rounded there
-    return Look(rounding**0.5)
+    agreement = rounding**0.5
+    return Look(agreement, exact_if_same(loss, targets, outputs, losses, agreement))
 
 
 def _inputs_fit(model: keras.Layer, inputs) -> None:

@@ -132,6 +132,11 @@ def _checked(dataset: tf.data.Dataset) -> tf.data.Dataset:
             "`dataset` never ends (it was repeated): leave out repeat(), or pass "
             "dataset.take(steps)"
         )
+    if not all(isinstance(s, tf.TensorSpec) for s in tf.nest.flatten(spec)):
+        raise ValueError(
+            "`dataset` holds sparse or ragged tensors: make them dense, by dataset.map with "
+            f"tf.sparse.to_dense or x.to_tensor(); its elements are {spec}"
+        )
     if any(s.shape.rank == 0 for s in tf.nest.flatten(spec) if hasattr(s, "shape")):
         raise ValueError("`dataset` is not batched: pass dataset.batch(1000)")
     return dataset

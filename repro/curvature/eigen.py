@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 
 import numpy as np
 
@@ -85,8 +86,8 @@ def lanczos(
       ValueError: k, which, max_iterations, memory_limit or start make no sense.
     """
     check("end", which, ENDS)
-    if not 1 <= k <= operator.size:
-        raise ValueError(f"k={k} must lie between 1 and the number of weights, {operator.size}")
+    if not isinstance(k, numbers.Integral) or not 1 <= k <= operator.size:
+        raise ValueError(f"k={k} must be a whole number from 1 to that of weights, {operator.size}")
     if max_iterations < k:
         raise ValueError(f"max_iterations={max_iterations} are too few for k={k} eigenvalues")
     rng = np.random.default_rng(seed)

@@ -54,7 +54,8 @@ def hessian(
     Args:
       model: any built Keras model.
       loss: targets, outputs -> losses [b] of the examples, without a mean. With several outputs
-        both are nested as the model and the dataset have them.
+        both are nested as the model and the dataset have them. It gets floats as float64, whatever
+        the model computes in, if it can take them: see exact_loss.py.
       dataset: arrays (inputs, targets) or (inputs, targets, weights), or a batched tf.data.Dataset
         of such tuples.
       at, variables: as for `weights.point`.
@@ -132,7 +133,7 @@ def operators(
     stream = data.batches(dataset, ARRAY_BATCH if batch_size is None else batch_size)
     seen = look(model, here, loss, data.first(stream))
     mean = mean_over_examples(
-        functools.partial(MATRICES[matrix], loss),
+        functools.partial(MATRICES[matrix], seen.loss),
         stream,
         strategy,
         training=training,
@@ -162,7 +163,7 @@ def hessian_product(loss, here: Point, direction, inputs, targets, weights) -> l
             losses *= tf.cast(weights, losses.dtype)
         gradients = dense_gradients(inner, losses, values)
         slope = tf.add_n([tf.reduce_sum(g * v) for g, v in zip(gradients, direction)])
-    return dense_gradients(outer, slope, values)
+    return _known(dense_gradients(outer, slope, values), losses, weights)
 
 
 def gauss_newton_sum(loss, here: Point, vector, inputs, targets, weights) -> tf.Tensor:
@@ -191,7 +192,16 @@ def gauss_newton_sum(loss, here: Point, vector, inputs, targets, weights) -> tf.
         slopes = dense_gradients(inner, losses, flat)
         slope = tf.add_n([tf.reduce_sum(s * c) for s, c in zip(slopes, changes)])
     curved = dense_gradients(outer, slope, flat)
-    return join(dense_gradients(tape, flat, values, curved))[None]
+    return join(_known(dense_gradients(tape, flat, values, curved), losses, weights))[None]
+
+
+def _known(products: list[tf.Tensor], losses: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
+    """Return products, but NaN where a loss that counts is no number.
+
+    Second derivatives may be finite there: those of a squared error do not ask for the target.
+    """
+    known = tf.reduce_all(tf.math.is_finite(losses) | (weights <= 0))
+    return [tf.where(known, product, np.nan) for product in products]
 
 
 MATRICES = {"hessian": hessian_sum, "gauss_newton": gauss_newton_sum}

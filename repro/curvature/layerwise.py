@@ -112,7 +112,7 @@ def layerwise(
     inputs = tf.cast(tf.cast(inputs, chained[0].input.dtype), here.weights[0].dtype)
     if inputs.shape.rank == len(chained[0].input.shape) - 1:
         inputs = inputs[..., None]  # grey images, to which Keras adds their channel
-    steps = [*between[:-1], lambda z: loss(targets, between[-1](z))]
+    steps = [*between[:-1], lambda z: tf.cast(loss(targets, between[-1](z)), z.dtype)]
     shared = [SharedDirection(*pair) for pair in per_layer(split(vector, here.weights))]
     pairs = per_layer(here.weights)
     once = _layer_vectors(pairs, steps, inputs, shared)

@@ -114,10 +114,11 @@ def criticality(
     )
 
     stream = data.batches(dataset, ARRAY_BATCH if batch_size is None else batch_size)
-    value, gradient = make_gradient(loss, here, stream, compiled=False)()
+    seen = look(model, here, loss, data.first(stream))
+    value, gradient = make_gradient(seen.loss, here, stream, compiled=False)()
     weights = np.concatenate([w.numpy().astype(np.float64).ravel() for w in here.weights])
     gradient = gradient + coefficients * weights
-    unit = look(model, here, loss, data.first(stream)).agreement ** 2
+    unit = seen.agreement**2
     scale = max(abs(float(high.values[0])), abs(float(low.values[0])))
     return Criticality(
         loss=value + float(coefficients @ weights**2) / 2,

@@ -4,17 +4,17 @@ import contextlib
 import dataclasses
 import functools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from repro.curvature import data, layerwise, per_example
-from repro.curvature.checks import look
+from repro.curvature.checks import Look, look
 from repro.curvature.data import Data
 from repro.curvature.hvp import ARRAY_BATCH, ExampleLoss, Operator, check, hessian_sum
-from repro.curvature.streaming import check_equal, mean_over_examples
+from repro.curvature.streaming import batch_errors, check_equal, mean_over_examples
 from repro.curvature.weights import Point, point
 
 METHODS = ("auto", "layerwise", "per_example")
@@ -98,16 +98,16 @@ def moments(
     whole = data.batches(dataset, ARRAY_BATCH if batch_size is None else batch_size)
     stream = data.batches(dataset, ARRAY_BATCH_MOMENTS if batch_size is None else batch_size)
     batch = data.first(stream)
-    agreement = look(model, here, loss, batch).agreement
+    seen = look(model, here, loss, batch)
     examples, uniform = _count(stream)
     if examples < 2:
         raise ValueError(f"non-uniformity needs at least 2 examples, not {examples}")
-    batch_sum, layered = _way(method, model, loss, here, batch, agreement)
+    batch_sum, layered = _way(method, model, loss, here, batch, seen)
     if not layered:
         # A dataset's own batches may be too large for a vector of weights per example.
         stream = stream.rebatch(min(len(batch[2]), per_example.examples_at_once(here)))
     mean = mean_over_examples(batch_sum, stream, strategy)
-    first = mean_over_examples(functools.partial(hessian_sum, loss), whole, strategy)
+    first = mean_over_examples(functools.partial(hessian_sum, seen.loss), whole, strategy)
     compared = False
 
     def at_point(there: Point) -> Moments:
@@ -115,7 +115,7 @@ def moments(
             nonlocal compared
             found = mean(there, vector)
             if not compared:
-                check_equal(found[0], first(there, vector)[0], agreement)
+                check_equal(found[0], first(there, vector)[0], seen.agreement)
                 compared = True
             return found
 
@@ -140,7 +140,7 @@ def _count(stream: tf.data.Dataset) -> tuple[int, bool]:
 
 
 def _way(
-    method: str, model: keras.Layer, loss: ExampleLoss, here: Point, batch: tuple, agreement: float
+    method: str, model: keras.Layer, loss: ExampleLoss, here: Point, batch: tuple, seen: Look
 ) -> tuple[Callable, bool]:
     """Return the fastest way that is right on two examples, and whether it goes by layers.
 
@@ -154,17 +154,17 @@ def _way(
         raise ValueError(
             f"{model.name} is no chain of Keras's own dense and convolutional layers: use auto"
         )
-    ways = [(functools.partial(per_example.per_example, loss), False)]
-    ways.append((functools.partial(per_example.one_by_one, loss), False))
+    ways = [(functools.partial(per_example.per_example, seen.loss), False)]
+    ways.append((functools.partial(per_example.one_by_one, seen.loss), False))
     if chained is not None:
-        ways.insert(0, (functools.partial(layerwise.layerwise, chained, loss), True))
+        ways.insert(0, (functools.partial(layerwise.layerwise, chained, seen.loss), True))
     try:
         known = _RIGHT.setdefault(model, weakref.WeakKeyDictionary()).setdefault(loss, {})
     except TypeError:  # a loss without a hash, or without weak references
         known = {}
     asked = method, here.chosen, chained is None
     if asked not in known:
-        known[asked] = _first_right(ways, here, batch, agreement)
+        known[asked] = _first_right(ways, here, batch, seen.agreement)
     if method == "layerwise" and known[asked]:
         raise ValueError(
             f"layerwise is not right on {model.name}: two examples' products are not those of the "
@@ -173,6 +173,19 @@ def _way(
     return ways[known[asked]]
 
 
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep TensorFlow from logging pages of generated code for what is tried, and may fail."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("CRITICAL")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@batch_errors()
 def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int:
     """Return the number of the first way that computes two examples as the last one does."""
     two = tf.nest.map_structure(lambda x: x[:2], batch[:2])
@@ -183,7 +196,8 @@ def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int
         raise ValueError("a Hessian-vector product is not finite: have the weights diverged?")
     scale = np.linalg.norm(expected, axis=1)
     for number, (way, _) in enumerate(ways[:-1]):
-        with contextlib.suppress(Exception):  # of TensorFlow, for what cannot be vectorised
+        # Of TensorFlow, for what cannot be vectorised.
+        with _silent(), contextlib.suppress(Exception):
             # traced, as it will be: what works step by step need not work in a graph
             found = tf.function(functools.partial(way, here), autograph=False)(vector, *two).numpy()
             if (np.linalg.norm(found - expected, axis=1) <= agreement * scale).all():

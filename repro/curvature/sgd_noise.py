@@ -25,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from repro.curvature import data, traces
+from repro.curvature.checks import look
 from repro.curvature.data import Data
 from repro.curvature.gradients import make_gradient
 from repro.curvature.hvp import ARRAY_BATCH, ExampleLoss, Operator, hessian
@@ -146,7 +147,8 @@ def noise_alignment(
     if np.ptp(weights):
         raise ValueError("SGD draws all examples alike: weights of `dataset` differ")
     here = point(model, at=at, variables=variables)
-    gradient = make_gradient(loss, here, stream, compiled=True)
+    exact = look(model, here, loss, data.first(stream)).loss
+    gradient = make_gradient(exact, here, stream, compiled=True)
     value, mean = gradient()
 
     rng, samples = np.random.default_rng(seed), []

@@ -1,7 +1,8 @@
 """Sums over data, batch by batch and replica by replica, as one product with a mean."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,21 @@ DIFFERENT = (
     "shuffle(), or pass reshuffle_each_iteration=False, and cache() random maps. Or does `model` "
     "or `loss` draw random numbers? Then fix their seed"
 )
+
+
+@contextlib.contextmanager
+def batch_errors() -> Iterator[None]:
+    """Raise ValueError where TensorFlow cannot compute a batch, such as one with a wrong label.
+
+    What it says itself comes after pages about generated code, in the last line.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        text = str(error).partition("\n\t [[")[0].strip().rpartition("\n")[2]
+        raise ValueError(
+            f"`model` or `loss` cannot be computed on a batch of `dataset`: {text[:300]}"
+        ) from error
 
 
 def mean_over_examples(
@@ -73,6 +89,7 @@ def mean_over_examples(
 
         return step
 
+    @batch_errors()
     def once(here, vector):
         nonlocal step
         step = step or make_step(here)

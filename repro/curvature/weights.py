@@ -70,8 +70,8 @@ def point(
         and the states of dropout are left as they are.
 
     Raises:
-      ValueError: no Keras model, an unbuilt one, no weights, a pattern that matches none, or an
-        `at` that does not fit.
+      ValueError: no Keras model, an unbuilt or quantised one, no weights, a pattern that matches
+        none, or an `at` that does not fit.
     """
     if not isinstance(model, keras.Layer):
         raise ValueError(f"`model` must be a Keras model, not {type(model).__name__}")
@@ -79,6 +79,12 @@ def point(
         raise ValueError(
             f"`model` {model.name} is not built, so it has no weights yet: call it on a batch, "
             "model(inputs), and load or train its weights before"
+        )
+    quantised = [x.name for x in model._flatten_layers() if x.quantization_mode]
+    if quantised:
+        raise ValueError(
+            f"`model` {model.name} is quantised ({', '.join(quantised)}), so its loss is a "
+            "staircase without curvature: measure it before quantize()"
         )
     trainable, fixed = model.trainable_variables, model.non_trainable_variables
     chosen = _chosen([v.path for v in trainable], variables, model.name)

@@ -17,6 +17,7 @@ from repro.curvature import data
 from repro.curvature.checks import look
 from repro.curvature.data import Data
 from repro.curvature.hvp import ExampleLoss, dense_gradients
+from repro.curvature.streaming import batch_errors
 from repro.curvature.weights import join, point, split
 
 
@@ -34,6 +35,7 @@ class WorstLoss:
     adaptive: bool
 
 
+@batch_errors()
 def m_sharpness(
     model: keras.Model,
     loss: ExampleLoss,
@@ -73,7 +75,7 @@ def m_sharpness(
     stream = data.batches(dataset, m)
     if isinstance(dataset, tf.data.Dataset):
         stream = stream.rebatch(m)
-    look(model, here, loss, data.first(stream))
+    loss = look(model, here, loss, data.first(stream)).loss
     weights = join(here.weights).numpy()
     scale = np.abs(weights) if adaptive else np.ones(here.size)
     rng = np.random.default_rng(seed)

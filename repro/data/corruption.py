@@ -48,7 +48,8 @@ def make(
     """Return the corruption of one example, for `dataset.enumerate().map(...)`.
 
     A replaced label is uniform over all classes and so may hit the true one: with probability p
-    of replacement the share of wrong labels is p (k - 1) / k. Corruptions of pixels keep labels.
+    of replacement the share of wrong labels is p (k - 1) / k. Corruptions of labels keep images,
+    which may then be texts or several inputs; corruptions of pixels keep labels.
 
     Args:
       kind: one of CORRUPTIONS.
@@ -86,7 +87,11 @@ def make(
     @tf.autograph.experimental.do_not_convert
     def corrupted(id_, example):
         checks.check_pair(example)
-        image, label = map(tf.convert_to_tensor, example)
+        image, label = example
+        if kind in PIXEL_KINDS:
+            image = checks.one_tensor("image", image)
+        if kind in LABEL_KINDS:
+            label = checks.one_tensor("label", label)
         id_ = tf.convert_to_tensor(id_)
         checks.check_example(kind, id_, image, label, num_classes)
         if kind in LABEL_KINDS:

@@ -1,5 +1,7 @@
 """What corruption.py refuses: each error names the argument and the way out."""
 
+from numbers import Integral, Real
+
 import numpy as np
 import tensorflow as tf
 
@@ -21,6 +23,14 @@ def check_options(
     ):
         if value not in choices:
             raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+    for name, value, wanted in (
+        ("seed", seed, Integral),
+        ("num_classes", num_classes, Integral),
+        ("prob", 0.0 if prob is None else prob, Real),
+    ):
+        if not isinstance(value, wanted):
+            kind_of = "whole number" if wanted is Integral else "number"
+            raise ValueError(f"{name}={value!r} must be a {kind_of}, not {type(value).__name__}")
     if prob is None and kind == "partial_labels":
         raise ValueError("partial_labels wants prob: the share of labels to replace, in [0, 1]")
     if prob is not None and not 0 <= prob <= 1:
@@ -55,6 +65,16 @@ def check_example(
             f"the image has the shape {image.shape}, not a known [H, W, C]: resize images to one "
             "size, give grey ones a channel axis, and corrupt them before they are batched"
         )
+
+
+def one_tensor(name: str, part) -> tf.Tensor:
+    """Return an image or a label as a tensor; raise ValueError where it is several."""
+    if isinstance(part, dict | tuple):
+        raise ValueError(
+            f"the {name} is a {type(part).__name__}, not one tensor: pass the part to "
+            "corrupt, and put the others beside it again"
+        )
+    return tf.convert_to_tensor(part)
 
 
 def check_pair(example) -> None:

@@ -116,11 +116,13 @@ def make_curve_step(
             losses = _one_an_example(loss(labels, outputs), images)
             mean = tf.reduce_sum(losses) / tf.cast(tf.size(losses) * replicas, losses.dtype)
             scaled = optimizer.scale_loss(mean)
-        return mean, tape.gradient(scaled, point)
+        return mean, tape.gradient(scaled, point, unconnected_gradients="zero")
 
     if xla:
         gradients = tf.function(gradients, jit_compile=True, autograph=False)
 
+    # AutoGraph has nothing to convert, and would wrap errors in pages of its own.
+    @tf.autograph.experimental.do_not_convert
     def step(images, labels):
         count, dtype = optimizer.iterations, nodes[0][0].dtype
         t = tf.cast(sample_t(count, seed, sampling), dtype)

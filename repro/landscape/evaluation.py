@@ -40,11 +40,19 @@ def measure_points(
       measure: point -> numbers by name, the same names for every point.
       done: what an interrupted call has measured, the first entries of every array.
       keep: called with all arrays so far after each point, to resume from.
+
+    Raises:
+      ValueError: `measure` gives several numbers by one name.
     """
     rows = {name: list(values) for name, values in (done or {}).items()}
     start = min(map(len, rows.values()), default=0)
     for number in range(start, count):
         for name, value in measure(at(number)).items():
+            if np.ndim(value):
+                raise ValueError(
+                    f"measure must give one number as {name!r}, not {np.shape(value)}: name each "
+                    "of several (a compiled model's evaluate has return_dict=True for it)"
+                )
             rows.setdefault(name, []).append(value)
         if keep is not None:
             keep(as_arrays(rows))
@@ -111,7 +119,11 @@ def barrier_over_maximum(losses: np.ndarray) -> float:
     """Return max_t L(t) - max(L(0), L(1)): positive where Gotmare et al.'s footnote sees a barrier.
 
     At least 0, as the ends are on the path.
+
+    Raises:
+      ValueError: losses are not [n].
     """
+    losses = _one_a_point(losses)
     return float(np.max(losses) - max(losses[0], losses[-1]))
 
 
@@ -119,6 +131,22 @@ def barrier_over_chord(ts: np.ndarray, losses: np.ndarray) -> float:
     """Return max_t [L(t) - ((1 - t) L(0) + t L(1))], the barrier of Entezari et al. (2021).
 
     Never below `barrier_over_maximum`; the two agree where both ends have the same loss.
+
+    Args:
+      ts: [n], rising from 0 to 1, as of `grid`.
+      losses: [n].
+
+    Raises:
+      ValueError: they are not such.
     """
-    ts = np.asarray(ts)
+    ts, losses = np.asarray(ts), _one_a_point(losses)
+    if ts.shape != losses.shape or ts[0] != 0 or ts[-1] != 1 or (np.diff(ts) <= 0).any():
+        raise ValueError(f"ts must be {len(losses)} numbers that rise from 0 to 1, the two ends")
     return float(np.max(losses - ((1 - ts) * losses[0] + ts * losses[-1])))
+
+
+def _one_a_point(losses) -> np.ndarray:
+    losses = np.asarray(losses, np.float64)
+    if losses.ndim != 1 or not len(losses):
+        raise ValueError(f"losses must be one number for each point, not {losses.shape}")
+    return losses

@@ -37,11 +37,12 @@ def remade(call: graphs.Call, dtype: str, **changes) -> keras.Operation:
       **changes: entries of the layer's config that are to be different, such as `use_bias=True`.
 
     Raises:
-      ValueError: the layer has no config from which it could be made again.
+      ValueError: the layer has no config from which it could be made again, or see check_kernels.
     """
     layer = call.operation
     if not isinstance(layer, keras.layers.Layer):
         return layer
+    check_kernels(layer)
     try:
         config = {**_in_dtype(layer.get_config(), dtype), "name": call.name, "dtype": dtype}
         return type(layer).from_config({**config, **changes})
@@ -50,6 +51,21 @@ def remade(call: graphs.Call, dtype: str, **changes) -> keras.Operation:
             f"{call.name} ({type(layer).__name__}) cannot be copied: its get_config does not say "
             "how to make it again"
         ) from error
+
+
+def check_kernels(model: keras.layers.Layer) -> None:
+    """Raise ValueError where the kernel of a layer is not the weight that it holds.
+
+    With low-rank adapters it is a sum with their product, and a quantised one is integers.
+    """
+    for layer in model._flatten_layers():
+        if getattr(layer, "lora_enabled", False):
+            raise ValueError(
+                f"no norms of {layer.name}, which has low-rank adapters: build the model without "
+                "enable_lora, and assign it the `kernel` of each such layer, which holds their sum"
+            )
+        if layer.quantization_mode:
+            raise ValueError(f"no norms of {layer.name}: measure before the model is quantised")
 
 
 def _in_dtype(config, dtype: str):

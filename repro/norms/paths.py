@@ -1,7 +1,8 @@
 """Path norms: sums over all paths through a network of the product of |weight|^p along each.
 
 Every weight is replaced by |w|^p, batch norm having been folded, ones go in, and logits are summed
-(Neyshabur's code). Biases start paths of their own. Max-pooling takes the largest of its inputs.
+(Neyshabur's code). Biases start paths of their own. Max-pooling takes the largest of its inputs,
+average pooling their mean, as in that code: its 1 / size is no weight, and is not raised to p.
 """
 
 import keras
@@ -10,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from repro.models import graph as graphs
+from repro.norms.copies import check_kernels
 from repro.norms.folding import DTYPE, ChannelScale, FoldedAway, fold_batch_norm, has_batch_norm
 
 # What keeps a network of positive weights a sum over paths. A subclass may compute anything.
@@ -62,11 +64,13 @@ def log10_path_norm(model: keras.Model, p: float) -> float:
 
     Args:
       model: as for `fold_batch_norm`, or what that returned.
-      p: 1 or 2 in the papers.
+      p: above 0; 1 or 2 in the papers.
 
     Raises:
-      ValueError: a layer is not positively linear.
+      ValueError: p is not such a number, or a layer is not positively linear.
     """
+    if not 0 < p < float("inf"):
+        raise ValueError(f"p={p} of a path norm must be a number above 0")
     graph = check_paths(model)
     exact = all(layer.compute_dtype == DTYPE for layer in graph.layers().values())
     if has_batch_norm(graph) or not exact:
@@ -79,9 +83,10 @@ def check_paths(model: keras.Model) -> graphs.Graph:
 
     Raises:
       ValueError: a layer that weights above 0 do not make linear, batch norm aside, a subclass of
-        such a layer, whose call may be its own, or no graph at all.
+        such a layer, whose call may be its own, or no graph at all; see also check_kernels.
     """
     graph = graphs.trace(model)
+    check_kernels(model)
     for call in graph.calls:
         layer = call.operation
         activation = getattr(layer, "activation", keras.activations.linear)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from repro import models
 from repro.critical import adam, loss
-from repro.curvature import hvp, weights
+from repro.curvature import exact_loss, hvp, weights
 from repro.landscape import curve_training, points
 from repro.stability import descent
 from repro.stability.data import Examples
@@ -98,8 +98,10 @@ def curvature(network: str, batch: int, matrix: str) -> Program:
     model = _build(network)
     here = weights.point(model)
 
+    exact = exact_loss.in_float64(step.cross_entropy)
+
     def product(vector, images, labels, counted):
-        return hvp.MATRICES[matrix](step.cross_entropy, here, vector, images, labels, counted)
+        return hvp.MATRICES[matrix](exact, here, vector, images, labels, counted)
 
     vector, counted = _spec([here.size], "float64"), _spec([batch])
     return Program(product, vector, *_batch(model, batch), counted)

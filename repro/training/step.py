@@ -16,6 +16,8 @@ MANY_OUTPUTS = 100  # networks with more of them have a top-5 accuracy
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Return the softmax cross-entropy of each example, [b], for labels [b] and logits [b, k]."""
+    if logits.dtype == tf.float64:  # as in curvature; GPUs have no kernel for all of it in one
+        return -tf.gather(tf.nn.log_softmax(logits), labels, batch_dims=1)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 

@@ -261,6 +261,23 @@ def test_a_fast_way_that_is_wrong_is_not_taken(rng, monkeypatch):
         moments.moments(model, softmax_loss, data, method="layerwise")
 
 
+def test_a_way_that_fails_is_left_in_silence(rng, monkeypatch):
+    """TensorFlow logs pages of generated code where it cannot vectorise what it is given."""
+    logged = []
+    monkeypatch.setattr(tf.get_logger(), "filters", [logged.append])
+
+    def failing(*arguments):
+        tf.get_logger().error("pages")
+        raise RuntimeError("generated code")
+
+    monkeypatch.setattr(layerwise, "layerwise", failing)
+    model = head(Input((4,)), layers.Dense(2, "tanh"))
+    moments.moments(model, softmax_loss, (vectors(rng), labels(rng)))
+    assert not logged
+    tf.get_logger().error("said as ever")
+    assert len(logged) == 1
+
+
 def test_patterns_of_variables(rng):
     model = head(Input((4,)), layers.Dense(2, "tanh"))
     data = vectors(rng), labels(rng)

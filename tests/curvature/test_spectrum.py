@@ -340,8 +340,9 @@ def test_quadrature_moments_are_exact():
 def test_bad_input():
     _, operator = rotated(SPREAD)
     for arguments, message in (
-        ({"k": 0}, "k=0 must lie between 1 and the number of weights, 100"),
+        ({"k": 0}, "k=0 must be a whole number from 1 to that of weights, 100"),
         ({"k": 101}, "k=101"),
+        ({"k": 2.0}, "k=2.0 must be a whole number"),
         ({"which": "top"}, "unknown end 'top'"),
         ({"start": np.zeros(100)}, "start vector"),
         ({"k": 5, "max_iterations": 3}, "too few"),

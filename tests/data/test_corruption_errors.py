@@ -23,6 +23,9 @@ LABELS = np.array([0, 1, 2, 3])
         ({"seed": -1}, "seed=-1 must lie in"),
         ({"seed": 2**59}, "must lie in"),
         ({"num_classes": 0}, "num_classes=0"),
+        ({"num_classes": 10.0}, "num_classes=10.0 must be a whole number, not float"),
+        ({"seed": 0.5}, "seed=0.5 must be a whole number"),
+        ({"prob": "0.4"}, "prob='0.4' must be a number, not str"),
         ({"labels": LABELS[:, None]}, r"labels are int64 \(4, 1\).*labels.ravel"),
         ({"labels": LABELS * 0.9}, r"labels are float64 \(4,\).*astype"),
         ({"labels": LABELS + 7}, r"labels lie in 7..10, not in 0..9"),
@@ -115,3 +118,17 @@ def test_a_dataset_that_is_not_numbered_is_told_so():
         pairs.map(wrong)
     with pytest.raises(ValueError, match=r"dataset.enumerate\(\)"):
         pairs.map(lambda image, label: (image, label, 1.0)).enumerate().map(wrong)
+
+
+def test_labels_may_be_corrupted_of_several_inputs():
+    """What stands in an image's place stays as it is: two inputs alike are not stacked."""
+    wrong = corruption.make("random_labels", seed=0, num_classes=10)
+    _, expected = corruption.corrupt(IMAGES, LABELS, "random_labels", None, 0, 10)
+    for inputs in ((IMAGES, IMAGES), {"image": IMAGES, "text": np.array(list("abcd"))}):
+        dataset = tf.data.Dataset.from_tensor_slices((inputs, LABELS))
+        noisy = dataset.enumerate().map(wrong)
+        assert noisy.element_spec[0] == dataset.element_spec[0]
+        np.testing.assert_array_equal([label.numpy() for _, label in noisy], expected)
+    noise = corruption.make("random_pixels", seed=0, num_classes=10)
+    with pytest.raises(ValueError, match="the image is a dict, not one tensor"):
+        dataset.enumerate().map(noise)

@@ -77,3 +77,18 @@ def test_measuring_goes_on_where_it_stopped():
 def test_a_path_needs_two_points():
     with pytest.raises(ValueError, match="two points or more, not at 1"):
         evaluation.grid(1)
+
+
+def test_several_numbers_by_one_name_are_refused():
+    """As a compiled model's `evaluate` returns a loss and its metrics."""
+    with pytest.raises(ValueError, match=r"one number as 'loss', not \(2,\)"):
+        evaluation.measure_points(2, lambda i: [np.zeros(1)], lambda point: {"loss": [0.5, 0.9]})
+    for barrier in (evaluation.barrier_over_maximum, lambda x: evaluation.barrier_over_chord(x, x)):
+        with pytest.raises(ValueError, match="one number for each point"):
+            barrier(np.linspace(0, 1, 3)[:, None])
+
+
+@pytest.mark.parametrize("ts", [[0, 1], [0.25, 0.5, 1], [0, 0.5, 0.75], [1, 0.5, 0]])
+def test_a_chord_is_between_the_two_ends(ts):
+    with pytest.raises(ValueError, match="rise from 0 to 1"):
+        evaluation.barrier_over_chord(ts, [1.0, 3.0, 2.0])

@@ -277,3 +277,29 @@ def test_channel_scale_can_be_made_again():
     x = np.ones((1, 3, 4))
     np.testing.assert_array_equal(layer(x)[0], np.arange(1.0, 4)[:, None] * np.ones((3, 4)))
     assert again.axis == 1
+
+
+def test_kernels_that_are_not_the_weights_held():
+    """Adapters add their product to a kernel; frozen kernels are factors too."""
+    model = keras.Sequential([keras.Input((3,)), Dense(4, "relu"), Dense(2)])
+    expected = sum(math.log10(np.linalg.norm(layer.kernel)) for layer in model.layers)
+    model.layers[0].trainable = False
+    assert norms.frobenius(model)["log10_product"] == pytest.approx(expected, rel=1e-5)
+    model.trainable = False
+    with pytest.raises(ValueError, match="no trainable weights"):
+        norms.frobenius(model)
+
+    model.trainable = True
+    model.layers[0].enable_lora(1)
+    quantised = keras.Sequential([keras.Input((3,)), Dense(2)])
+    quantised.layers[0].quantize("int8")
+    for refused, message in ((model, "low-rank adapters"), (quantised, "quantised")):
+        for measure in (norms.frobenius, norms.fold_batch_norm, lambda m: norms.path_norm(m, 1)):
+            with pytest.raises(ValueError, match=message):
+                measure(refused)
+
+
+@pytest.mark.parametrize("p", [0, -1, math.inf, math.nan])
+def test_path_norms_want_a_power_above_zero(p):
+    with pytest.raises(ValueError, match="number above 0"):
+        norms.path_norm(keras.Sequential([keras.Input((3,)), Dense(2)]), p)
