@@ -424,6 +424,8 @@ def test_catapults_rise_fall_and_end_flatter(make):
     assert judge("E2", at_rates(make, flat, losses=losses)) == "reproduced"
     assert judge("E2", at_rates(make, flat)) == "contradicted"  # the loss falls at once
     assert judge("E2", at_rates(make, [1.5, 1.4, 1.2], losses=losses[:3])) == "contradicted"
+    short = {"losses": losses[:3], "fitted": False}
+    assert judge("E2", at_rates(make, [1.5, 1.4, 1.2], **short)) == "inconclusive"  # cut short
     diverged = at_rates(make, flat, losses=losses, status="diverged")
     assert judge("E2", diverged) == "contradicted"
     assert judge("E2", at_rates(make, [0.5, 0.6, 0.7])) is None  # an ordinary rate
