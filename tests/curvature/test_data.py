@@ -133,8 +133,8 @@ def test_data_that_differs_between_passes(net, x, y, rng):
         .map(lambda a, b: (tf.numpy_function(lambda r: r + rng.normal(size=4), [a], tf.float64), b))
         .map(lambda a, b: (tf.ensure_shape(a, [4]), b))
     )
-    doors = ["sharpness", "nonuniformity", "trace"]
-    for data in (shuffled.batch(4, drop_remainder=True), noise.batch(4)):
+    short, noisy = shuffled.batch(4, drop_remainder=True), noise.batch(4)
+    for data, doors in ((short, ["sharpness", "nonuniformity", "trace"]), (noisy, ["sharpness"])):
         refused(
             "two passes gave different products.*drop_remainder",
             net,
