@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from repro.curvature.data import shapes
-from repro.curvature.exact_loss import exact_if_same
+from repro.curvature.exact_loss import check_probabilities, exact_if_same
 
 ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -33,7 +33,7 @@ def look(model: keras.Layer, here, loss, batch: tuple) -> Look:
 
     Raises:
       ValueError: the model does not take the inputs; the loss does not take the targets, does not
-        return one number for each example, or mixes examples.
+        return one number for each example, mixes examples, or is lost to rounding, see exact_loss.
     """
     inputs, targets, _ = batch
     count = len(tf.nest.flatten(inputs)[0])
@@ -51,6 +51,7 @@ def look(model: keras.Layer, here, loss, batch: tuple) -> Look:
     if losses.shape != (len(rows),) or not losses.dtype.is_floating:
         raise ValueError(_shape_message(losses, len(rows), targets, outputs))
     _apart(loss, targets, outputs, losses)
+    check_probabilities(loss, targets, outputs)
     dtypes = {layer.compute_dtype for layer in model._flatten_layers()} | {losses.dtype.name}
     rounding = max(ROUNDING.get(name, 0.0) for name in dtypes)
     short = tf.config.experimental.tensor_float_32_execution_enabled()

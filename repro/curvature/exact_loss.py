@@ -3,8 +3,8 @@
 Cross entropy's second derivatives hold 1 - p, p being the probability of the true class. From
 float32 outputs a tenth of that difference is rounding where an example's loss is 1e-7, and all of
 it below 1e-8: a linear classifier, whose loss is convex, then seems to have negative curvature.
-The outputs themselves are as exact as ever, and few: the loss alone is computed in float64. (Of
-probabilities as outputs 1 - p is lost before: a model has to return logits.)
+The outputs themselves are as exact as ever, and few: the loss alone is computed in float64. Where
+they are probabilities 1 - p may be lost within the model, which then has to return logits.
 """
 
 import copy
@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 SMALL = 1e-5  # a loss of cross entropy of which float32 leaves a hundredth to rounding
+STEEP = 0.1  # by which a loss changes with a probability; its slope is 1 or so
 
 
 def in_float64(loss: Callable) -> Callable:
@@ -64,6 +65,33 @@ def exact_if_same(loss: Callable, targets, outputs, losses: tf.Tensor, agreement
             "in tf.cast(class_weights, outputs.dtype)"
         )
     return loss
+
+
+def check_probabilities(loss: Callable, targets, outputs) -> None:
+    """Raise ValueError where outputs are probabilities of whose 1 - p rounding leaves little.
+
+    Such a loss falls by as much as a probability rises; one that is fitted to numbers, which may be
+    a class's 0 and 1, is level where it is small.
+
+    Args:
+      loss, targets, outputs: of some examples; several outputs are not looked at.
+    """
+    if not tf.is_tensor(outputs) or outputs.dtype == tf.float64 or outputs.shape.rank != 2:
+        return
+    p = np.asarray(tf.cast(outputs, tf.float64))
+    whole = p.shape[1] > 1 and (p >= 0).all() and np.allclose(p.sum(axis=1), 1, atol=1e-2)
+    if not whole or (p.max(axis=1) < 1 - SMALL).any():
+        return
+    with tf.GradientTape() as tape:
+        tape.watch(outputs)
+        losses = loss(targets, outputs)
+    slope = tape.gradient(losses, outputs)
+    if slope is not None and np.abs(np.asarray(tf.cast(slope, tf.float64))).max() > STEEP:
+        raise ValueError(
+            "`model` returns probabilities so near 1 that the rest is lost to rounding, and "
+            "curvature with it: let it return logits (no softmax at its end), and `loss` take "
+            "them (from_logits=True)"
+        )
 
 
 def _wide(x):

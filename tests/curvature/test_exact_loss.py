@@ -66,6 +66,36 @@ def test_a_loss_that_wants_float32_stays_as_it_is():
     assert KERAS(targets, outputs).dtype == tf.float32
 
 
+def nll(targets, probabilities):
+    return -tf.math.log(tf.gather(probabilities, targets, batch_dims=1))
+
+
+@pytest.mark.parametrize(
+    "loss", [nll, keras.losses.SparseCategoricalCrossentropy(reduction="none")]
+)
+def test_probabilities_near_one(fitted, loss):
+    """Keras's losses divide by the sum of all in float64; of 1 - p alone a tenth is rounding."""
+    for margin in (6, 14):
+        logits, data, expected = fitted(margin)
+        model = Sequential([Input((2,)), logits.layers[0], layers.Softmax()])
+        if loss is nll and margin == 14:
+            with pytest.raises(ValueError, match="return logits"):
+                curvature.sharpness(model, loss, data)
+        else:
+            found = curvature.sharpness(model, loss, data).value
+            assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_numbers_that_look_like_probabilities_are_none():
+    model = Sequential([Input((2,)), layers.Dense(2, use_bias=False)])
+    model.layers[0].kernel.assign(np.eye(2))
+    x = y = np.eye(2, dtype="float32")
+    fitted = curvature.sharpness(model, squared_error, (x, y)).value
+    model.layers[0].kernel.assign(np.zeros((2, 2)))  # the loss is a square, as curved anywhere
+    elsewhere = curvature.sharpness(model, squared_error, (x, y)).value
+    assert fitted == pytest.approx(elsewhere) and fitted > 0.1
+
+
 def test_a_loss_that_is_no_number_has_no_curvature():
     model = Sequential([Input((2,)), layers.Dense(1)])
     x, y = np.ones((6, 2), "float32"), np.ones((6, 1), "float32")
