@@ -106,10 +106,10 @@ def gradient_norm(network, loss, data) -> float:
     import numpy as np
 
     from repro.curvature import data as batched
-    from repro.curvature import gradients, weights
+    from repro.curvature import exact_loss, gradients, weights
 
-    stream = batched.batches(data, BATCH)
-    gradient = gradients.make_gradient(loss, weights.point(network), stream, compiled=False)
+    exact, stream = exact_loss.in_float64(loss), batched.batches(data, BATCH)
+    gradient = gradients.make_gradient(exact, weights.point(network), stream, compiled=False)
     return float(np.linalg.norm(gradient()[1]))
 
 
