@@ -114,7 +114,7 @@ def test_an_escape_starts_where_lbfgs_ended(make, tmp_path, monkeypatch):
     """It fits all images, in a sharp minimum that SGD at 0.5 leaves; a kill changes no number."""
     from repro.stability import descent
 
-    settings = ESCAPE.replace(start_optimizer="lbfgs", start_iterations=30)
+    settings = ESCAPE.replace(start_optimizer="lbfgs", start_iterations=100)
     make(settings, tmp_path / "run")
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
         patched.setattr(descent, "lbfgs", lambda *_: 1 / 0)
