@@ -58,7 +58,7 @@ def exact_if_same(loss: Callable, targets, outputs, losses: tf.Tensor, agreement
         if found.shape == expected.shape and np.allclose(found, expected, **close):
             return exact
         problem = "it gives other losses then"
-    if losses.dtype != tf.float64 and np.max(expected) < SMALL:
+    if losses.dtype != tf.float64 and np.max(np.abs(expected)) < SMALL:
         raise ValueError(
             f"`loss` is below {SMALL:g}, where its second derivatives are lost to rounding, and "
             f"cannot be computed in float64 ({problem}): let it cast what it multiplies with, as "

@@ -61,6 +61,12 @@ def test_a_loss_that_wants_float32_stays_as_it_is():
     fitted = tf.constant([[16.0, 0, 0], [0, 0, 16.0]])
     with pytest.raises(ValueError, match=r"lost to rounding.*tf.cast\(class_weights"):
         exact_if_same(weighted, targets, fitted, weighted(targets, fitted), 1e-3)
+
+    def score(targets, outputs):  # far below zero, which is not near it
+        return -outputs[:, 0] * tf.constant([1.0, 2.0])
+
+    ones = tf.ones((2, 3))
+    assert exact_if_same(score, targets, ones, score(targets, ones), 1e-3) is score
     wide = exact_if_same(KERAS, targets, outputs, KERAS(targets, outputs), 1e-3)
     assert wide(targets, outputs).dtype == tf.float64
     assert KERAS(targets, outputs).dtype == tf.float32
