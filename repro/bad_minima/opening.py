@@ -10,9 +10,7 @@ from repro.bad_minima import blobs, kept, planar, toy
 from repro.bad_minima import data as relabelled
 from repro.bad_minima.recipe import build
 from repro.bad_minima.settings import STAGES, Toy, Train
-from repro.settings import read
 from repro.training import step, trained
-from repro.training.trained import Trained
 
 
 def open_run(
@@ -21,7 +19,7 @@ def open_run(
     download: bool = True,
     examples: int | None = None,
     epoch: int | None = None,
-) -> Trained:
+) -> trained.Trained:
     """Return the network of a complete run of any stage, its loss, and what it was trained on.
 
     A run of `pretrain` is opened with the random labels it fitted, one of `toy` with the network
@@ -38,9 +36,7 @@ def open_run(
       datasets.MissingDataError: its dataset is not there.
     """
     path = epath.Path(path)
-    if not (path / "result.json").exists():
-        raise ValueError(f"{path} holds no complete run: there is no result.json")
-    settings = read(STAGES, path)
+    settings = trained.read_complete(STAGES, path)
     if isinstance(settings, Toy):
         if epoch is not None:
             raise ValueError(f"{path} is of the toy, which keeps no weights on the way")
@@ -53,10 +49,10 @@ def open_run(
     else:
         kept.load(network, path / "checkpoints", epoch)
     examples_kept = (data.images[:examples].numpy(), data.labels[:examples])
-    return Trained(network, step.cross_entropy, examples_kept, settings)
+    return trained.Trained(network, step.cross_entropy, examples_kept, settings)
 
 
-def _toy(path: epath.Path, settings: Toy, examples: int | None) -> Trained:
+def _toy(path: epath.Path, settings: Toy, examples: int | None) -> trained.Trained:
     """Return the toy's network in the bad minimum, as a Keras model of points [n, 2]."""
     state = toy.read_state(path, "adversarial_vanilla")
     layers = [keras.layers.Dense(size, activation="relu") for size in planar.SIZES[1:-1]]
@@ -65,7 +61,7 @@ def _toy(path: epath.Path, settings: Toy, examples: int | None) -> Trained:
     )
     network.set_weights([state[name] for name in planar.WEIGHTS])
     points, truth = blobs.two_blobs(settings.per_class, settings.seed)
-    return Trained(network, logistic_loss, (points[:examples], truth[:examples]), settings)
+    return trained.Trained(network, logistic_loss, (points[:examples], truth[:examples]), settings)
 
 
 def logistic_loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

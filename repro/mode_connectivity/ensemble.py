@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from repro.landscape import batch_norm, curves, evaluation, points
+from repro.landscape import batch_norm, evaluation, points
 from repro.mode_connectivity import kept
 from repro.mode_connectivity.data import PlainData
 from repro.mode_connectivity.measuring import measure_all
@@ -20,10 +20,7 @@ BATCH = 250  # images of a prediction
 def run(settings: Ensemble, job: Job) -> dict:
     """Average the probabilities of networks along a curve (Garipov et al. 2018)."""
     s, ts = settings, evaluation.grid(settings.points)
-    nodes = kept.load_nodes(
-        kept.curve_checkpoints(job, s.of_stage(Curve)), s.curve_epochs, s.bends + 2
-    )
-    curve = curves.CURVES[s.curve](nodes)
+    curve = kept.curve_of(job, s.of_stage(Curve))
     data = prepare_data(s, job.data_dir, job.download)
     predict = make_predict(s, build_network(s, data, job.strategy), data)
     labels, start = data.arrays["test"][1], predict(curve.at(0.0))

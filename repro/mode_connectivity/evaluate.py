@@ -20,11 +20,8 @@ from repro.training.runs import Job
 def run(settings: Evaluate, job: Job) -> dict:
     """Measure along a curve, along the segment of its ends, and along the curve as it trained."""
     s, n = settings, settings.points
-    checkpoints = kept.curve_checkpoints(job, s.of_stage(Curve))
     epochs = curve_epochs_kept(s.curve_epochs) if s.snapshots else [s.curve_epochs]
-    *earlier, curve = (
-        curves.CURVES[s.curve](kept.load_nodes(checkpoints, epoch, s.bends + 2)) for epoch in epochs
-    )
+    *earlier, curve = (kept.curve_of(job, s.of_stage(Curve), epoch) for epoch in epochs)
     segment = curves.Polychain([curve.nodes[0], curve.nodes[-1]])
     data = prepare_data(s, job.data_dir, job.download)
     network = build_network(s, data, job.strategy)

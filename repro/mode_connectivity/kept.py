@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from etils import epath
 
+from repro.landscape import curves
 from repro.mode_connectivity.mode_settings import Modes
 from repro.mode_connectivity.names import EPOCHS, kept_epochs, parse_point
 from repro.mode_connectivity.settings import Curve, Endpoint
@@ -53,9 +54,13 @@ def node_file(checkpoints: epath.Path, epoch: int, number: int) -> epath.Path:
     return checkpoints / f"epoch_{epoch}" / f"node_{number}.npz"
 
 
-def load_nodes(checkpoints: epath.Path, epoch: int, count: int) -> list[list[np.ndarray]]:
-    """Return the nodes of a curve at an epoch."""
-    return [load_point(node_file(checkpoints, epoch, number)) for number in range(count)]
+def load_curve(
+    checkpoints: epath.Path, curve: Curve, epoch: int | None = None
+) -> curves.Bezier | curves.Polychain:
+    """Return what a run of stage curve keeps in its folder, at an epoch; None: at its end."""
+    epoch = curve.curve_epochs if epoch is None else epoch
+    nodes = [load_point(node_file(checkpoints, epoch, n)) for n in range(curve.bends + 2)]
+    return curves.CURVES[curve.curve](nodes)
 
 
 # --- points of runs that are made where they are missing ------------------------------------------
@@ -85,9 +90,9 @@ def trajectory(
     return epochs, [load_point(iterate_file(checkpoints, epoch)) for epoch in epochs]
 
 
-def curve_checkpoints(job: Job, curve: Curve) -> epath.Path:
-    """Return the folder of checkpoints of a curve, trained where it is missing."""
-    return job.need(curve).path / "checkpoints"
+def curve_of(job: Job, curve: Curve, epoch: int | None = None) -> curves.Bezier | curves.Polychain:
+    """Return a curve as it is after an epoch, None: after its last, trained where it is missing."""
+    return load_curve(job.need(curve).path / "checkpoints", curve, epoch)
 
 
 def _endpoint(settings: Modes, job: Job, mode: str, following: bool) -> epath.Path:

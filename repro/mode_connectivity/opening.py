@@ -3,11 +3,10 @@
 import tensorflow as tf
 from etils import epath
 
-from repro.landscape import batch_norm, curves, points
+from repro.landscape import batch_norm, points
 from repro.mode_connectivity import kept
 from repro.mode_connectivity.networks import build_network, prepare_data
 from repro.mode_connectivity.settings import STAGES
-from repro.settings import read
 from repro.training import trained
 from repro.training.step import cross_entropy
 
@@ -37,9 +36,7 @@ def open_run(
       ValueError: the run is not complete, left no network, or is of a stage that trains none.
     """
     path = epath.Path(path)
-    if not (path / "result.json").exists():
-        raise ValueError(f"{path} holds no complete run: there is no result.json")
-    settings = read(STAGES, path)
+    settings = trained.read_complete(STAGES, path)
     if settings.stage not in ("endpoint", "curve"):
         raise ValueError(
             f"{path} is a run of --stage={settings.stage}, which trains no network: open an "
@@ -52,8 +49,7 @@ def open_run(
     if settings.stage == "endpoint":
         trained.restore(network, path)
     else:
-        nodes = kept.load_nodes(path / "checkpoints", settings.curve_epochs, settings.bends + 2)
-        points.put(network, curves.CURVES[settings.curve](nodes).at(t))
+        points.put(network, kept.load_curve(path / "checkpoints", settings).at(t))
         batch_norm.make_reestimate(network)(images for images, _ in data.statistics.epoch(1))
     if settings.eval_examples is not None:  # what training loss was measured on is but a part
         whole = settings.replace(eval_examples=None)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from repro import curvature
-from repro.landscape import alignment, curves, evaluation, planes, points
+from repro.landscape import alignment, evaluation, planes, points
 from repro.mode_connectivity import kept
 from repro.mode_connectivity.data import PlainData
 from repro.mode_connectivity.measuring import make_measure, measure_all
@@ -69,10 +69,9 @@ def spanning(settings: Plane, job: Job) -> tuple[list, list]:
     s = settings
     if s.third is not None:
         return [kept.load(s, job, point) for point in (s.from_, s.to, s.third)], []
-    checkpoints = kept.curve_checkpoints(job, s.of_stage(Curve))
-    nodes = kept.load_nodes(checkpoints, s.curve_epochs, s.bends + 2)
-    path = curves.CURVES[s.curve](nodes)
-    return [nodes[0], nodes[-1], nodes[len(nodes) // 2]], list(map(path.at, evaluation.grid()))
+    curve = kept.curve_of(job, s.of_stage(Curve))
+    spanned = [curve.nodes[0], curve.nodes[-1], curve.nodes[len(curve.nodes) // 2]]
+    return spanned, list(map(curve.at, evaluation.grid()))
 
 
 def project(

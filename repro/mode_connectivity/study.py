@@ -18,11 +18,10 @@ def run(settings: Study, job: Job) -> dict:
     s = settings
     layout, worst, ends = {"G": kept.load(s, job, "G")}, {}, {}
     for mode in VARIANTS:
-        checkpoints = kept.curve_checkpoints(job, s.of_stage(Curve, from_="G", to=mode))
-        nodes = kept.load_nodes(checkpoints, s.curve_epochs, s.bends + 2)
+        curve = kept.curve_of(job, s.of_stage(Curve, from_="G", to=mode))
         measured = job.need(s.of_stage(Evaluate, from_="G", to=mode))
         errors = snapshots.read_arrays(measured.path / "arrays.npz")["test_error"]
-        layout |= {mode: nodes[-1], f"bend G{mode}": nodes[len(nodes) // 2]}
+        layout |= {mode: curve.nodes[-1], f"bend G{mode}": curve.nodes[len(curve.nodes) // 2]}
         worst[mode], ends["G"], ends[mode] = errors.max(), errors[0], errors[-1]
     job.directory.begin(0)
     named = list(layout.values())

@@ -23,7 +23,6 @@ from repro import curvature_on_request, models
 from repro.randomization import data as randomized
 from repro.randomization import interpolation, theorem1
 from repro.randomization.settings import STAGES, Kernel, Theorem1, Train
-from repro.settings import read
 from repro.training import loop, optimizers, step, trained
 from repro.training.runs import Job
 
@@ -128,7 +127,7 @@ def open_run(
     Raises:
       ValueError: the run is not complete, or left no network.
     """
-    settings = read(STAGES, epath.Path(path))
+    settings = trained.read_complete(STAGES, epath.Path(path))
     if settings.stage != "train":
         raise ValueError(f"{path} left no network behind: --stage={settings.stage} trains none")
     data = randomized.prepare(settings, data_dir, download)

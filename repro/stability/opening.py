@@ -4,11 +4,10 @@ import keras
 from etils import epath
 
 from repro import models
-from repro.settings import read
 from repro.stability import data as regression
 from repro.stability import descent
 from repro.stability.settings import STAGES, Images
-from repro.training.trained import Trained, restore
+from repro.training import trained
 
 
 def load(
@@ -39,7 +38,7 @@ def open_run(
     data_dir: str | None = None,
     download: bool = True,
     examples: int | None = None,
-) -> Trained:
+) -> trained.Trained:
     """Return the network that a run trained, with its loss and what it was trained on.
 
     Args:
@@ -51,13 +50,11 @@ def open_run(
       ValueError: there is no complete run, or one that left no network.
     """
     path = epath.Path(path)
-    if not (path / "result.json").exists():
-        raise ValueError(f"{path} holds no complete run: there is no result.json")
-    settings = read(STAGES, path)
+    settings = trained.read_complete(STAGES, path)
     if not isinstance(settings, Images):
         raise ValueError(f"{path} is a run of --stage={settings.stage}, which trains no network")
     train, _ = load(settings, data_dir, download)
     network = build(settings, train)
-    restore(network, path)
+    trained.restore(network, path)
     data = train.images[:examples], train.targets[:examples]
-    return Trained(network, descent.squared_error, data, settings)
+    return trained.Trained(network, descent.squared_error, data, settings)

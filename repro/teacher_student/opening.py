@@ -6,12 +6,11 @@ import tensorflow as tf
 from etils import epath
 
 from repro.critical import newton
-from repro.settings import read
 from repro.teacher_student import teacher
 from repro.teacher_student.problems import problem
 from repro.teacher_student.settings import STAGES, Students
+from repro.training import trained
 from repro.training.snapshots import Snapshots, read_arrays
-from repro.training.trained import Trained
 
 
 def open_run(
@@ -20,7 +19,7 @@ def open_run(
     download: bool = True,
     examples: int | None = None,
     student: int | None = None,
-) -> Trained:
+) -> trained.Trained:
     """Open one student of a complete run, with the paper's loss, on the grid, in float64.
 
     The network's flattened weights are ordered as those of repro.critical, so its Hessian is the
@@ -37,9 +36,7 @@ def open_run(
       ValueError: the run is not complete, left no students behind, or has none of this number.
     """
     path = epath.Path(path)
-    if not (path / "result.json").exists():
-        raise ValueError(f"{path} holds no complete run: there is no result.json")
-    settings = read(STAGES, path)
+    settings = trained.read_complete(STAGES, path)
     net = teacher.get(settings.teacher, biases=bool(settings.biases))
     theta = _students(path, settings)
     if student is None:
@@ -47,7 +44,7 @@ def open_run(
     if not 0 <= student < len(theta):
         raise ValueError(f"{path} has students 0 to {len(theta) - 1}, none of number {student}")
     points = teacher.grid()[:examples]
-    return Trained(
+    return trained.Trained(
         network=network(theta[student]),
         loss=squared_error,
         data=(points, net.output(points)[:, None]),

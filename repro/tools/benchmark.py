@@ -1,6 +1,6 @@
 """Measure how fast the suite is, as ratios and times taken within one process on one machine.
 
-    tools/benchmark [--only=NAME] [--fast] [--save_baseline]
+    tools/benchmark [--only=NAME] [--fast] [--save_baseline] [--pytorch=PYTHON]
 
 Prints a table, writes outputs/benchmark.json and ends with status 1 if a target is missed, or if a
 ratio is more than 10 % worse than in the committed baseline, which `--save_baseline` writes anew.
@@ -8,7 +8,7 @@ A row is a function of `fast` that returns a Row; a paper adds a module of them 
 random: speed does not depend on values. What a ratio compares takes turns, so that other programs
 disturb both sides; still, quote numbers only from a machine that is otherwise idle: the load
 average is in the record. The ratio of processor times beside that of times hardly minds a busy
-machine.
+machine. Rows beside PyTorch need the Python of an environment that has it.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from pathlib import Path
 from repro.tools import (
     benchmark_curvature,
     benchmark_curves,
+    benchmark_peers,
     benchmark_processes,
     benchmark_students,
     benchmark_training,
@@ -48,10 +49,18 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="small and noisy: does it work at all")
     parser.add_argument("--save_baseline", action="store_true", help="these are the ratios to keep")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs"))
+    parser.add_argument("--pytorch", metavar="PYTHON", help="of an environment with torch: peers/")
     arguments = parser.parse_args()
-    chosen = [name for name in ROWS if name.startswith(arguments.only)]
+    try:
+        known = ROWS | (benchmark_peers.rows(arguments.pytorch) if arguments.pytorch else {})
+    except ValueError as problem:
+        sys.exit(f"error: {problem}")
+    left_out = [name for name in benchmark_peers.NAMES if name not in known]
+    if any(name.startswith(arguments.only) for name in left_out):
+        print(f"note: the rows peers/ beside PyTorch are left out; to have them: {benchmark_peers.HOW}")
+    chosen = [name for name in known if name.startswith(arguments.only)]
     if not chosen:
-        sys.exit(f"error: no row {arguments.only!r}; choose from {', '.join(ROWS)}")
+        sys.exit(f"error: no row {arguments.only!r}; choose from {', '.join(known)}")
     load = os.getloadavg()[0]  # of the last minute
     if load > 0.5:
         print(f"note: other programs keep {load:.1f} of {os.cpu_count()} CPUs busy")
@@ -59,7 +68,7 @@ def main() -> None:
     baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     rows, regressions = [], []
     for name in chosen:
-        rows.append(r := ROWS[name](arguments.fast))
+        rows.append(r := known[name](arguments.fast))
         verdict, since = "holds" if r.holds else "MISSED", ""
         if r.unit == "ratio" and name in baseline and not arguments.fast:
             change = worse(r, baseline[name])

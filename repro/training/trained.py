@@ -1,14 +1,14 @@
 """What a finished run has trained, opened for any instrument."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from repro.settings import Settings
+from repro.settings import Settings, read
 from repro.training import checkpoints
 
 
@@ -22,6 +22,21 @@ class Trained:
     settings: Settings
 
 
+def read_complete(stages: Mapping[str, type[Settings]], path: epath.Path) -> Settings:
+    """Return the settled settings of a complete run, from the flags.cfg in its directory.
+
+    Args:
+      stages: the paper's classes by stage.
+      path: of the directory, local or remote.
+
+    Raises:
+      ValueError: the run is not complete, or its flags are none of the paper's.
+    """
+    if not (path / "result.json").exists():
+        raise ValueError(f"{path} holds no complete run: there is no result.json")
+    return read(stages, path)
+
+
 def restore(network: keras.Model, path: epath.PathLike, state: str = "final") -> None:
     """Give a network the weights, and batch norm's statistics, that a run saved.
 
@@ -31,11 +46,9 @@ def restore(network: keras.Model, path: epath.PathLike, state: str = "final") ->
       state: name of the state, as `keep` of its checkpoints named it.
 
     Raises:
-      ValueError: the run is not complete, left no network behind, or a damaged one.
+      ValueError: the run left no network behind, or a damaged one.
     """
     path = epath.Path(path)
-    if not (path / "result.json").exists():
-        raise ValueError(f"{path} holds no complete run: there is no result.json")
     if not (path / "checkpoints" / f"{state}.index").exists():
         raise ValueError(
             f"{path} left no network behind: there is no checkpoints/{state}. Runs in "
