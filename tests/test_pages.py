@@ -48,6 +48,11 @@ def test_pages_have_the_tables_of_their_papers(gathered):
             assert f"\n| {id_} | " in text
 
 
+def test_what_is_open_says_what_would_decide_it(gathered):
+    for claim in gathered.ledger["claims"]:
+        assert bool(claim["to_decide"]) == (claim["verdict"] == "inconclusive"), claim["id"]
+
+
 # --- numbers in prose -----------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ called as their files are without suffix, such as `stability-table2-cpu`.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from repro.reporting import evidence, pages, sweeps, tables
@@ -114,12 +114,26 @@ def claims(ledger: Mapping, paper: str) -> str:
         for claim in pages.by_verdict_then_number(mine)
     ]
     columns = ["claim", "statement", "published", "measured here", "verdict (scale)"]
-    code = {run["name"]: run["code"] for run in ledger["runs"] if run["paper"] == paper}
-    behind = {name for claim in mine for name in claim["runs"] if name in code}
-    earlier = sum(code[name] == evidence.EARLIER for name in behind)
-    text = tables.rows(tables.Table(columns, listed, ""))
+    parts = [tables.rows(tables.Table(columns, listed, ""))]
+    open_ = [claim for claim in pages.by_verdict_then_number(mine) if claim["to_decide"]]
+    if open_:
+        lines = (f"* {claim['id']}: {claim['to_decide']}" for claim in open_)
+        parts.append("\n".join(["What would decide those that are inconclusive:", "", *lines, ""]))
+    names = {name for claim in mine for name in claim["runs"]}
+    runs = [run for run in ledger["runs"] if run["paper"] == paper and run["name"] in names]
+    if runs:
+        parts.append(f"{_effort(runs)}\n")
+    return "\n".join(parts)
+
+
+def _effort(runs: Sequence[Mapping]) -> str:
+    """Say how long runs took, and how many of them were made by code without a fingerprint."""
+    seconds = [run["seconds"] for run in runs if run["seconds"] is not None]
+    earlier = sum(run["code"] == evidence.EARLIER for run in runs)
+    parts = [
+        f"{len(seconds)} of the {len(runs)} runs behind these verdicts recorded how long they took:"
+        f" {sum(seconds) / 3600:.1f} hours in all, most beside other programs."
+    ]
     if earlier:
-        some = "All" if earlier == len(behind) else f"{earlier} of the"
-        code = evidence.CODE[evidence.EARLIER]
-        text += f"\n{some} {len(behind)} runs behind these verdicts were {code}.\n"
-    return text
+        parts.append(f"{earlier} of the {len(runs)} were {evidence.CODE[evidence.EARLIER]}.")
+    return " ".join(parts)

@@ -5,10 +5,10 @@ the tables list. It knows no paper: whoever calls it says which papers, figures 
 
     papers   name, title, page, main (id of the main claim), says and published (that claim in words
              for readers who do not know the work), claims (ids), verdicts (verdict -> n)
-    claims   paper, id, statement, source, published, criterion, measured, brief (of what was
-             measured, for one line), error, sensitivity, verdict, scale, protocol, seeds, main,
-             figure (name), runs (names), absent (names of runs that are not here), command (repeats
-             it), next (would say more), elsewhere
+    claims   paper, id, statement, source, published, criterion, to_decide (where it is open),
+             measured, brief (of what was measured, for one line), error, sensitivity, verdict,
+             scale, protocol, seeds, main, figure (name), runs (names), absent (names of runs that
+             are not here), command (repeats it), next (would say more), elsewhere
     figures  name, paper, title, scale, runs (how many), protocol, stem (file without suffix)
     planned  name, paper, title, scale, runs, complete, claims, command: what could be run
     sweeps   see sweeps.records: what was found for values that papers leave unsaid
@@ -144,6 +144,7 @@ def _claim(paper: Paper, claim: Claim, drawn, planned: Sequence[dict], known: Ma
         "source": claim.source,
         "published": claim.published,
         "criterion": found.get("criterion") or getattr(claim, "criterion", ""),
+        "to_decide": claim.to_decide if verdict == INCONCLUSIVE else "",
         "measured": found.get("measured", ""),
         "brief": found.get("brief") or found.get("measured", ""),
         "error": found.get("error", ""),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.reporting import claims, evidence, learning, ledger, pages, rows, sweeps
+from repro.reporting import blocks, claims, evidence, learning, ledger, pages, rows, sweeps
 from repro.reporting.results import Run
 
 STRANGE = """<script>alert("1")</script> & 'x'"""
@@ -337,3 +337,19 @@ def test_strange_text_is_text(tmp_path):
         assert page.count("<script>") == 1  # our own
         assert "&lt;script&gt;alert(" in page
         assert "'x'" not in page.split("<body")[1].split("<script>")[0]
+
+
+def test_a_page_says_what_would_decide_what_is_open_and_how_long_runs_took(tmp_path):
+    claimed = {id_: claim(id_, to_decide="More seeds.") for id_ in ("Z1", "Z2")}
+    two = ledger.Paper("zoo", "Ape (2020): zebras", claimed)
+    drawings = [
+        drawn("a", "cpu", judged("Z1", "inconclusive", ["r"]), judged("Z2", "reproduced", ["s"]))
+    ]
+    runs = [
+        evidence.record(directory(tmp_path, name, result=result), {})
+        for name, result in {"r": {"seconds": 5400}, "s": {}, "unused": {"seconds": 1}}.items()
+    ]
+    text = blocks.block("claims of zoo", ledger.collect([two], [], drawings, runs), tmp_path)
+    assert "* Z1: More seeds." in text and "* Z2" not in text
+    assert "1 of the 2 runs behind these verdicts recorded how long they took: 1.5 hours" in text
+    assert "2 of the 2 were made by earlier code" in text

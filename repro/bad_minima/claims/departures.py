@@ -172,6 +172,7 @@ CLAIMS = (
         "Within a point on average, by an equivalence test over the means of three seeds or more, "
         "of networks trained without and of those trained with augmentation, each for itself.",
         everywhere=True,
+        to_decide="Five seeds with augmentation: three leave an interval of two points.",
     ),
     Claim(
         "B18",
@@ -181,6 +182,8 @@ CLAIMS = (
         b18,
         "From both starts lower test accuracy, beyond the 95 % interval over three seeds and the "
         "test images, of networks that fit 99 % of the training set or had 350 epochs.",
+        to_decide="Some 20,000 test images for the six trainings of `bad_minima/departures`, or "
+        "more seeds.",
     ),
     Claim(
         "B19",

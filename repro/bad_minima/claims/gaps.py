@@ -179,6 +179,8 @@ CLAIMS = (
         "At least 99.9 % in every run of five seeds; one below that after the authors' 350 "
         "epochs, or one that diverged, contradicts.",
         everywhere=True,
+        to_decide="All of the authors' 350 epochs in the SOTA setting, with five seeds: "
+        "`bad_minima/longer` with `--epochs=350`.",
     ),
     Claim(
         "B6",
@@ -190,6 +192,8 @@ CLAIMS = (
         f"copies R there are; which R the paper has is not known, and fewer are shown beside. "
         f"{ENDS}",
         everywhere=True,
+        to_decide="Two more seeds of vanilla SGD: runs of `bad_minima/four_settings` that are "
+        "left.",
     ),
     Claim(
         "B7",
@@ -199,6 +203,7 @@ CLAIMS = (
         b7,
         f"Within 1.5 points, by an equivalence test over seeds and test images. {ENDS}",
         everywhere=True,
+        to_decide="All of the authors' 350 epochs with five seeds, and some 20,000 test images.",
     ),
     Claim(
         "B9",
@@ -208,5 +213,6 @@ CLAIMS = (
         b9,
         f"Farther, beyond the 95 % interval of Student's t over pairs. {ENDS}",
         everywhere=True,
+        to_decide="All of the authors' 350 epochs in the SOTA setting, with five seeds.",
     ),
 )

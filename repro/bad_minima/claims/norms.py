@@ -127,6 +127,8 @@ CLAIMS = (
         "of Student's t over pairs; readings that differ are inconclusive. Networks that fit 99 "
         "% of the training set or had the authors' 350 epochs; five seeds.",
         everywhere=True,
+        to_decide="Two more seeds, and all of the authors' 350 epochs; readings that differ would "
+        "stay open then.",
     ),
     Claim(
         "B11",

@@ -91,6 +91,7 @@ CLAIMS = (
         "Three curves or more between modes of all the paper's 200 epochs: the "
         "validation error of the averaged probabilities of all networks along a chain is "
         "below that of its two ends alone, beyond the 95 % interval of Student's t over curves.",
+        to_decide="More curves, or such of networks trained on more images.",
     ),
     Claim(
         "M23",

@@ -80,5 +80,7 @@ CLAIMS = (
         "of Student's t over pairs of three seeds; modes that fit 99 % of the training "
         "set or had the "
         "paper's 200 epochs.",
+        to_decide="Modes of all 200 epochs and three pairs of seeds: "
+        "`mode_connectivity/alignment` at scale paper.",
     ),
 )

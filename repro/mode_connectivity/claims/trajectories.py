@@ -206,6 +206,8 @@ CLAIMS = (
         "power only where M7 holds: where the same protocol sees no barrier of SGDR "
         "either, that "
         f"there is none says nothing. {ENDED}",
+        to_decide="A setting in which SGDR's segments do have barriers, such as training on more "
+        "images.",
     ),
     Claim(
         "M24",

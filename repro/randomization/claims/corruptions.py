@@ -263,6 +263,8 @@ CLAIMS = (
         "10 % to a point, by an equivalence test over the test images, of a network that fits "
         "99 % of its labels or had 64 epochs. One network, as in the paper.",
         general=True,
+        to_decide="Some 10,000 test images or more, as Figure 1b's perceptron has: a training of "
+        "15 minutes.",
     ),
     Claim(
         "R5",
@@ -272,6 +274,8 @@ CLAIMS = (
         r5,
         "The five epochs in this order, no two the same, on all images: on fewer the order is "
         "shown and decides nothing. One network each, as in the paper.",
+        to_decide="Figure 1a on all 50,000 images: `randomization/fig1a_full`, hours on 2 cores, "
+        "minutes on a GPU.",
     ),
     Claim(
         "R6",
@@ -281,6 +285,7 @@ CLAIMS = (
         r6,
         "12 epochs or more over 2.2, then 25 or fewer to 0.05, on all images: an epoch of fewer "
         "images is another unit. One network, as in the paper.",
+        to_decide="Figure 1a on all 50,000 images: `randomization/fig1a_full`.",
     ),
     Claim(
         "R7",
@@ -291,5 +296,7 @@ CLAIMS = (
         "Inception on all images meets each of the four numbers within 0.03; if it meets none "
         "this contradicts. One network each, as in the paper.",
         everywhere=True,
+        to_decide="All 50,000 images: `randomization/first_epoch` at scale paper, an epoch of "
+        "each kind.",
     ),
 )

@@ -204,6 +204,8 @@ CLAIMS = (
         "Epochs to 98.5 % of the training set at p = 1 over those at p = 0: Inception above the "
         "MLP above AlexNet, an epoch more or less in any count allowed for, all three on as many "
         "images. One network each, as in the paper.",
+        to_decide="All 50,000 images for the three, where one epoch is a small part: "
+        "`randomization/fig1b` at scale paper.",
     ),
     Claim(
         "R11",
@@ -222,6 +224,8 @@ CLAIMS = (
         r12,
         "10 % accuracy to a point, by an equivalence test over the test images, for each network "
         "that fits 99 % of its labels or had 64 epochs. One network each, as in the paper.",
+        to_decide="Some 10,000 test images or more for Inception and AlexNet too, as the "
+        "perceptron has.",
     ),
     Claim(
         "R13",
@@ -231,6 +235,8 @@ CLAIMS = (
         r13,
         "Every difference at every level that all three have has this sign beyond its 95 % "
         "interval, on as many images, of networks that fit or had 64 epochs. One network each.",
+        to_decide="Some 10,000 test images or more for Inception and AlexNet too, as the "
+        "perceptron has.",
     ),
     Claim(
         "R16",

@@ -60,5 +60,7 @@ CLAIMS = (
         "numbers of images below say where that begins. All runs of Inception on CIFAR-10 with "
         "Figure 1a's settings count, whichever figure asked for them.",
         everywhere=True,
+        to_decide="Inception on all 50,000 images with five kinds of data: `randomization/order` "
+        "at scale paper.",
     ),
 )

@@ -80,6 +80,8 @@ CLAIMS = (
         r8,
         "Train accuracy within 4 points of 1 - 0.9 p at every p (the rerun's are 0.6, 3.5 and 0 "
         "below), after 40 epochs, the rerun's. One network each, as there.",
+        to_decide="40 epochs on all 50,000 images, as in the rerun: `randomization/redraw` at "
+        "scale paper.",
     ),
     Claim(
         "R9",
@@ -89,5 +91,7 @@ CLAIMS = (
         r9,
         "Within 2 points of the accuracy at p = 0, by an equivalence test over the test images, "
         "after 40 epochs, the rerun's, or a fit. One network each, as there.",
+        to_decide="40 epochs on all 50,000 images, as in the rerun: `randomization/redraw` at "
+        "scale paper.",
     ),
 )

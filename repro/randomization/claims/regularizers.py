@@ -226,6 +226,8 @@ CLAIMS = (
         r14,
         "Each of the five networks, on all images, within 2.5 points by an equivalence test over "
         "the test images; one network each, as in the paper.",
+        to_decide="AlexNet and Inception on all 50,000 images: `randomization/table1` at scale "
+        "paper.",
     ),
     Claim(
         "R15",
@@ -234,6 +236,8 @@ CLAIMS = (
         "+3.75 and +1.6 points",
         r15,
         f"Test accuracy with batch norm above that without, both at a rate of 0.1. {SHOWN}",
+        to_decide="100 epochs of Inception without batch norm at a rate of 0.1: the runs of "
+        "`randomization/fig2b` that are left.",
     ),
     Claim(
         "R17",
@@ -243,6 +247,8 @@ CLAIMS = (
         r17,
         "99 % of the training set right in the end; a network that stays below 20 % for "
         f"{EPOCHS} epochs, the paper's, contradicts.",
+        to_decide="100 epochs of Inception without batch norm at a rate of 0.1: the runs of "
+        "`randomization/fig2b` that are left.",
     ),
     Claim(
         "R18",

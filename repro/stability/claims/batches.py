@@ -190,6 +190,7 @@ CLAIMS = (
         p8,
         f"{RULE}, five seeds for each of four sizes: every rise beyond the 95 % interval of "
         "Student's t (Welch).",
+        to_decide="Seeds 3 and 4: the runs of `stability/batch_size` that are left.",
     ),
     Claim(
         "P9",
@@ -201,6 +202,8 @@ CLAIMS = (
         "of a(n), and means fall in every step of eta; one of these three that fails in every step "
         "contradicts. On CIFAR-10 without B = 4, where the published a is level, and without "
         "a(100) at eta = 0.3, which the published results have 24 % off.",
+        to_decide="Five seeds of every batch size: the runs of `stability/batch_size` that are "
+        "left.",
     ),
     Claim(
         "P10",
@@ -211,5 +214,7 @@ CLAIMS = (
         f"{RULE}, three learning rates and three seeds or more: Pearson's r above 0.95 and the "
         "power between 0.7 and 0.95, each with its 95 % interval; parts that differ are "
         "inconclusive.",
+        to_decide="Five seeds of every batch size, for a narrower interval of the power; where it "
+        "is now it would contradict.",
     ),
 )

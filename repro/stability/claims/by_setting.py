@@ -153,6 +153,7 @@ CLAIMS = (
         p13,
         "From 0 to 3,500 wrong labels, to the paper's stopping rule, three seeds each: s at "
         "least doubles, a grows by less than 35 %, beyond 95 % intervals (Welch).",
+        to_decide="Seeds 1 and 2 of `stability/wrong_labels`.",
     ),
     Claim(
         "P14",
@@ -162,6 +163,7 @@ CLAIMS = (
         p14,
         "At 0.1, the published rate, to the paper's stopping rule, three seeds at each momentum: "
         "within 3 % by an equivalence test over seeds.",
+        to_decide="Heavy-ball GD at 0.1: the runs of `stability/momentum` that are left.",
     ),
     Claim(
         "P21",

@@ -98,6 +98,7 @@ CLAIMS = (
         "Its 10,000 steps, both data sets, three seeds each: a within 5 %, s within 15 %, test "
         "accuracy within a point of its own, by equivalence tests over seeds and test images.",
         everywhere=True,
+        to_decide="Seeds 1 and 2 of `stability/course_project` on CIFAR-10.",
     ),
     Claim(
         "S2",

@@ -118,6 +118,7 @@ CLAIMS = (
         "rank correlation of test accuracy with a and with s is below 0, each with its 95 % "
         "interval; parts that differ are inconclusive.",
         everywhere=True,
+        to_decide="More solutions: the runs of `stability/batch_size` that are left.",
     ),
     Claim(
         "S4",
@@ -130,6 +131,8 @@ CLAIMS = (
         "of Student's t (Welch), "
         "test accuracies within a point by an equivalence test.",
         everywhere=True,
+        to_decide="Five seeds of every batch size: the runs of `stability/batch_size` that are "
+        "left.",
     ),
     Claim(
         "S5",
@@ -140,5 +143,7 @@ CLAIMS = (
         "Trainings to the paper's stopping rule at a rate of 0.5, three seeds or more of B = 4, "
         "10, 25: every rise beyond the 95 % interval of Student's t (Welch).",
         everywhere=True,
+        to_decide="Five seeds of every batch size: the runs of `stability/batch_size` that are "
+        "left.",
     ),
 )

@@ -235,6 +235,9 @@ CLAIMS = (
         f"{RULE}, all nine learning rates, five seeds each: the 95 % interval of Student's t "
         "within 0.90 and 1.03 at each.",
         everywhere=True,
+        to_decide="The learning rates below 0.5 to the stopping rule, five seeds each: the runs "
+        "of `stability/table2` and `stability/table2_cifar` that are left, hours each "
+        "below 0.1.",
     ),
     Claim(
         "P4",
@@ -251,6 +254,7 @@ CLAIMS = (
         "diverges",
         p5,
         "All of five seeds at 1 and at 5, Table 2's; a run that fits contradicts.",
+        to_decide="A longer run of the seed that neither diverged nor fitted at a rate of 1.",
     ),
     Claim(
         "P6",
@@ -261,5 +265,7 @@ CLAIMS = (
         f"{RULE}, of three seeds or more, none over 1.03; a single one over it contradicts. "
         "Networks over it that fit 99 % but were not run to the rule leave the claim open.",
         everywhere=True,
+        to_decide="GD at 0.1 to the stopping rule, three seeds: two runs over the line stopped "
+        "before it.",
     ),
 )

@@ -159,5 +159,6 @@ CLAIMS = (
         c10,
         "A certified one below 1e-5, with the slides' teacher; none, nor any student open there, "
         "among so many of width 5 that one in 1,000 is excluded (3,840), contradicts.",
+        to_decide="3,840 students of width 5 with the slides' teacher.",
     ),
 )

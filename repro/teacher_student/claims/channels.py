@@ -120,6 +120,7 @@ CLAIMS = (
         c19,
         "More than a tenth of the students of widths 4 to 7 without biases, by Wilson's interval, "
         "with each teacher; fewer with each contradicts. The paper's own shares could not be read.",
+        to_decide="The paper's own targets and shares: the two teachers here say opposite things.",
     ),
     Claim(
         "C20",
@@ -129,6 +130,7 @@ CLAIMS = (
         c20,
         "On targets that no student can equal, Wilson's interval within these bounds at each "
         "width. The teachers here are none: their censuses are shown, and decide nothing.",
+        to_decide="Targets that no student of these widths can equal, as the paper's are.",
     ),
     Claim(
         "C21",
@@ -138,5 +140,6 @@ CLAIMS = (
         c21,
         "With biases Wilson's interval ends below one in a hundred and below the interval without "
         "them, at each width that has both; one that begins above one in a hundred contradicts.",
+        to_decide="1,000 students of width 5 with biases: an hour on one core.",
     ),
 )

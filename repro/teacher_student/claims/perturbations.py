@@ -129,6 +129,8 @@ CLAIMS = (
         c5,
         "At fewer than a tenth of the students, by Wilson's interval, whether those count or not "
         f"that are 0 up to rounding. {WORKING}",
+        to_decide="Some 500 students instead of 100, as 46 negative ones leave an interval on "
+        "both sides of a tenth.",
     ),
     Claim(
         "C6",
@@ -138,6 +140,8 @@ CLAIMS = (
         c6,
         "At all students, so many that Wilson's interval begins above 0.9; one that ends negative "
         f"by more than rounding contradicts, one within it decides nothing. {WORKING}",
+        to_decide="Eigenvalues in more digits than float64 has: those that remain are zero up to "
+        "rounding.",
     ),
     Claim(
         "C22",

@@ -133,6 +133,8 @@ CLAIMS = (
         "347/1000",
         c3,
         f"Within 5 points of 34.7 % by an equivalence test over both sets of students. {ALL}",
+        to_decide="1,000 students of each protocol, and to know which one the slides had: they "
+        "end at different shares.",
     ),
     Claim(
         "C4",
@@ -142,6 +144,8 @@ CLAIMS = (
         c4,
         "None below -1e-4, after 30,000 steps of Adam or more, of so many that what one student "
         f"in a hundred does would be among them. {ALL}",
+        to_decide="To know for how long the slides trained: after 30,000 steps some lie below the "
+        "bound, after 100,000 hardly any do.",
     ),
     Claim(
         "C7",
@@ -160,5 +164,6 @@ CLAIMS = (
         c11,
         "The median of the students on their way to zero between 1e-10 and 1e-8, by Wilson's "
         f"interval, after 100,000 steps or more. {ALL}",
+        to_decide="To know for how long the slides trained: the median falls as training goes on.",
     ),
 )
