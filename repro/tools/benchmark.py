@@ -49,15 +49,15 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="small and noisy: does it work at all")
     parser.add_argument("--save_baseline", action="store_true", help="these are the ratios to keep")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs"))
-    parser.add_argument("--pytorch", metavar="PYTHON", help="of an environment with torch: peers/")
+    parser.add_argument("--pytorch", metavar="PYTHON", help="one with torch: adds the rows peers/")
     arguments = parser.parse_args()
     try:
         known = ROWS | (benchmark_peers.rows(arguments.pytorch) if arguments.pytorch else {})
     except ValueError as problem:
         sys.exit(f"error: {problem}")
-    left_out = [name for name in benchmark_peers.NAMES if name not in known]
-    if any(name.startswith(arguments.only) for name in left_out):
-        print(f"note: the rows peers/ beside PyTorch are left out; to have them: {benchmark_peers.HOW}")
+    wanted = [name for name in benchmark_peers.NAMES if name.startswith(arguments.only)]
+    if wanted and not arguments.pytorch:
+        print(f"note: no rows peers/, beside PyTorch; to have them: {benchmark_peers.HOW}")
     chosen = [name for name in known if name.startswith(arguments.only)]
     if not chosen:
         sys.exit(f"error: no row {arguments.only!r}; choose from {', '.join(known)}")

@@ -2,9 +2,13 @@
 
 PyTorch is no part of the suite's environment: it lives in one of its own, and `peer.py` runs there
 as a process that waits while the suite's steps are timed. Above 1, the suite is the faster one.
+Only an idle machine is fair to both: PyTorch's threads spin until the last of them is done, so that
+beside other programs two of them can take ten times as long as one. A row during which PyTorch kept
+fewer cores busy than it has threads does not hold, whatever its ratio.
 """
 
 import contextlib
+import dataclasses
 import functools
 import json
 import math
@@ -24,6 +28,7 @@ HOW = (
 BATCH = 128
 SECONDS = 2.5  # that one turn of ours takes; the other side takes as many steps
 SIZES = {"mlp_1x512": 28, "inception": 28, "resnet18": 32, "vgg16": 32}  # sides of images
+STARVED = 0.8  # below this share of its threads PyTorch was kept from computing
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 NAMES = [f"peers/{model}_{precision}" for model in SIZES for precision in POLICIES]
 
@@ -67,14 +72,17 @@ def step_over_torch(fast: bool, python: str, model: str, precision: str) -> Row:
             answers.append(ask(request | {"steps": steps}))
 
         (their_time, _), (our_time, our_cpu) = medians([peer, lambda: train(steps)], repeats)
-    their_cpu = statistics.median(answer["processor_seconds"] for answer in answers[1:])
+    busy = statistics.median(a["processor_seconds"] / a["seconds"] for a in answers[1:])
     detail = (
-        f"{1e3 * their_time / steps:.2f} ms a step of torch {about['torch']} with "
-        f"{about['threads']} threads over {1e3 * our_time / steps:.2f} ms; {steps} steps; "
-        f"{parameters:,} parameters on both sides; processor time {their_cpu / our_cpu:.3f}"
+        f"{1e3 * their_time / steps:.2f} ms a step of torch {about['torch']} over "
+        f"{1e3 * our_time / steps:.2f} ms; {steps} steps of {batch}; {parameters:,} parameters; "
+        f"{about['threads']} threads, {busy:.2f} cores busy beside {our_cpu / our_time:.2f}"
     )
     ratio = their_time / our_time
-    return judged(f"peers/{model}_{precision}", ratio, "ratio", ">= 1", detail)
+    row = judged(f"peers/{model}_{precision}", ratio, "ratio", ">= 1", detail)
+    if busy < STARVED * about["threads"]:
+        return dataclasses.replace(row, holds=False, detail=f"unfair on a busy machine: {detail}")
+    return row
 
 
 @contextlib.contextmanager
@@ -92,6 +100,11 @@ def started(python: str) -> Iterator[tuple[dict, Callable[[dict], dict]]]:
             complaints.seek(0)
             return (complaints.read().strip().splitlines() or [f"status {process.returncode}"])[-1]
 
+        def stop() -> None:
+            process.kill()
+            with contextlib.suppress(BrokenPipeError):  # it had ended before a last request
+                process.stdin.close()
+
         pipe = subprocess.PIPE
         try:
             process = subprocess.Popen(
@@ -100,7 +113,7 @@ def started(python: str) -> Iterator[tuple[dict, Callable[[dict], dict]]]:
         except OSError as error:
             raise ValueError(f"--pytorch={python} does not start: {error}; do {HOW}") from None
         stack.enter_context(process)  # closes its pipes and waits for it
-        stack.callback(process.kill)
+        stack.callback(stop)
         about = process.stdout.readline()
         if not about:
             raise ValueError(f"--pytorch={python} has no PyTorch: {last_words()}; do {HOW}")

@@ -10,14 +10,11 @@ import time
 import types
 from collections.abc import Callable
 
-from repro.models import MODELS
 from repro.tools.benchmark_rows import REPEATS, Row, judged, medians
 
 BATCH = 128  # Zhang et al. 2017
 STEPS = 391  # of an epoch of CIFAR-10's 50,000 training images
-# ImageNet's network is for GPUs; VGG with five pools needs 32x32, see benchmark_curves.py.
-LARGER = ("inception_v3", "vgg_small", "vgg16", "vgg16_bn", "vgg16_quarter", "vgg16_quarter_bn")
-CIFAR = [name for name in MODELS if name not in LARGER]
+LOOPS = ("mlp_1x512", "fnn", "alexnet", "inception", "resnet18")  # from short steps to long ones
 AUGMENT = ("crop", "flip", "brightness", "saturation", "hue", "contrast")
 SECONDS = 2.5  # that one repeat trains for, in whole epochs of at most STEPS steps
 
@@ -114,7 +111,7 @@ def evaluation_speed(fast: bool, model: str) -> Row:
 
 ROWS: dict[str, Callable[[bool], Row]] = {
     "epoch_seconds/mlp_1x512": functools.partial(epoch_seconds, model="mlp_1x512"),
-    **{f"loop_overhead/{model}": functools.partial(loop_overhead, model=model) for model in CIFAR},
+    **{f"loop_overhead/{model}": functools.partial(loop_overhead, model=model) for model in LOOPS},
     **{
         f"evaluation_speed/{model}": functools.partial(evaluation_speed, model=model)
         for model in ("mlp_1x512", "inception", "resnet18")

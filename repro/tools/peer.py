@@ -7,8 +7,9 @@ written is {"torch": version, "threads": n}. For every line {"model", "size", "p
 "steps"} read, so many steps are taken on one batch of random images of size x size pixels, which
 stays in memory, and {"seconds", "processor_seconds", "parameters"} is written; `parameters` are
 those that are trained. The networks are those of repro/models, eager and with channels last.
-Where TensorFlow pads a strided convolution on one side only, padding is on both here, as nobody
-would write an extra copy of the image: shapes and work are the same.
+Where TensorFlow pads a strided convolution on one side, here it is on both: one side would cost
+PyTorch a copy of the maps. Shapes and work are the same; all else is equal to rounding at equal
+weights.
 """
 
 import functools
@@ -21,8 +22,9 @@ import torch
 from torch import nn
 
 CLASSES = 10
-INCEPTION = ((32, 32), (32, 48), 80, (112, 48), (96, 64), (80, 80), (48, 96), 96) + 2 * (
-    (176, 160),
+INCEPTION = (  # (1x1 channels, 3x3 channels), or the channels of a downsample module
+    *((32, 32), (32, 48), 80, (112, 48), (96, 64)),
+    *((80, 80), (48, 96), 96, (176, 160), (176, 160)),
 )
 RESNET = (64, 64, 128, 128, 256, 256, 512, 512)  # channels of the blocks
 VGG = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
