@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from repro.curvature.data import shapes
 from repro.curvature.exact_loss import check_probabilities, exact_if_same
+from repro.models import graph as graphs
 
 ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -52,13 +53,21 @@ def look(model: keras.Layer, here, loss, batch: tuple) -> Look:
         raise ValueError(_shape_message(losses, len(rows), targets, outputs))
     _apart(loss, targets, outputs, losses)
     check_probabilities(loss, targets, outputs)
-    dtypes = {layer.compute_dtype for layer in model._flatten_layers()} | {losses.dtype.name}
-    rounding = max(ROUNDING.get(name, 0.0) for name in dtypes)
+    rounding = max(ROUNDING.get(name, 0.0) for name in (*_precisions(model), losses.dtype.name))
     short = tf.config.experimental.tensor_float_32_execution_enabled()
     if short and rounding == ROUNDING["float32"] and tf.config.list_physical_devices("GPU"):
         rounding = 2.0**-10  # as products of matrices are rounded there
     agreement = rounding**0.5
     return Look(agreement, exact_if_same(loss, targets, outputs, losses, agreement))
+
+
+def _precisions(model: keras.Layer) -> set[str]:
+    """Return in what layers compute, but for those that only hand on, made under any policy."""
+    return {
+        layer.compute_dtype
+        for layer in model._flatten_layers()
+        if not isinstance(layer, keras.layers.InputLayer) and graphs.graph_of(layer) is None
+    }
 
 
 def _inputs_fit(model: keras.Layer, inputs) -> None:

@@ -70,7 +70,7 @@ def trace(model: keras.Model) -> Graph:
     Raises:
       ValueError: the model has no graph: a subclass with a `call` of its own, or not built yet.
     """
-    functional = _graph_of(model)
+    functional = graph_of(model)
     if functional is None:
         if isinstance(model, keras.Sequential) and not model.built:
             raise ValueError(f"model {model.name} is not built: begin it with a keras.Input")
@@ -100,7 +100,7 @@ def trace(model: keras.Model) -> Graph:
             for node in sorted(nodes, key=lambda node: places[id(node.operation)]):
                 if node.is_input or any(id(x) not in seen for x in node.input_tensors):
                     continue
-                inner = _graph_of(node.operation)
+                inner = graph_of(node.operation)
                 if inner is not None and len(inner.inputs) == len(node.input_tensors):
                     pairs = zip(inner.inputs, node.input_tensors)
                     inside = {id(x): seen[id(y)] for x, y in pairs}
@@ -132,7 +132,7 @@ def trace(model: keras.Model) -> Graph:
     return Graph(model.name, tuple(calls), inputs, outputs)
 
 
-def _graph_of(layer: keras.Operation) -> Functional | None:
+def graph_of(layer: keras.Operation) -> Functional | None:
     """Return the graph that a layer is, if it is a model which runs that and nothing else."""
     if isinstance(layer, keras.Sequential) and type(layer).call is keras.Sequential.call:
         return layer._functional

@@ -72,3 +72,27 @@ def test_a_network_agrees_with_finite_differences(float64, rng):
     g = gradient(model, squared_error, x, y, flat_weights(model))
     assert found.gradient_norm == pytest.approx(np.linalg.norm(g))
     assert found.descends == (values[0] < 0)
+
+
+def test_rounding_is_that_of_the_layers_which_compute(rng):
+    """A float32 copy made where a run trains in bfloat16 is a container made under that policy."""
+    x, y = rng.normal(size=(6, 3)).astype("float32"), rng.normal(size=(6, 1)).astype("float32")
+    inputs = keras.Input((3,), dtype="float32")
+    dense = [keras.layers.Dense(size, "tanh", dtype="float32") for size in (4, 1)]
+    plain = keras.Model(inputs, dense[1](dense[0](inputs)))
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        copy = keras.Model(plain.inputs, plain.outputs)
+        half = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    finally:
+        keras.config.set_dtype_policy(before)
+    expected = curvature.criticality(plain, squared_error, (x, y))
+    assert curvature.criticality(copy, squared_error, (x, y)) == expected
+
+    def of_half(targets, outputs):
+        return squared_error(targets, tf.cast(outputs, "float32"))
+
+    found = curvature.criticality(half, of_half, (x, y))
+    units = found.rounding / max(abs(found.largest), abs(found.smallest)) / 100
+    assert units == pytest.approx(2.0**-7)  # bfloat16's

@@ -9,7 +9,7 @@ from repro.mode_connectivity.tables import TABLES
 from repro.reporting.results import Run
 
 
-def looked_at(tmp_path, seed, *, gradient, smallest, **settings):
+def looked_at(tmp_path, seed, *, gradient, smallest, examples=20, **settings):
     """A made-up training by SGDR with the same numbers at every iterate."""
     numbers = {
         "loss": 0.1,
@@ -20,9 +20,11 @@ def looked_at(tmp_path, seed, *, gradient, smallest, **settings):
         "smallest_residual": 1e-3,
         "rounding": 1e-4,
         "statement": "made up",
+        "examples": examples,
     }
     result = {
         "status": "complete",
+        "train_examples": 20,
         "criticality": numbers,
         "criticality_of_iterates": {epoch: numbers for epoch in ("30", "70", "150")},
         "protocol": "made up",
@@ -47,6 +49,8 @@ def test_no_minimum_by_gradient_or_by_curvature(tmp_path, gradient, smallest, ve
     assert CLAIMS["M17"].judge(runs[:2]).verdict == "inconclusive"
     short = [looked_at(tmp_path, seed, **numbers, epoch_scale=0.4) for seed in range(3)]
     assert CLAIMS["M17"].judge(short).verdict == "inconclusive"
+    part = [looked_at(tmp_path, seed, **numbers, examples=10) for seed in range(3)]
+    assert CLAIMS["M17"].judge(part).verdict == "inconclusive"  # zero of all is not zero of a half
     table = TABLES["minima"](runs)
     assert [row[:2] for row in table.rows[:4]] == [["0", p] for p in ("w30", "w70", "w150", "end")]
     assert len(table.rows) == 12
