@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from repro import curvature
+from repro import curvature, norms
 from repro.landscape import alignment, evaluation, planes, points
 from repro.mode_connectivity import kept
 from repro.mode_connectivity.data import PlainData
@@ -31,7 +31,7 @@ def run(settings: Plane, job: Job) -> dict:
     network = build_network(s, data, job.strategy)
     measure = make_measure(s, network, data, job.strategy)
     if s.hessian_examples is not None:
-        measure = planes.with_eigenvalues(measure, make_eigenvalues(s, job, network, data))
+        measure = planes.with_eigenvalues(measure, make_eigenvalues(s, network, data))
     first = len(anchors)
 
     def at(i: int):
@@ -96,16 +96,14 @@ def trajectory_of_both_ends(settings: Plane, job: Job) -> tuple[list[int], list]
 
 
 def make_eigenvalues(
-    settings: Plane, job: Job, network: keras.Model, data: PlainData
+    settings: Plane, network: keras.Model, data: PlainData
 ) -> Callable[[], tuple[float, float]]:
     """Return a function () -> the Hessian's (lambda_max, lambda_min) at the network's weights.
 
     Of the cross-entropy of the first --hessian_examples images, in float32, batch norm in inference
     mode with the statistics just estimated; Lanczos to 1 % of the larger, as in Li et al.'s maps.
     """
-    keras.mixed_precision.set_global_policy("float32")
-    exact = build_network(settings, data, job.strategy)
-    keras.mixed_precision.set_global_policy(settings.precision)
+    exact = norms.at_dtype(network, "float32")
     pairs = tuple(x[: settings.hessian_examples] for x in data.arrays["train"])
 
     def eigenvalues() -> tuple[float, float]:

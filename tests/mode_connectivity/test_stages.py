@@ -237,7 +237,7 @@ def test_networks_with_batch_norm_are_measured_with_statistics_of_the_point(netw
 @pytest.mark.slow
 def test_eigenvalues_of_a_plane_are_those_of_the_whole_hessian(network, data, settled, job):
     settings = settled("plane", hessian_examples=50)
-    largest, smallest = planes.make_eigenvalues(settings, job(settings), network, data)()
+    largest, smallest = planes.make_eigenvalues(settings, network, data)()
     pair = tuple(x[:50] for x in data.arrays["train"])
     matrix = curvature.dense(curvature.hessian(network, step.cross_entropy, pair))
     exact = np.linalg.eigvalsh(matrix)
