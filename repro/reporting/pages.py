@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
+import markupsafe
 
 from repro.reporting import evidence, learning
 from repro.reporting.claims import VERDICTS
@@ -102,6 +103,7 @@ def _environment() -> jinja2.Environment:
         "never_drawn": never_drawn,
     }
     environment.filters |= {
+        "coded": coded,
         "duration": duration,
         "slug": slug,
         "shown": learning.shown,
@@ -153,6 +155,15 @@ def duration(seconds: float | None) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def coded(text: str) -> markupsafe.Markup:
+    """Return text as HTML, in which what stands between backticks is code."""
+    code = markupsafe.Markup("<code>{}</code>")
+    parts = re.split(r"`([^`]+)`", text)
+    return markupsafe.Markup("").join(
+        code.format(part) if place % 2 else part for place, part in enumerate(parts)
+    )
 
 
 def slug(text: str) -> str:

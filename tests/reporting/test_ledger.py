@@ -353,3 +353,8 @@ def test_a_page_says_what_would_decide_what_is_open_and_how_long_runs_took(tmp_p
     assert "* Z1: More seeds." in text and "* Z2" not in text
     assert "1 of the 2 runs behind these verdicts recorded how long they took: 1.5 hours" in text
     assert "2 of the 2 were made by earlier code" in text
+
+
+def test_code_in_text_is_code_on_a_page_and_nothing_else_is():
+    found = pages.coded("`a<b>` & <i>`c`")
+    assert found == "<code>a&lt;b&gt;</code> &amp; &lt;i&gt;<code>c</code>"
