@@ -11,6 +11,8 @@ from repro.reporting.results import Run
 GRADIENT = 0.01  # the largest norm of the training loss's gradient that counts as none
 NEGATIVE = 0.01  # how far below zero the smallest eigenvalue may be, in shares of the largest
 
+SEEDS = "More seeds: three leave intervals on both sides of zero."
+
 
 def b22(runs):
     chosen = looked_at(runs, "adversarial")
@@ -85,6 +87,7 @@ CLAIMS = (
         b23,
         "Vanilla SGD from adversarial against random starts: larger beyond the 95 % interval of "
         "Student's t over pairs of three seeds, with one step of ascent and with five.",
+        to_decide=SEEDS,
     ),
     Claim(
         "B24",
@@ -94,5 +97,6 @@ CLAIMS = (
         b24,
         "Vanilla SGD from adversarial against random starts: larger beyond the 95 % interval of "
         "Student's t over pairs of three seeds, with one step of ascent and with five.",
+        to_decide=SEEDS,
     ),
 )
