@@ -1,4 +1,4 @@
-"""The blocks of README.md run as they stand, on a reader's models, and give the right numbers."""
+"""The blocks of README.md and WORKSPACE.md run as they stand and give the right numbers."""
 
 import itertools
 import re
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-TEXT = (Path(__file__).parents[1] / "README.md").read_text()
+PAGES = ("README.md", "WORKSPACE.md")
+TEXT = "".join((Path(__file__).parents[1] / page).read_text() for page in PAGES)
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 INPUTS, HIDDEN, CLASSES, COUNT = 3, 4, 3, 10
 SHAPES = ((INPUTS, HIDDEN), (HIDDEN,), (HIDDEN, CLASSES), (CLASSES,))
@@ -80,7 +81,7 @@ def example_hessians(names):
 
 
 def test_blocks_are_short():
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
     for block in BLOCKS:
         assert 6 <= len(block.splitlines()) <= 10, block
 
@@ -114,6 +115,36 @@ def test_curvature(names):
     heavy = spectrum.nodes[spectrum.weights > 1e-3]
     assert np.abs(heavy[:, None] - values).min(axis=1).max() < 1e-3 * values[-1]
     np.testing.assert_allclose(spectrum.weights.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_a_minimum_and_what_is_around_it(with_loss):
+    names = with_loss
+    run(names, "curvature.criticality(", "directions.random(")
+    weights, x, y = flat(names["model"]), names["x"], names["y"]
+    values = np.linalg.eigvalsh(example_hessians(names).mean(axis=0))
+    end = names["end"]
+    assert (end.largest, end.smallest) == pytest.approx((values[-1], values[0]), rel=1e-3, abs=1e-3)
+
+    def gradient(part):
+        with tf.GradientTape() as tape:
+            at = tf.constant(weights)
+            tape.watch(at)
+            mean = tf.reduce_mean(losses(at, x[part], y[part]))
+        return tape.gradient(mean, at).numpy()
+
+    assert end.gradient_norm == pytest.approx(np.linalg.norm(gradient(slice(None))), rel=1e-4)
+    rises = []
+    for part in (slice(0, 5), slice(5, 10)):  # one step of ascent, as long as the ball is wide
+        g = gradient(part)
+        near, there = (
+            losses(weights + s * g / np.linalg.norm(g), x[part], y[part]) for s in (0, 0.05)
+        )
+        rises.append(float(tf.reduce_mean(there - near)))
+    assert names["m"].value == pytest.approx(np.mean(rises), rel=1e-3)
+    for before, middle in zip(names["here"], names["line"][2]):
+        np.testing.assert_array_equal(middle, before)
+    assert names["largest"][2] == pytest.approx(values[-1], rel=1e-3)
+    assert len(set(names["largest"])) == 5
 
 
 def test_curve(names):
