@@ -30,7 +30,7 @@ SECONDS = 2.5  # that one turn of ours takes; the other side takes as many steps
 SIZES = {"mlp_1x512": 28, "inception": 28, "resnet18": 32, "vgg16": 32}  # sides of images
 STARVED = 0.8  # below this share of its threads PyTorch was kept from computing
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-NAMES = [f"peers/{model}_{precision}" for model in SIZES for precision in POLICIES]
+NAMES = {f"peers/{model}_{p}": (model, p) for model in SIZES for p in POLICIES}
 
 
 def rows(python: str) -> dict[str, Callable[[bool], Row]]:
@@ -41,11 +41,10 @@ def rows(python: str) -> dict[str, Callable[[bool], Row]]:
     """
     with started(python):
         return {
-            f"peers/{model}_{precision}": functools.partial(
+            name: functools.partial(
                 step_over_torch, python=python, model=model, precision=precision
             )
-            for model in SIZES
-            for precision in POLICIES
+            for name, (model, precision) in NAMES.items()
         }
 
 

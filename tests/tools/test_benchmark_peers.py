@@ -108,7 +108,7 @@ def test_rows_are_there_only_with_a_python_that_has_pytorch(fake, monkeypatch, t
         benchmark.main()
     assert "--only=peers --pytorch=DIR/bin/python" in capsys.readouterr().out
     rows = benchmark_peers.rows(fake())
-    assert list(rows) == benchmark_peers.NAMES and len(rows) == 8
+    assert list(rows) == list(benchmark_peers.NAMES) and len(rows) == 8
     assert not set(rows) & set(benchmark.ROWS)
     for row in rows.values():
         row(True)

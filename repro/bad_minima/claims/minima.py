@@ -10,7 +10,6 @@ from repro.reporting.results import Run
 
 GRADIENT = 0.01  # the largest norm of the training loss's gradient that counts as none
 NEGATIVE = 0.01  # how far below zero the smallest eigenvalue may be, in shares of the largest
-
 SEEDS = "More seeds: three leave intervals on both sides of zero."
 
 
