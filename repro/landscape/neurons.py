@@ -80,7 +80,7 @@ def through(
       inputs: the neurons of what it reads.
       groups: ties and new groups are noted here.
     """
-    layer, kind = call.operation, type(call.operation)
+    layer, kind = call.operation, graphs.kind(call.operation)
     # A rank of 1 is the batch alone; channels before the pixels are another order of axes.
     read = () if kind is layers.Embedding else call.inputs
     if (
@@ -166,7 +166,7 @@ def _through_vectors(call: graphs.Call, first: Segments, groups: Groups):
     axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
     if [axis % (last + 1) for axis in axes] == [last]:
         return first, {id(v): (first,) for v in layer.weights}
-    if type(layer) is layers.BatchNormalization:  # of pixels: the same for all neurons
+    if graphs.kind(layer) is layers.BatchNormalization:  # of pixels: the same for all neurons
         return first, {}
     return None
 

@@ -132,6 +132,15 @@ def trace(model: keras.Model) -> Graph:
     return Graph(model.name, tuple(calls), inputs, outputs)
 
 
+def kind(operation: keras.Operation) -> type:
+    """Return what an operation is: its class, or the one it says that it computes as.
+
+    A subclass may compute something of its own. One that does not has `computes_as`, which its own
+    subclasses do not inherit.
+    """
+    return vars(type(operation)).get("computes_as", type(operation))
+
+
 def graph_of(layer: keras.Operation) -> Functional | None:
     """Return the graph that a layer is, if it is a model which runs that and nothing else."""
     if isinstance(layer, keras.Sequential) and type(layer).call is keras.Sequential.call:

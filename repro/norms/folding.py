@@ -168,7 +168,7 @@ def _check_norms(graph: graphs.Graph) -> None:
     """Raise ValueError where a batch norm is hidden, or may compute something of its own."""
     norm = keras.layers.BatchNormalization
     for name, layer in graph.layers().items():
-        if isinstance(layer, norm) and type(layer) is not norm:
+        if isinstance(layer, norm) and graphs.kind(layer) is not norm:
             raise ValueError(
                 f"cannot fold {name} ({type(layer).__name__}): it is a subclass of "
                 "BatchNormalization and may compute something else"

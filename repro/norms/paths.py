@@ -91,7 +91,7 @@ def check_paths(model: keras.Model) -> graphs.Graph:
         layer = call.operation
         activation = getattr(layer, "activation", keras.activations.linear)
         clipped = type(layer) is layers.ReLU and (layer.max_value or layer.threshold)
-        positive = type(layer) in ALLOWED or (
+        positive = graphs.kind(layer) in ALLOWED or (
             type(layer).__name__ in ALLOWED_OPERATIONS
             and not isinstance(layer, layers.Layer)
             and len(call.args) == len(call.inputs)  # no constants beside tensors

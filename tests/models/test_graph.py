@@ -77,3 +77,14 @@ def test_models_without_a_graph():
         graphs.trace(Own([keras.Input((3,)), layers.Dense(2)], name="own"))
     with pytest.raises(ValueError, match="is not built: begin it with"):
         graphs.trace(keras.Sequential([layers.Dense(2)]))
+
+
+def test_a_subclass_counts_as_its_parent_only_where_it_says_so():
+    class Same(layers.Dense):
+        computes_as = layers.Dense
+
+    class Own(Same):
+        pass
+
+    assert graphs.kind(Same(2)) is graphs.kind(layers.Dense(2)) is layers.Dense
+    assert graphs.kind(Own(2)) is Own

@@ -141,6 +141,65 @@ def test_batch_norm_normalises(float64):
     np.testing.assert_allclose(norm.moving_variance, 0.75 + 0.25 * variance, rtol=1e-12)
 
 
+@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize("scale", [False, True])
+@pytest.mark.parametrize("shape", [(32, 6), (4, 3, 5, 6)], ids=["dense", "images"])
+def test_the_kernel_of_training_agrees_with_float64(shape, scale, xla):
+    """Outputs, gradient, Hessian-vector product, moving statistics: 2^-24 times sums over 60."""
+    x, vector = np.random.default_rng(2).normal(0.5, 1, (2, *shape))
+
+    def found(dtype):
+        norm = batch_norm("norm", scale=scale, momentum=0.75, epsilon=0.1)
+        norm = type(norm).from_config({**norm.get_config(), "dtype": dtype})
+        norm.build((None, *shape[1:]))
+        for k, variable in enumerate(norm.trainable_variables):
+            variable.assign(np.linspace(-1 + k, 2, 6))
+
+        def function(x):
+            return tf.reduce_sum(tf.math.softplus(3 * norm(tf.tanh(x), training=True)) ** 2)
+
+        @tf.function(jit_compile=xla)
+        def derivatives(x, vector):
+            outputs = norm(x, training=True)
+            statistics = tf.identity(norm.moving_mean), tf.identity(norm.moving_variance)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                first = gradient(function, x)
+                slope = tf.reduce_sum(first * vector)
+            return outputs, first, tape.gradient(slope, x), *statistics
+
+        return derivatives(tf.constant(x, dtype), tf.constant(vector, dtype))
+
+    for fast, exact in zip(found("float32"), found("float64")):
+        assert fast.shape == exact.shape
+        np.testing.assert_allclose(fast, exact, rtol=2e-5, atol=2e-5 * np.abs(exact).max())
+
+
+def test_the_kernel_of_training_in_bfloat16():
+    """Statistics are float32 in it, so that outputs are those of float32, rounded: 2^-8."""
+    x = tf.cast(np.random.default_rng(3).normal(3, 5, (64, 6)), tf.bfloat16)
+    norm = batch_norm("norm", momentum=0.0)
+    norm = type(norm).from_config({**norm.get_config(), "dtype": "mixed_bfloat16"})
+    outputs, values = norm(x, training=True), x.numpy().astype(float)
+    assert outputs.dtype == tf.bfloat16
+    expected = (values - values.mean(0)) / np.sqrt(values.var(0) + 1e-3)
+    np.testing.assert_allclose(outputs.numpy().astype(float), expected, rtol=2**-8, atol=2**-8)
+    np.testing.assert_allclose(norm.moving_variance, values.var(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("what", ["frozen", "inference", "mask"])
+def test_where_the_kernel_of_training_is_not_asked_for(what):
+    """As Keras's layer, whose call it then is."""
+    x = np.random.default_rng(4).normal(size=(4, 5, 3, 6)).astype(np.float32)
+    options = {"mask": {"mask": tf.constant(x[..., 0] > 0)}, "inference": {"training": False}}
+    ours, keras_own = batch_norm("norm"), keras.layers.BatchNormalization(synchronized=True)
+    keras_own.momentum = ours.momentum
+    ours.trainable = keras_own.trainable = what != "frozen"
+    with_options = {"training": True, **options.get(what, {})}
+    np.testing.assert_array_equal(ours(x, **with_options), keras_own(x, **with_options))
+    np.testing.assert_array_equal(ours.moving_variance, keras_own.moving_variance)
+
+
 def test_batch_norm_without_scale_has_only_beta():
     norm = batch_norm("norm", scale=False)
     norm.build((None, 6))
