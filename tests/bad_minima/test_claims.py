@@ -225,11 +225,23 @@ def test_gaps_of_several_networks_are_judged_one_by_one():
     assert judged("B6", resnet + vgg) == "inconclusive"
     assert "vgg16_gap on cifar10 R=1 +0.0" in CLAIMS["B6"].judge(resnet + vgg).measured
     assert judged("B7", resnet + vgg) == "reproduced"
-    one_seed = [r for r in four((0.5, 0.4), (0.6, 0.6), (0,))]
-    one_seed = [
-        Run(r.path, r.settings | {"model": "vgg16_gap"}, r.result, r.metrics) for r in one_seed
-    ]
-    assert judged("B6", resnet + one_seed) == "inconclusive"
+
+
+def test_a_network_of_one_seed_is_shown_and_does_not_count():
+    def of_vgg(seeds, vanilla=0.4):
+        return [
+            Run(r.path, r.settings | {"model": "vgg16_gap"}, r.result, r.metrics)
+            for r in four((0.5, vanilla), (0.6, 0.6), seeds)
+        ]
+
+    resnet = four((0.5, 0.4), (0.6, 0.6))
+    for vanilla in (0.3, 0.5):
+        finding = CLAIMS["B6"].judge(resnet + of_vgg((0,), vanilla))
+        assert finding.verdict == "reproduced" and "1 of at least 3 seeds" in finding.measured
+        assert {r.settings["model"] for r in finding.runs} == {"resnet18"}
+    assert judged("B6", resnet + of_vgg((0, 1, 2))) == "inconclusive"  # five are asked for
+    assert judged("B6", of_vgg((0,))) == "inconclusive"
+    assert "at least" not in CLAIMS["B6"].judge(of_vgg((0,))).measured
 
 
 def test_a_diverged_run_is_no_fit():
