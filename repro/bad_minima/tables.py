@@ -35,10 +35,19 @@ def models(runs: Sequence[Run]) -> Table:
             chosen = [
                 r for r in runs if r.settings["model"] == model and r.settings["dataset"] == dataset
             ]
-            if of(chosen, kind):
-                name = f"{model} ({chosen[0].result['parameters']:,})"
-                rows.append([name, dataset, kind, *accuracies(chosen, kind)])
-    columns = ["network (parameters)", "dataset", "training", *ACCURACIES]
+            if found := of(chosen, kind):
+                copies = distinct([r for r in found if r.settings["init"] != "random"], "replicas")
+                rows.append(
+                    [
+                        f"{model} ({chosen[0].result['parameters']:,})",
+                        f"{chosen[0].settings['width']:g}",
+                        dataset,
+                        kind,
+                        "/".join(map(str, copies)) or "–",
+                        *accuracies(chosen, kind),
+                    ]
+                )
+    columns = ["network (parameters)", "width", "dataset", "training", "R", *ACCURACIES]
     note = f"{deviation(rows)}{left_out(runs)}{UNREAD} {protocol(runs)}."
     return Table(columns, rows, note)
 

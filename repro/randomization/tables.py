@@ -43,24 +43,23 @@ def table1(runs: Sequence[Run]) -> Table:
     """Accuracies with and without random crops, weight decay and true labels."""
     rows = []
     for (model, crop, decay, random), (paper_train, paper_test) in TABLE1.items():
-        for run in select(runs, model=model, augment=["crop"] if crop else []):
-            if corruption_level(run) != random or (run.settings["weight_decay"] > 0) != decay:
-                continue
-            result = run.result
-            error = (
-                result["test_accuracy"] * (1 - result["test_accuracy"]) / result["test_examples"]
-            ) ** 0.5
+        chosen = [
+            run
+            for run in select(runs, model=model, augment=["crop"] if crop else [])
+            if corruption_level(run) == random and (run.settings["weight_decay"] > 0) == decay
+        ]
+        for run in chosen or [None]:
             rows.append(
                 [
-                    f"{model} ({result['parameters']:,})",
+                    f"{model} ({run.result['parameters']:,})" if run else model,
                     "random" if random else "true",
                     "yes" if crop else "no",
-                    f"{run.settings['weight_decay']:g}" if decay else "no",
-                    percent(result["train_accuracy"]),
+                    f"{run.settings['weight_decay']:g}" if run and decay else _yes(decay),
+                    percent(run.result["train_accuracy"]) if run else "not run",
                     f"{paper_train:.2f}",
-                    percent(result["test_accuracy"], error),
+                    _tested(run) if run else "not run",
                     f"{paper_test:.2f}",
-                    f"{result['train_examples']:,}",
+                    f"{run.result['train_examples']:,}" if run else "–",
                 ]
             )
     columns = [
@@ -77,15 +76,30 @@ def table1(runs: Sequence[Run]) -> Table:
     return Table(columns, rows, f"± is the standard error of the test set. {protocol(runs)}.")
 
 
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "no"
+
+
+def _tested(run: Run) -> str:
+    """Return a test accuracy in percent ± the standard error of its test set."""
+    accuracy = run.result["test_accuracy"]
+    return percent(accuracy, (accuracy * (1 - accuracy) / run.result["test_examples"]) ** 0.5)
+
+
 def table4(runs: Sequence[Run]) -> Table:
     """Training accuracy on random labels under regularisers."""
     rows = []
     for (model, regulariser), paper in TABLE4.items():
-        for run in select(runs, model=model, corruption="random_labels"):
-            if regularizers(run).split(" at ")[0] == regulariser:
-                accuracy = percent(run.result["train_accuracy"])
-                examples = f"{run.result['train_examples']:,}"
-                rows.append([model, regularizers(run), accuracy, paper, examples])
+        chosen = [
+            run
+            for run in select(runs, model=model, corruption="random_labels")
+            if regularizers(run).split(" at ")[0] == regulariser
+        ]
+        for run in chosen:
+            accuracy, examples = run.result["train_accuracy"], run.result["train_examples"]
+            rows.append([model, regularizers(run), percent(accuracy), paper, f"{examples:,}"])
+        if not chosen:
+            rows.append([model, regulariser, "not run", paper, "–"])
     columns = ["network", "regulariser", "train %", "published", "training images"]
     return Table(columns, rows, f"Accuracy on the un-augmented training set. {protocol(runs)}.")
 
@@ -109,7 +123,7 @@ def table2(runs: Sequence[Run]) -> Table:
     for (labels, augmented, dropout, decay), published in TABLE2.items():
         chosen = [run for run in runs if _row_of_table2(run) == (labels, augmented, dropout, decay)]
         for run in chosen or [None]:
-            yes = ["yes" if each else "no" for each in (augmented, dropout, decay)]
+            yes = map(_yes, (augmented, dropout, decay))
             pairs = published if _is_imagenet(run) else [None] * 3
             stated = ["{:.2f}, {:.2f}".format(*pair) if pair else "–" for pair in pairs]
             ours = _top(run) if run else ["not run"] * 3

@@ -50,11 +50,12 @@ class Claim:
 
     `judge` maps runs to a Finding, or to None where the runs it needs are not there. `criterion`
     says in words what must be measured for the claim to count as reproduced, and what contradicts
-    it, `to_decide` what it would take where the runs there are leave it open. `judge` sees the runs
-    of one figure, or all of the paper there are where `everywhere` says so: a count of networks,
-    for one, should not depend on which figure lists the claim. `general` says that the claim holds
-    on any data, by mathematics, by definition or by its words; all others are inconclusive on
-    STAND_IN, which is small and easy and nobody's data.
+    it, `to_decide` what it would take where the runs there are leave it open, and `scale` which is
+    the smallest whose runs can decide it. `judge` sees the runs of one figure, or all of the paper
+    there are where `everywhere` says so: a count of networks, for one, should not depend on which
+    figure lists the claim. `general` says that the claim holds on any data, by mathematics, by
+    definition or by its words; all others are inconclusive on STAND_IN, which is small and easy and
+    nobody's data.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Claim:
     judge: Callable[[Sequence[Run]], Finding | None]
     criterion: str = ""
     to_decide: str = ""
+    scale: str = "cpu"
     everywhere: bool = False
     general: bool = False
 

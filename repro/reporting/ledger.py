@@ -158,7 +158,7 @@ def _claim(paper: Paper, claim: Claim, drawn, planned: Sequence[dict], known: Ma
         "runs": runs,
         "absent": absent,
         "command": command(record["name"], record["scale"]) if verdict != NOT_RUN else "",
-        "next": _next(where, record.get("scale", ""), verdict),
+        "next": _next(where, record.get("scale", ""), verdict, claim.scale),
         "elsewhere": [
             {
                 "figure": r["name"],
@@ -172,15 +172,17 @@ def _claim(paper: Paper, claim: Claim, drawn, planned: Sequence[dict], known: Ma
     }
 
 
-def _next(where: Sequence[dict], scale: str, verdict: str) -> str:
+def _next(where: Sequence[dict], scale: str, verdict: str, deciding: str) -> str:
     """Return the command that would say more of a claim, where there is one.
 
     For a claim that was not run the smallest scale with data of the paper's kind, for one that is
-    inconclusive or contradicted the next larger one; never one whose runs are all there.
+    inconclusive or contradicted the next larger one; never one below the scale that can decide it,
+    and never one whose runs are all there.
     """
     if verdict == "reproduced":
         return ""
-    least = SCALES.index(scale) + (verdict != NOT_RUN) if scale else SCALES.index("cpu")
+    least = SCALES.index(scale) + (verdict != NOT_RUN) if scale else 0
+    least = max(least, SCALES.index(deciding))
     open_ = [
         plan
         for plan in where

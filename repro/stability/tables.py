@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from repro.reporting.results import Run, distinct, protocol
+from repro.reporting.results import Run, protocol, select
 from repro.reporting.tables import Table, percent
 from repro.stability.measures import (
     COURSE_PROJECT,
     TABLE2,
+    TABLE2_DIVERGES,
+    TABLE2_NONUNIFORMITY,
     a,
     bound,
     grouped,
@@ -24,27 +26,39 @@ from repro.stability.measures import theorem1 as largest_eigenvalue
 
 
 def table2(runs: Sequence[Run]) -> Table:
-    """Sharpness of the minima that GD finds, by learning rate."""
-    rows = []
-    for name in distinct(runs, "dataset"):
-        chosen = [run for run in plain(runs, dataset=name) if is_gd(run)]
-        for eta, group in grouped(chosen, "learning_rate").items():
-            sharp, spread, accuracy = TABLE2.get(name, {}).get(eta, (None, None, None))
-            margin = mean(group, lambda run: run.result["sharpness_margin"])[0]
+    """Sharpness and non-uniformity of the minima that GD finds, by learning rate."""
+    rows, plainly = [], {"stage": "train", "momentum": 0.0, "wrong_examples": 0}
+    once = {"curvature_every": None, "curvature_at_end": None}  # others are the same trainings
+    tried = [run for run in select(runs, **plainly, **once) if is_gd(run)]
+    for name, of_data in grouped(tried, "dataset").items():
+        for eta, all_of_it in grouped(of_data, "learning_rate").items():
+            group = plain(all_of_it)
+            accuracy = TABLE2.get(name, {}).get(eta, (None,) * 3)[2]
+            ours = ["–"] * 6
+            if group:
+                margin = mean(group, lambda run: run.result["sharpness_margin"])[0]
+                ours = [
+                    plus_minus(*mean(group, a)),
+                    f"{margin:.3f}",
+                    plus_minus(*mean(group, s)),
+                    _largest_eigenvalue(group),
+                    percent(mean(group, test_accuracy)[0]),
+                    _ended(group),
+                ]
+            lost = sum(run.result["status"] == "diverged" for run in all_of_it)
             rows.append(
                 [
                     name,
                     f"{eta:g}",
                     f"{2 / eta:g}",
-                    plus_minus(*mean(group, a)),
-                    f"{sharp:g} ± {spread:g}" if sharp else "–",
-                    f"{margin:.3f}",
-                    plus_minus(*mean(group, s)),
-                    _largest_eigenvalue(group),
-                    percent(mean(group, test_accuracy)[0]),
+                    ours[0],
+                    _published(TABLE2, name, eta),
+                    *ours[1:3],
+                    _published(TABLE2_NONUNIFORMITY, name, eta),
+                    *ours[3:5],
                     f"{accuracy:.2f}" if accuracy else "–",
-                    _ended(group),
-                    str(len(group)),
+                    ours[5],
+                    f"{len(group)}{f', {lost} diverged' if lost else ''}",
                 ]
             )
     columns = [
@@ -55,6 +69,7 @@ def table2(runs: Sequence[Run]) -> Table:
         "published",
         "aη/2",
         "non-uniformity",
+        "published",
         "λ_max, Theorem 1",
         "test %",
         "published",
@@ -66,6 +81,14 @@ def table2(runs: Sequence[Run]) -> Table:
         f"operator; steps to the stopping rule. {protocol(runs)}."
     )
     return Table(columns, rows, note)
+
+
+def _published(table: dict, dataset: str, eta: float) -> str:
+    """Return a published value ± its deviation, or that such runs diverge."""
+    if eta in TABLE2_DIVERGES.get(dataset, ()):
+        return "diverges"
+    found = table.get(dataset, {}).get(eta)
+    return f"{found[0]:g} ± {found[1]:g}" if found else "–"
 
 
 def course_project(runs: Sequence[Run]) -> Table:

@@ -230,7 +230,13 @@ def test_table_of_regularisers(draw, made_up):
     table = draw("table1", runs)
     assert table.columns[4:8] == ["train %", "published", "test %", "published"]
     # 80 % of 10,000 images: sqrt(0.8 * 0.2 / 10,000) = 0.40 points; 10 %: 0.30 points
-    assert table.rows == [
+    missing = [row for row in table.rows if "not run" in row]
+    assert len(missing) == 19 - 3
+    assert missing[0] == [
+        *("inception", "true", "yes", "no"),
+        *("not run", "100.00", "not run", "89.31", "–"),
+    ]
+    assert [row for row in table.rows if row not in missing] == [
         [
             "inception (1,649,402)",
             "true",
@@ -281,7 +287,14 @@ def test_table_of_random_labels_under_regularisers(draw, made_up):
         made_up(**random, augment="crop,flip"),  # not in the paper
     ]
     table = draw("table4", runs)
-    assert table.rows == [
+    missing = [row for row in table.rows if "not run" in row]
+    assert [row[:2] for row in missing] == [
+        ["inception", "weight decay"],
+        ["mlp_3x512", "weight decay"],
+        ["mlp_1x512", "weight decay"],
+        ["inception", "crop"],
+    ]
+    assert [row for row in table.rows if row not in missing] == [
         ["alexnet", "weight decay at 0.004", "50.00", "failed to converge", "50,000"],
         ["alexnet", "weight decay at 0.0005", "–", "failed to converge", "50,000"],
         ["inception", "flip, rotation", "90.00", "99.28", "50,000"],

@@ -1,5 +1,6 @@
 """The ledger: every claim once, with the evidence that counts and the command that repeats it."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -109,6 +110,14 @@ def test_the_largest_scale_counts_then_a_contradiction_then_the_most_runs(others
     for order in (records, records[::-1]):
         (found,) = ledger.collect([paper("Z1")], [], order, [])["claims"]
         assert found["verdict"] == verdict
+
+
+def test_no_command_is_named_whose_runs_cannot_decide(tmp_path):
+    figures = [ledger.Figure("zoo/a", "A", ["Z1", "Z2"], {"cpu": ["r"], "paper": ["s"]})]
+    zoo = paper("Z1", "Z2")
+    zoo.claims["Z2"] = dataclasses.replace(zoo.claims["Z2"], scale="paper")
+    commands = [c["next"] for c in ledger.collect([zoo], figures, [], [])["claims"]]
+    assert commands == [f"tools/reproduce zoo/a --scale={scale}" for scale in ("cpu", "paper")]
 
 
 def test_more_is_learned_at_the_next_scale_whose_runs_are_missing(tmp_path):

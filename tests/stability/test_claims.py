@@ -333,6 +333,20 @@ def test_table_2_says_what_was_not_run_to_the_rule(make):
     assert "budget" in cells[0]["steps"]
 
 
+def test_table_2_shows_what_diverged_beside_what_is_published(make):
+    runs = [make(0.5, N, 3.9, 20.0, dataset="cifar10", seed=seed) for seed in (0, 1)]
+    for eta, seed in ((0.5, 2), (5.0, 0), (5.0, 1)):
+        lost = make(eta, N, 1.0, 1.0, dataset="cifar10", seed=seed, status="diverged")
+        lost.result["sharpness"] = None
+        runs.append(lost)
+    table = tables.table2(runs)
+    first, second = ([*row] for row in table.rows)
+    sharpness, other, _ = (k for k, name in enumerate(table.columns) if name == "published")
+    assert first[sharpness] == "3.6 ± 0.4" and first[other] == "20.3 ± 12"
+    assert second[sharpness] == second[other] == "diverges" and second[sharpness - 1] == "–"
+    assert [first[-1], second[-1]] == ["2, 1 diverged", "0, 2 diverged"]
+
+
 def test_table_2_has_the_eigenvalue_of_theorem_1_where_it_was_measured(make):
     runs = [make(0.5, N, 3.8, 12.0, seed=0), make(1.0, N, 1.9, 6.0)]
     runs += [make(0.5, N, 3.8, 12.0, seed=n, theorem1={"value": 1 + n / 10}) for n in (1, 2)]

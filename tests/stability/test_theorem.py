@@ -38,6 +38,18 @@ def test_no_solution_may_be_unstable(tmp_path):
     ]
 
 
+def test_a_training_made_again_to_be_looked_at_counts_once(tmp_path):
+    """Where only the second one measured the operator it stands for both."""
+    plain = operators(tmp_path, [1.0, 1.0, None])
+    plain[2].result["theorem1"] = None
+    again = operators(tmp_path, [1.5, 1.0, 1.03])
+    for run in again:
+        run.settings["curvature_at_end"] = True
+    found = measures.operators([*again, *plain])
+    assert [measures.theorem1(run) for run in found] == [1.0, 1.0, 1.03]
+    assert "at 3 of 3 solutions" not in CLAIMS["P16"].judge([*again, *plain]).measured
+
+
 def escape(tmp_path, start, sharpness, steps, seed=0, **changes):
     """A run whose loss is 100 times what it was from a step on."""
     settings = {"stage": "escape", "dataset": "fashion_mnist", "measure_every": 1, "seed": seed}

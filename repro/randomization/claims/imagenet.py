@@ -79,6 +79,7 @@ CLAIMS = (
         r28,
         f"At least {FITS:.0%} of the training labels, without regularisers; less after "
         f"{ENDED} epochs or more contradicts.",
+        scale="paper",
     ),
     Claim(
         "R29",
@@ -88,5 +89,6 @@ CLAIMS = (
         r29,
         "Each difference of top-1 test accuracies above zero, beyond the 95 % interval of two test "
         f"sets, after {ENDED} epochs or more.",
+        scale="paper",
     ),
 )

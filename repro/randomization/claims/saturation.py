@@ -105,6 +105,7 @@ CLAIMS = (
         f"The epoch from which on training accuracy stays within a point of its last is {LATER:g} "
         f"times as late or more; as early or earlier contradicts. On all images, after {EPOCHS} "
         "epochs; one network each, as in the rerun.",
+        scale="paper",
     ),
     Claim(
         "R32",
@@ -115,5 +116,6 @@ CLAIMS = (
         f"Training and test accuracy rise by {100 * RISING:g} points or more from the mean of "
         f"epochs {EPOCHS - 2 * SPAN + 1} to {EPOCHS - SPAN} to that of the last {SPAN}; neither "
         "contradicts. On all images; one network, as in the rerun.",
+        scale="paper",
     ),
 )

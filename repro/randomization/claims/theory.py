@@ -251,6 +251,7 @@ CLAIMS = (
         r23,
         "on 60,000 images an error of 1.2 % within 0.3 points, by an equivalence test; an error "
         "that is lower than that on fewer images contradicts, and else they are inconclusive",
+        scale="paper",
     ),
     Claim(
         "R24",

@@ -246,6 +246,7 @@ CLAIMS = (
         "53.5 ± 4.3",
         p4,
         f"{RULE}, five seeds: the 95 % interval of Student's t within 45 and 62.",
+        scale="paper",
     ),
     Claim(
         "P5",

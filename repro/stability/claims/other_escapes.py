@@ -94,6 +94,7 @@ CLAIMS = (
         "2.06 / 0.5, beyond the 95 % interval of Student's t, and the loss rises 20-fold within "
         "80 steps; with batches of 100 a ends within 10 % of where it was, by an equivalence test; "
         "other rates before the switch decide nothing.",
+        scale="paper",
     ),
     Claim(
         "P19",
