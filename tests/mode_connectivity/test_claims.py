@@ -8,6 +8,7 @@ import pytest
 
 from repro.mode_connectivity import plane_figures
 from repro.mode_connectivity.claims import CLAIMS
+from repro.mode_connectivity.claims.convexity import looks_convex
 from repro.mode_connectivity.figures import FIGURES
 from repro.mode_connectivity.tables import TABLES
 from repro.reporting import claims, results
@@ -89,7 +90,7 @@ def verdict(id_, *runs):
 
 
 def test_every_claim_is_there_in_order():
-    assert list(CLAIMS) == [f"M{number}" for number in range(1, 26)]
+    assert list(CLAIMS) == [f"M{number}" for number in range(1, 27)]
 
 
 @pytest.mark.parametrize("id_", CLAIMS)
@@ -482,3 +483,41 @@ def test_the_table_names_both_barriers(make):
     assert {len(row) for row in table.rows} == {len(table.columns)}
     assert {"barrier", "over the chord"} <= set(table.columns)
     assert "Entezari" in table.note and "footnote" in table.note
+
+
+# --- convex or not --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ratio, saddle, grid, expected",
+    [
+        (0.02, False, 7, "reproduced"),
+        (0.3, False, 7, "contradicted"),
+        (0.02, True, 7, "inconclusive"),  # no point looks convex
+        (0.02, False, 5, "inconclusive"),  # nine points
+    ],
+)
+def test_convexity_of_a_plane(make, ratio, saddle, grid, expected):
+    """A bowl a^2 + a b + 2 b^2, whose second differences say that it is convex, or a^2 - b^2."""
+    a, b = np.meshgrid(*2 * [np.linspace(-1, 2, grid)], indexing="ij")
+    losses = a**2 - b**2 if saddle else a**2 + a * b + 2 * b**2
+    ratios = np.full(losses.shape, ratio)
+    ratios[0] = ratios[:, -1] = 5.0  # the rim has no second differences
+    settings = {"stage": "plane", "from": "sgdr@70", "to": "sgdr@150"}
+    run = make(settings, {}, train_nll=losses, eigenvalue_ratio=ratios)
+    assert verdict("M26", run) == expected
+    assert verdict("M26", make(settings, {}, train_nll=losses)) is None
+
+
+def test_three_of_four_points_decide_nothing_on_convexity(make):
+    a, b = np.meshgrid(*2 * [np.linspace(-1, 1, 7)], indexing="ij")
+    ratios = np.where(a > 0.5, 0.4, 0.01)  # one row of five inside
+    run = make({"stage": "plane"}, {}, train_nll=a**2 + b**2, eigenvalue_ratio=ratios)
+    assert verdict("M26", run) == "inconclusive"
+    assert "at 80% of the 25 points" in CLAIMS["M26"].judge([run]).measured
+
+
+def test_a_saddle_across_the_axes_does_not_look_convex():
+    a, b = np.meshgrid(*2 * [np.linspace(-1, 1, 5)], indexing="ij")
+    assert looks_convex(a**2 + b**2 + 1.9 * a * b).all()
+    assert not looks_convex(a**2 + b**2 + 2.1 * a * b).any()

@@ -164,3 +164,47 @@ def test_a_higher_norm_and_a_lower_error(kernel, norm, error, verdict):
     assert judged("R26", kernel(2000), other) is None  # other images
     better = kernel(error=0.3, features="filters", filters=9, result={"rkhs_norm": 30.0})
     assert judged("R26", kernel(), other, better) == "reproduced"  # one is enough
+
+
+# --- random filters -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "n, filters, error, verdict",
+    [
+        (50_000, 32_000, 0.172, "reproduced"),
+        (50_000, 32_000, 0.25, "contradicted"),
+        (50_000, 2_000, 0.172, "inconclusive"),
+        (5_000, 32_000, 0.25, "inconclusive"),
+    ],
+)
+def test_errors_on_filters_are_of_all_images_and_filters(kernel, n, filters, error, verdict):
+    """Of two runs the one on more images counts; a penalty is another row of the table."""
+    of_filters = {"kernel": "linear", "features": "filters", "dataset": "cifar10"}
+    run = kernel(n, error, filters=filters, **of_filters)
+    assert judged("R33", run) == verdict
+    assert judged("R33", run, kernel(1000, 0.172, filters=filters, **of_filters)) == verdict
+    assert judged("R33", kernel(n, error, filters=filters, **of_filters, weight_decay=1.0)) is None
+    assert judged("R33", kernel(n, error, dataset="cifar10")) is None  # of pixels
+
+
+@pytest.mark.parametrize(
+    "errors, n, verdict",
+    [
+        ((0.17, 0.15), 50_000, "reproduced"),
+        ((0.17, 0.168), 50_000, "inconclusive"),
+        ((0.15, 0.17), 50_000, "contradicted"),
+        ((0.17, 0.15), 5_000, "inconclusive"),
+    ],
+)
+def test_a_penalty_on_filters(kernel, errors, n, verdict):
+    """Of 10,000 test images; of two penalties the better one counts."""
+    of_filters = {"kernel": "linear", "features": "filters", "dataset": "cifar10", "filters": 32000}
+    plain, best = (
+        kernel(n, error, weight_decay=decay, **of_filters)
+        for error, decay in zip(errors, (0.0, 1e-3))
+    )
+    worse = kernel(n, 0.5, weight_decay=1.0, **of_filters)
+    assert judged("R34", plain, best, worse) == verdict
+    assert judged("R34", best) is None
+    assert judged("R34", plain, kernel(n // 2, 0.1, weight_decay=1e-3, **of_filters)) is None

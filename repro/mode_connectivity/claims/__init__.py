@@ -3,6 +3,7 @@
 from repro.mode_connectivity.claims import (
     along_curves,
     averages,
+    convexity,
     curves,
     definitions,
     instability,
@@ -19,6 +20,7 @@ _PARTS = (
     landscape,
     minima,
     averages,
+    convexity,
     instability,
     along_curves,
 )

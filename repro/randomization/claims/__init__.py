@@ -2,6 +2,7 @@
 
 from repro.randomization.claims import (
     corruptions,
+    filters,
     imagenet,
     noise,
     order,
@@ -12,7 +13,7 @@ from repro.randomization.claims import (
 )
 from repro.reporting.claims import Main
 
-_PARTS = (corruptions, redrawn, noise, regularizers, theory, imagenet, order, saturation)
+_PARTS = (corruptions, redrawn, noise, regularizers, theory, imagenet, order, saturation, filters)
 CLAIMS = {claim.id: claim for part in _PARTS for claim in part.CLAIMS}
 MAIN = Main(
     "R3",
