@@ -243,11 +243,20 @@ class Replicas(Settings):
         None,
         "How a run is distributed: by default one device, mirrored all GPUs of this machine, "
         "multi_worker several machines as TF_CONFIG says. Replicas share every batch of training "
-        "and of closing curvature, or the students; each worker makes all other measurements, and "
-        "proofs, for itself. No TPU: it wants batches of one size, and has no float64 for proofs. "
-        f"{DRIFT}",
+        "and of closing curvature, or the students; each worker makes all other measurements, all "
+        "of L-BFGS and of the slides' SLSQP, and proofs, for itself. No TPU: it wants batches of "
+        f"one size, and has no float64 for proofs nor full float32 for curvature. {DRIFT}",
         choices=("default", "mirrored", "multi_worker"),
     )
+
+    def __post_init__(self):
+        if self.strategy == "tpu":
+            raise ValueError(
+                f"--strategy=tpu is not for {self.paper}: a TPU wants batches of one size, and has "
+                "no float64 for proofs nor full float32 for curvature; choose from default, "
+                "mirrored, multi_worker"
+            )
+        super().__post_init__()
 
     def settled(self) -> Self:
         settled = super().settled()
