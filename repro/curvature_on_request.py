@@ -46,6 +46,10 @@ class Curvature(Settings):
             examples = self.curvature_examples or EXAMPLES
         return settled.replace(curvature_at_end=at_end, curvature_examples=examples)
 
+    def without_curvature(self) -> list[str]:
+        asked = [name for name in ("curvature_at_end", "curvature_every") if getattr(self, name)]
+        return [*super().without_curvature(), *(f"leave out --{name}" for name in asked)]
+
 
 def at_end(
     settings: Curvature,

@@ -69,6 +69,10 @@ class Settings:
         """Return the settings of the runs that this one starts from, for whoever shows it."""
         return []
 
+    def without_curvature(self) -> list[str]:
+        """Return how to say that no curvature be measured, for each flag that asks for it."""
+        return []
+
     def replace(self, **changes) -> Self:
         """Return settings with some fields changed."""
         return dataclasses.replace(self, **changes)
@@ -211,14 +215,24 @@ class Devices(Settings):
     strategy: str = flag(
         "default",
         "How a run is distributed: default is one device, mirrored all GPUs of this machine, "
-        "multi_worker several machines as TF_CONFIG says, tpu a TPU. Replicas share every batch "
-        "of training and evaluation, also at points of curves and planes; each worker makes all "
-        f"other measurements for itself. {DRIFT}",
+        "multi_worker several machines as TF_CONFIG says, tpu a TPU, where no curvature is "
+        "measured. Replicas share every batch of training and evaluation, also at points of curves "
+        f"and planes; each worker makes all other measurements for itself. {DRIFT}",
         choices=("default", "mirrored", "multi_worker", "tpu"),
     )
     deterministic: bool = flag(
         False, "Use only kernels that give the same bits again, on GPUs too; slower."
     )
+
+    def check(self) -> None:
+        super().check()
+        instead = self.without_curvature()
+        if self.strategy == "tpu" and instead:
+            raise ValueError(
+                "--strategy=tpu measures no curvature, as a TPU multiplies float32 matrices in "
+                f"bfloat16: {' and '.join(instead)}, and measure afterwards with tools/measure on "
+                "a machine with GPUs or CPUs"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -229,11 +243,20 @@ class Replicas(Settings):
         None,
         "How a run is distributed: by default one device, mirrored all GPUs of this machine, "
         "multi_worker several machines as TF_CONFIG says. Replicas share every batch of training "
-        "and of closing curvature, or the students; each worker makes all other measurements, and "
-        "proofs, for itself. No TPU: it wants batches of one size, and has no float64 for proofs. "
-        f"{DRIFT}",
+        "and of closing curvature, or the students; each worker makes all other measurements, all "
+        "of L-BFGS and of the slides' SLSQP, and proofs, for itself. No TPU: it wants batches of "
+        f"one size, and has no float64 for proofs nor full float32 for curvature. {DRIFT}",
         choices=("default", "mirrored", "multi_worker"),
     )
+
+    def __post_init__(self):
+        if self.strategy == "tpu":
+            raise ValueError(
+                f"--strategy=tpu is not for {self.paper}: a TPU wants batches of one size, and has "
+                "no float64 for proofs nor full float32 for curvature; choose from default, "
+                "mirrored, multi_worker"
+            )
+        super().__post_init__()
 
     def settled(self) -> Self:
         settled = super().settled()

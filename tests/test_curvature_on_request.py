@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from repro import curvature_on_request, papers
+from repro import command_line, curvature_on_request, papers
 from repro import settings as settings_
 from repro.bad_minima.settings import Pretrain
 from repro.bad_minima.settings import Train as BadMinima
@@ -55,6 +55,51 @@ def test_a_thousand_images_where_no_number_is_said():
 def test_starts_are_shared_with_runs_that_are_not_looked_at():
     runs = [settled(BadMinima, init="adversarial", **more) for more in ({}, ASKED)]
     assert len({settings_.name(run.pretraining()) for run in runs}) == 1
+
+
+@pytest.mark.parametrize(
+    ("paper", "arguments", "instead"),
+    [
+        ("randomization", ["--curvature_at_end"], "leave out --curvature_at_end,"),
+        ("randomization", ["--curvature_every=2"], "leave out --curvature_every,"),
+        ("bad_minima", [], "say --sharpness_examples=0,"),
+        (
+            "bad_minima",
+            ["--curvature_at_end"],
+            "leave out --curvature_at_end and say --sharpness_examples=0,",
+        ),
+        ("bad_minima", ["--stage=pretrain", "--curvature_every=1"], "leave out --curvature_every,"),
+        ("mode_connectivity", ["--stage=endpoint", "--curvature_at_end"], "--curvature_at_end,"),
+        ("mode_connectivity", ["--stage=plane", "--hessian_examples=9"], "--hessian_examples,"),
+    ],
+)
+def test_a_tpu_is_refused_before_a_run_starts(paper, arguments, instead):
+    asked, _ = command_line.parse(papers.stages(paper), ["--strategy=tpu", *arguments])
+    with pytest.raises(ValueError, match=f"{instead} and measure afterwards") as caught:
+        settings_.settle(asked)
+    assert "\n" not in str(caught.value)
+    settings_.settle(asked.replace(strategy="mirrored"))
+
+
+@pytest.mark.parametrize(
+    ("paper", "arguments"),
+    [
+        ("randomization", ["--nocurvature_at_end"]),
+        ("bad_minima", ["--sharpness_examples=0"]),
+        ("bad_minima", ["--sharpness_examples=0", "--init=adversarial"]),
+        ("bad_minima", ["--stage=pretrain"]),
+        *(
+            ("mode_connectivity", [f"--stage={stage}"])
+            for stage in papers.stages("mode_connectivity")
+        ),
+    ],
+)
+def test_a_tpu_trains_where_no_curvature_is_asked_for(paper, arguments):
+    asked, _ = command_line.parse(papers.stages(paper), ["--strategy=tpu", *arguments])
+    settled, _ = settings_.settle(asked)
+    assert settled.strategy == "tpu"
+    for needed in settled.needs():
+        settings_.settle(needed)
 
 
 def test_measurements_of_stability_fall_on_its_own():

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from repro import papers
+from repro import command_line, papers
+from repro.fields import fields
 from repro.reporting.claims import Claim
 from repro.settings import Settings, as_dict, name, settle
 from repro.training.runs import RunDirectory
@@ -88,3 +89,19 @@ def test_settings_of_a_run_of_no_paper_are_an_error(tmp_path):
     RunDirectory(tmp_path / "zoo" / "run", {"seed": 0}).close()
     with pytest.raises(ValueError, match="unknown paper 'zoo'"):
         papers.read_settings(tmp_path / "zoo" / "run")
+
+
+@pytest.mark.parametrize("paper", papers.PAPERS)
+def test_stages_that_cannot_be_distributed_say_why(paper):
+    """In their help and where the flag is given all the same."""
+    stages = papers.stages(paper)
+    for stage, kind in stages.items():
+        asked = [f"--stage={stage}", "--strategy=mirrored"]
+        if "strategy" in {field.name for field, _ in fields(kind)}:
+            assert command_line.parse(stages, asked)[0].strategy == "mirrored"
+            continue
+        why = kind.absent["strategy"]
+        with pytest.raises(ValueError, match=f"--strategy is not for --stage={stage}: ") as caught:
+            command_line.parse(stages, asked)
+        assert str(caught.value).endswith(why)
+        assert f"Not for this stage: {why}." in command_line.usage(stages, asked)

@@ -193,7 +193,8 @@ class Train(Curvature, Images):
     )
     sharpness_examples: int = flag(
         1000,
-        "Measure the sharpness at the end on so many training images; 0 leaves it out.",
+        "Measure the sharpness at the end on so many training images; 0 leaves it out, as "
+        "--strategy=tpu wants it.",
         unit="images",
         low=0,
     )
@@ -241,6 +242,10 @@ class Train(Curvature, Images):
                 "pretrain_accuracy",
                 self.pretrain_accuracy,
             )
+
+    def without_curvature(self) -> list[str]:
+        asking = ["say --sharpness_examples=0"] if self.sharpness_examples else []
+        return [*super().without_curvature(), *asking]
 
     def label(self) -> str:
         parts = [super().label(), self.init]

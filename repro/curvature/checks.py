@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from repro.curvature.data import shapes
 from repro.curvature.exact_loss import check_probabilities, exact_if_same
+from repro.curvature.full_float32 import full_float32
 from repro.models import graph as graphs
 
 ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -23,6 +24,7 @@ class Look:
     loss: Callable = dataclasses.field(repr=False)  # that was given, in float64 where it can be
 
 
+@full_float32()
 def look(model: keras.Layer, here, loss, batch: tuple) -> Look:
     """Look at a model and a loss on up to three examples of a batch.
 
@@ -34,7 +36,8 @@ def look(model: keras.Layer, here, loss, batch: tuple) -> Look:
 
     Raises:
       ValueError: the model does not take the inputs; the loss does not take the targets, does not
-        return one number for each example, mixes examples, or is lost to rounding, see exact_loss.
+        return one number for each example, mixes examples, or is lost to rounding, see exact_loss;
+        TensorFlow has a TPU.
     """
     inputs, targets, _ = batch
     count = len(tf.nest.flatten(inputs)[0])
@@ -54,9 +57,6 @@ def look(model: keras.Layer, here, loss, batch: tuple) -> Look:
     _apart(loss, targets, outputs, losses)
     check_probabilities(loss, targets, outputs)
     rounding = max(ROUNDING.get(name, 0.0) for name in (*_precisions(model), losses.dtype.name))
-    short = tf.config.experimental.tensor_float_32_execution_enabled()
-    if short and rounding == ROUNDING["float32"] and tf.config.list_physical_devices("GPU"):
-        rounding = 2.0**-10  # as products of matrices are rounded there
     agreement = rounding**0.5
     return Look(agreement, exact_if_same(loss, targets, outputs, losses, agreement))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from repro.curvature.full_float32 import full_float32
 from repro.curvature.hvp import dense_gradients
 from repro.curvature.streaming import batch_errors
 from repro.curvature.weights import Point, join
@@ -39,6 +40,7 @@ def make_gradient(loss, here: Point, stream: tf.data.Dataset, *, compiled: bool)
     if compiled:
         of_batch = tf.function(of_batch, autograph=False, reduce_retracing=True)
 
+    @full_float32()
     @batch_errors()
     def gradient(factors: np.ndarray | None = None) -> tuple[float, np.ndarray]:
         value, total, whole, done = 0.0, np.zeros(here.size), 0.0, 0

@@ -13,6 +13,7 @@ import tensorflow as tf
 from repro.curvature import data, layerwise, per_example
 from repro.curvature.checks import Look, look
 from repro.curvature.data import Data
+from repro.curvature.full_float32 import full_float32
 from repro.curvature.hvp import ARRAY_BATCH, ExampleLoss, Operator, check, hessian_sum
 from repro.curvature.streaming import batch_errors, check_equal, mean_over_examples
 from repro.curvature.weights import Point, point
@@ -185,6 +186,7 @@ def _silent() -> Iterator[None]:
         logger.setLevel(level)
 
 
+@full_float32()
 @batch_errors()
 def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int:
     """Return the number of the first way that computes two examples as the last one does."""

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from repro.curvature.data import bounded, shares
+from repro.curvature.full_float32 import full_float32, refuse_tpu
 from repro.curvature.weights import Point
 
 DIFFERENT = (
@@ -59,14 +60,10 @@ def mean_over_examples(
       a function that raises ValueError if data or products make no sense.
 
     Raises:
-      ValueError: `strategy` is a TPU's.
+      ValueError: `strategy` is a TPU's, or TensorFlow has one.
     """
+    refuse_tpu(strategy)
     strategy = strategy or tf.distribute.get_strategy()
-    if isinstance(strategy, tf.distribute.TPUStrategy):
-        raise ValueError(
-            "curvature is not measured under a TPU's `strategy`, which multiplies float32 matrices "
-            "in bfloat16, to 3 digits: train there, and measure with tools/measure on GPUs or CPUs"
-        )
     parts = shares(stream, strategy)
     compared = agreement is None
 
@@ -89,6 +86,7 @@ def mean_over_examples(
 
         return step
 
+    @full_float32(strategy)
     @batch_errors()
     def once(here, vector):
         nonlocal step

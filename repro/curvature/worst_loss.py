@@ -16,6 +16,7 @@ import tensorflow as tf
 from repro.curvature import data
 from repro.curvature.checks import look
 from repro.curvature.data import Data
+from repro.curvature.full_float32 import full_float32
 from repro.curvature.hvp import ExampleLoss, dense_gradients
 from repro.curvature.streaming import batch_errors
 from repro.curvature.weights import join, point, split
@@ -35,6 +36,7 @@ class WorstLoss:
     adaptive: bool
 
 
+@full_float32()
 @batch_errors()
 def m_sharpness(
     model: keras.Model,

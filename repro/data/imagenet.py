@@ -15,7 +15,7 @@ import tensorflow as tf
 from repro.data import augmentation
 from repro.data.corruption import Corruption
 from repro.data.datasets import MissingDataError
-from repro.data.pipeline import check_start
+from repro.data.pipeline import check_start, per_replica
 
 IMAGE_SIZE = 299  # Inception V3's
 RESIZED = 320  # what random crops are taken from
@@ -116,12 +116,12 @@ class StreamedTrainBatches:
           start: the first step to give; what comes before it is read, but not made into batches.
 
         Raises:
-          ValueError: start outside 0..steps.
+          ValueError: start outside 0..steps, or a batch that cannot be divided equally.
         """
         check_start(start, self.steps)
         context = context or tf.distribute.InputContext()
         seed = self._seed * 1_000_003 + epoch
-        batch = context.get_per_replica_batch_size(self.batch_size)
+        batch = per_replica(self.batch_size, context.num_replicas_in_sync)
         replicas = context.num_replicas_in_sync // context.num_input_pipelines  # of this worker
         examples = _read(self._builder, self._split, context, seed)
         examples = examples.shuffle(SHUFFLE_BUFFER, seed=seed).repeat()  # fills the last batch
@@ -155,7 +155,8 @@ class StreamedEvaluationBatches:
         """Prepare batches.
 
         Args:
-          builder, split, batch_size, corrupt: as for StreamedTrainBatches.
+          builder, split, corrupt: as for StreamedTrainBatches.
+          batch_size: of one step, over all replicas; rounded up where they cannot divide it.
           whole: False: the central 7/8 of an image, scaled, as Inception V3 is usually evaluated.
             True: the central crop of the resized image, as in training without random crops, which
             corruptions of pixels want in order to be the same there and here.
@@ -172,7 +173,7 @@ class StreamedEvaluationBatches:
         padding = tf.data.Dataset.from_tensors(
             (tf.zeros((IMAGE_SIZE, IMAGE_SIZE, 3)), tf.constant(0, tf.int64), tf.constant(0.0))
         )
-        batch = context.get_per_replica_batch_size(self._batch_size)
+        batch = -(-self._batch_size // context.num_replicas_in_sync)
         return examples.concatenate(padding.repeat()).batch(batch, drop_remainder=True).prefetch(2)
 
     def _example(self, example: dict) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -248,6 +248,22 @@ def check_start(start: int, steps: int) -> None:
         raise ValueError(f"start={start} must lie in 0..{steps}, the steps of an epoch")
 
 
+def per_replica(batch_size: int, replicas: int) -> int:
+    """Return the size of each replica's equal part of a batch.
+
+    Raises:
+      ValueError: the batch cannot be divided equally; the message names the nearest that can.
+    """
+    if batch_size % replicas:
+        below = batch_size // replicas * replicas
+        nearest = " and ".join(str(size) for size in (below, below + replicas) if size)
+        raise ValueError(
+            f"batch_size={batch_size} cannot be divided among {replicas} replicas: the nearest "
+            f"that can are {nearest}"
+        )
+    return batch_size // replicas
+
+
 def replica_share(batches: np.ndarray, context: tf.distribute.InputContext | None) -> np.ndarray:
     """Return what this worker's replicas take of each global batch, one row a replica and step.
 
@@ -265,12 +281,6 @@ def replica_share(batches: np.ndarray, context: tf.distribute.InputContext | Non
         return batches
     steps, batch_size = batches.shape
     replicas, workers = context.num_replicas_in_sync, context.num_input_pipelines
-    if batch_size % replicas:
-        below = batch_size // replicas * replicas
-        nearest = " and ".join(str(size) for size in (below, below + replicas) if size)
-        raise ValueError(
-            f"batch_size={batch_size} cannot be divided among {replicas} replicas: the nearest "
-            f"that can are {nearest}"
-        )
-    parts = batches.reshape(steps, workers, replicas // workers, batch_size // replicas)
-    return parts[:, context.input_pipeline_id].reshape(-1, batch_size // replicas)
+    size = per_replica(batch_size, replicas)
+    parts = batches.reshape(steps, workers, replicas // workers, size)
+    return parts[:, context.input_pipeline_id].reshape(-1, size)

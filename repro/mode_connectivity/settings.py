@@ -105,6 +105,10 @@ class Plane(Curve, Measured):
         low=1,
     )
 
+    def without_curvature(self) -> list[str]:
+        asking = ["leave out --hessian_examples"] if self.hessian_examples else []
+        return [*super().without_curvature(), *asking]
+
     def needs(self) -> list[Settings]:
         if self.third is not None:
             return endpoints(self, self.from_, self.to, self.third)

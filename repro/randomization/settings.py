@@ -162,6 +162,9 @@ class Kernel(Settings):
 
     paper: ClassVar[str] = "randomization"
     stage: ClassVar[str] = "kernel"
+    absent: ClassVar[dict] = {
+        "strategy": "its float64 matrices are made and solved by NumPy, on one machine's processors"
+    }
 
     dataset: str = flag("cifar10", "Images to train and test on.", choices=IN_MEMORY)
     train_split: str = flag("train", "What to train on: a tensorflow-datasets split string.")
@@ -259,6 +262,9 @@ class Theorem1(Settings):
 
     paper: ClassVar[str] = "randomization"
     stage: ClassVar[str] = "theorem1"
+    absent: ClassVar[dict] = {
+        "strategy": "its weights are constructed one after the other, in float64 on one processor"
+    }
 
     dataset: str = flag(
         "gaussian",

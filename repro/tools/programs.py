@@ -19,7 +19,7 @@ from repro.landscape import curve_training, points
 from repro.stability import descent
 from repro.stability.data import Examples
 from repro.teacher_student import teacher
-from repro.training import optimizers, step
+from repro.training import optimizers, sam, step
 
 CLASSES = 10
 SHAPES = {"fnn": (28, 28, 1), "inception_v3": (299, 299, 3)}  # of images, else 32 x 32 x 3
@@ -48,6 +48,18 @@ def train(network: str, batch: int, *, look: bool = True, xla: bool = False) -> 
 
     def loop(images, labels, count):
         return steps.python_function(itertools.repeat((images, labels)), count, look)
+
+    return Program(loop, *_batch(model, batch), _spec([], "int32"))
+
+
+def sharpness_aware(network: str, batch: int) -> Program:
+    """Return the loop over training steps of SAM, with momentum and weight decay."""
+    model, strategy = _build(network), tf.distribute.get_strategy()
+    optimizer = _sgd(model.trainable_variables)
+    steps = sam.make_train_steps(model, optimizer, strategy, rho=0.05, weight_decay=5e-4)
+
+    def loop(images, labels, count):
+        return steps.python_function(itertools.repeat((images, labels)), count)
 
     return Program(loop, *_batch(model, batch), _spec([], "int32"))
 
@@ -136,6 +148,7 @@ def students(precision: str, count: int) -> Program:
 
 OF_A_NETWORK = {
     "train": train,
+    "sam": sharpness_aware,
     "evaluate": evaluate,
     "curve": curve,
     "hessian": functools.partial(curvature, matrix="hessian"),

@@ -188,7 +188,11 @@ def _arguments() -> argparse.Namespace:
     add("--output_dir", type=Path, default=Path("outputs"))
     add("--data_dir", help="where tensorflow-datasets keeps prepared data")
     add("--download", choices=("true", "false"), help="may missing data be fetched")
-    add("--strategy", help="how runs are distributed, see the binary")
+    add(
+        "--strategy",
+        help="how runs are distributed, see the binary; runs of stages that have no such flag, "
+        "whose help says why, are made without it",
+    )
     add("--wandb_project", help="send runs to this project of Weights & Biases, grouped by figure")
     add(
         "--dry_run",

@@ -85,10 +85,10 @@ def test_bad_input(smooth):
         hessian(model, squared_error, (x, y), at=[np.zeros(3)])
 
 
-def test_a_tpu_is_refused(smooth, mirrored, monkeypatch):
+def test_a_strategy_of_a_tpu_is_refused(smooth, mirrored, monkeypatch):
     """Its products of float32 matrices are rounded to bfloat16, and no residual would show it."""
     model, x, y = smooth
     monkeypatch.setattr(tf.distribute, "TPUStrategy", type(mirrored))
-    with pytest.raises(ValueError, match="not measured under a TPU's `strategy`") as caught:
+    with pytest.raises(ValueError, match="not measured where TensorFlow has a TPU") as caught:
         curvature.sharpness(model, squared_error, (x, y), strategy=mirrored)
     assert "\n" not in str(caught.value)

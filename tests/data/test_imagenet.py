@@ -148,6 +148,42 @@ def test_evaluation_meets_every_example_once(builder):
     assert sorted(labels[weights == 1]) == list(range(7))
 
 
+@pytest.mark.parametrize("replicas", [2, 3, 4])
+def test_evaluation_batches_are_rounded_up_for_replicas(builder, replicas):
+    """Batches of 5 become ones of 6 or 8; what fills them up weighs nothing."""
+    batches = imagenet.StreamedEvaluationBatches(builder, "validation", 5)
+    rows = batches.dataset(tf.distribute.InputContext(1, 0, replicas))
+    rows = list(rows.take(batches.steps * replicas))
+    assert {len(row[1]) for row in rows} == {-(-5 // replicas)}
+    labels = np.concatenate([row[1].numpy() for row in rows])
+    weights = np.concatenate([row[2].numpy() for row in rows])
+    assert sorted(labels[weights == 1]) == list(range(7)) and weights.sum() == 7
+
+
+def test_a_training_batch_that_replicas_cannot_divide_is_one_line(builder):
+    batches = imagenet.StreamedTrainBatches(builder, "train", 5, 0, ())
+    expected = "batch_size=5 cannot be divided among 3 replicas: the nearest that can are 3 and 6"
+    with pytest.raises(ValueError, match=expected) as caught:
+        batches.epoch(1, tf.distribute.InputContext(1, 0, 3))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("distorted", [False, True])
+def test_shapes_are_known_before_a_step(builder, replicas, distorted):
+    """As compilers for TPUs want them; crops of images of many sizes too."""
+    context, b = tf.distribute.InputContext(1, 0, replicas), 4 // replicas
+    train = imagenet.StreamedTrainBatches(
+        builder, "train", 4, 0, ("crop", "flip", "hue"), distorted=distorted
+    )
+    spec = train.epoch(1, context).element_spec
+    assert [part.shape for part in spec] == [(b, 299, 299, 3), (b,)]
+    noise = corrupting("gaussian", moments=(100.0, 30.0)) if distorted else None
+    evaluated = imagenet.StreamedEvaluationBatches(builder, "validation", 4, noise, whole=distorted)
+    spec = evaluated.dataset(context).element_spec
+    assert [part.shape for part in spec] == [(b, 299, 299, 3), (b,), (b,)]
+
+
 def test_distorted_crops_are_boxes_of_the_image():
     """Pixels that hold their own place show where a box is, how large, and in what ratio."""
     rows, columns = np.mgrid[0:200, 0:240]

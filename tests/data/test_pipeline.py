@@ -226,6 +226,19 @@ def test_an_epoch_has_no_such_step(make_images, start):
 # --- evaluation -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("augment", [(), ("crop", "flip", "hue")])
+@pytest.mark.parametrize("where", [None, context(), context(replicas=2), context(1, 2, 4)])
+def test_shapes_are_known_before_a_step(make_images, augment, where):
+    """As compilers for TPUs want them, of images that batches do not divide either."""
+    images, b = make_images(10, size=32), 8 // (where.num_replicas_in_sync if where else 1)
+    train = pipeline.TrainBatches(images, 8, 0, augment=augment)
+    spec = train.epoch(1, where).element_spec
+    assert [part.shape for part in spec] == [(b, 28, 28, 3), (b,)]
+    whitened = pipeline.preprocess(images.images)
+    spec = pipeline.EvaluationBatches(whitened, images.labels, 8).dataset(where).element_spec
+    assert [part.shape for part in spec] == [(b, 28, 28, 3), (b,), (b,)]
+
+
 @pytest.mark.parametrize("count", [1, 4, 5, 11])
 @pytest.mark.parametrize("replicas", [1, 2, 3, 4, 7, 256])
 def test_evaluation_meets_each_example_once(count, replicas):

@@ -492,7 +492,11 @@ def test_more_images_than_there_are(make, tmp_path):
             ["--stage=toy", "--strategy=mirrored"],
             "--strategy is not for --stage=toy: all its runs take a second of one processor",
         ),
-        (["--strategy=tpu"], "--strategy=tpu is none of default, mirrored, multi_worker"),
+        (
+            ["--strategy=tpu"],
+            "--strategy=tpu is not for stability: a TPU wants batches of one size, and has no "
+            "float64 for proofs nor full float32 for curvature; choose from default, mirrored",
+        ),
         (
             ["--stage=toy", "--momentum=0.9"],
             "--momentum is not for --stage=toy, but for --stage=train and escape",

@@ -106,6 +106,10 @@ def test_slides_without_slsqp(make, tmp_path):
         (["--stage=slides", "--slsqp_ftol=-1"], "--slsqp_ftol=-1.0 must be above 0"),
         (["--epsilon=0.1"], "--epsilon is not for --stage=census, but for --stage=slides"),
         (["--stage=graph", "--epsilon=0.1"], "--epsilon is not for --stage=graph"),
+        (
+            ["--strategy=tpu"],
+            "not for teacher_student: a TPU wants batches of one size, and has no",
+        ),
         (["--stage=graph", "--learning_rate=0"], "--learning_rate=0.0 must be above 0"),
         (["--stage=tree"], "choose from census, slides, graph"),
         (["--protocol=seed"], "--protocol is gone: say .*--stage=slides"),

@@ -46,6 +46,16 @@ def measured(run):
     return json.loads((run / "measure.json").read_text())
 
 
+def test_a_tpu_is_no_choice(capsys):
+    with pytest.raises(SystemExit):
+        measure.main(["RUN", "--strategy=tpu"])
+    assert "invalid choice: 'tpu'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        measure.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "{default,mirrored,multi_worker}" in said and "no tpu, as it multiplies float32" in said
+
+
 @pytest.mark.slow
 def test_it_finds_what_the_run_found(run, measured):
     result = json.loads((run / "result.json").read_text())

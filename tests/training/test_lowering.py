@@ -20,6 +20,7 @@ LIGHT = (
     "train/mlp_1x512",
     "train/mlp_3x512",
     "train/fnn",
+    "sam/mlp_1x512",
     "evaluate/mlp_1x512",
     "evaluate/mlp_3x512",
     "evaluate/fnn",
@@ -32,7 +33,8 @@ LIGHT = (
 )
 CONVOLUTIONS = sorted(set(models.MODELS) - {"mlp_1x512", "mlp_3x512", "fnn", "fnn_tenth"})
 HEAVY = [f"{kind}/{name}" for name in CONVOLUTIONS for kind in ("train", "evaluate")]
-HEAVY += [f"{kind}/vgg16_quarter_bn" for kind in ("curve", "hessian", "gauss_newton")]
+HEAVY += [f"{kind}/vgg16_quarter_bn" for kind in ("sam", "curve", "hessian", "gauss_newton")]
+HEAVY += ["gd/vgg_small", "sgd/vgg_small"]
 
 with_libtpu = pytest.mark.skipif(
     not tpu.available(), reason="needs libtpu's compiler: pip install -e .[tpu-compile]"
