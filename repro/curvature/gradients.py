@@ -57,7 +57,10 @@ def make_gradient(loss, here: Point, stream: tf.data.Dataset, *, compiled: bool)
         if not whole:
             raise ValueError("there are no examples to take the mean over")
         if not (np.isfinite(value) and np.isfinite(total).all()):
-            raise ValueError("the loss or its gradient is not finite: have the weights diverged?")
+            raise ValueError(
+                "the loss or its gradient is not finite: is there a NaN or a huge number in "
+                "`dataset`, or have the weights diverged?"
+            )
         return value / whole, total / whole
 
     return gradient

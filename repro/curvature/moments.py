@@ -195,7 +195,10 @@ def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int
     vector = tf.constant(np.random.default_rng(0).standard_normal(here.size))
     expected = ways[-1][0](here, vector, *two).numpy()  # not traced: for two examples it is dear
     if not np.isfinite(expected).all():
-        raise ValueError("a Hessian-vector product is not finite: have the weights diverged?")
+        raise ValueError(
+            "a Hessian-vector product is not finite: is there a NaN or a huge number in `dataset`, "
+            "or have the weights diverged?"
+        )
     scale = np.linalg.norm(expected, axis=1)
     for number, (way, _) in enumerate(ways[:-1]):
         # Of TensorFlow, for what cannot be vectorised.

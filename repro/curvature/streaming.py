@@ -104,7 +104,10 @@ def mean_over_examples(
                 f"{strategy.num_replicas_in_sync} replicas: choose another batch_size"
             )
         if not np.isfinite(total).all():
-            raise ValueError("a Hessian-vector product is not finite: have the weights diverged?")
+            raise ValueError(
+                "a Hessian-vector product is not finite: is there a NaN or a huge number in "
+                "`dataset`, or have the weights diverged?"
+            )
         return total / counts[0]
 
     def mean(here: Point, vector: np.ndarray) -> np.ndarray:

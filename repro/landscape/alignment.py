@@ -59,10 +59,14 @@ def match_weights(
       group -> permutation for `permutations.permute`.
 
     Raises:
-      ValueError: weights of another network.
+      ValueError: weights of another network, or that are not finite.
     """
-    for values in (weights, others):
+    for name, values in (("weights", weights), ("others", others)):
         permutations.check_weights(symmetry, values)
+        if not all(np.isfinite(values[k]).all() for k in set(symmetry.axes) - symmetry.statistics):
+            raise ValueError(
+                f"`{name}` has numbers that are not finite: has its training diverged?"
+            )
     found = {group: np.arange(size) for group, size in symmetry.sizes.items()}
     rng, groups = np.random.default_rng(seed), list(symmetry.sizes)
     twice = _on_two_axes(symmetry)
@@ -150,7 +154,7 @@ def match_activations(
       dataset: batches of images [b, ...], or of pairs (images, labels), or what else is fed to it.
 
     Raises:
-      ValueError: weights of another network, or no batches.
+      ValueError: weights of another network, no batches, or activations that are not finite.
     """
     for values in (weights, others):
         permutations.check_weights(symmetry, values)
@@ -171,6 +175,12 @@ def match_activations(
         put_weights(model, before)
     totals = {group: np.zeros((size, size)) for group, size in symmetry.sizes.items()}
     for (_, parts), mine, theirs in zip(makers, *seen):
+        for name, rows in (("weights", mine), ("others", theirs)):
+            if not np.isfinite(rows).all():
+                raise ValueError(
+                    f"activations of `{name}` are not finite: is there a NaN in `dataset`, or has "
+                    "its training diverged?"
+                )
         together = _standardized(mine).T @ _standardized(theirs) / len(mine)
         offset = 0
         for group, size in parts:
@@ -188,7 +198,10 @@ def _rows(batches) -> np.ndarray:
 
 
 def _standardized(rows: np.ndarray) -> np.ndarray:
-    """Return rows with mean 0 and deviation 1 in every column; constant columns become 0."""
+    """Return rows with mean 0 and deviation 1 in every column; constant columns become 0.
+
+    What varies by less than float32 rounds is constant.
+    """
     centred = rows - rows.mean(axis=0)
     deviation = centred.std(axis=0)
-    return centred / np.where(deviation > 1e-12, deviation, np.inf)
+    return centred / np.where(deviation > 1e-6 * np.abs(rows).max(axis=0), deviation, np.inf)

@@ -45,7 +45,8 @@ def make_reestimate(
 
     Raises:
       ValueError: unknown variant; from `reestimate` also: no batches, endless ones, single
-        examples, or under `reference` a batch with a single entry of a channel.
+        examples, under `reference` a batch with a single entry of a channel, or statistics that are
+        not finite, of which none is set.
     """
     if variant not in VARIANTS:
         raise ValueError(f"unknown variant {variant!r}; choose from {', '.join(VARIANTS)}")
@@ -63,7 +64,12 @@ def make_reestimate(
 
     def reestimate(dataset: Iterable) -> None:
         sums = {}  # number of a layer -> entries, and sums over them of mean and second moment
-        state = [v.value for v in model.non_trainable_variables]
+        moving = {id(v) for layer in norms for v in (layer.moving_mean, layer.moving_variance)}
+        state = [
+            # Times the momentum 0 they would be no numbers still.
+            tf.where(tf.math.is_finite(v.value), v.value, 0) if id(v) in moving else v.value
+            for v in model.non_trainable_variables
+        ]
         for images in batches.inputs_of(model, dataset):
             found, state = batch_statistics(images, state)  # dropout's draws go on
             for k, uses in enumerate(found):
@@ -76,9 +82,17 @@ def make_reestimate(
                         second = variance * _unbiased(entries, norms[k].name)
                     new = np.array([entries, entries * mean, entries * second], object)
                     sums[k] = sums.get(k, 0) + new
+        statistics = {}
         for k, (entries, mean, second) in sums.items():
             mean, second = mean / entries, second / entries
             variance = np.maximum(second - mean**2, 0) if variant == "pooled" else second
+            if not np.isfinite([mean, variance]).all():
+                raise ValueError(
+                    f"the statistics of {norms[k].name} are not finite: is there a NaN in "
+                    "`dataset`, or a number too large to be squared, or have the weights diverged?"
+                )
+            statistics[k] = mean, variance
+        for k, (mean, variance) in statistics.items():
             norms[k].moving_mean.assign(mean)
             norms[k].moving_variance.assign(variance)
 

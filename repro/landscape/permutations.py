@@ -62,7 +62,7 @@ def find(model: keras.Model, *, unknown: str = "refuse", inputs=None) -> Symmetr
 
     Raises:
       ValueError: the model has no graph, a layer's effect on neurons is not known, or a permutation
-        changes the outputs; the message names the layer.
+        changes the outputs; the message names the layer. No output is finite, which proves nothing.
     """
     if unknown not in UNKNOWN:
         raise ValueError(f"unknown={unknown!r}; choose from {', '.join(UNKNOWN)}")
@@ -187,7 +187,13 @@ def _prove(model, graph: graphs.Graph, symmetry: Symmetry, tensors: dict, inputs
         scale = np.abs(before[np.isfinite(before)]).max(initial=0.0)
         return not np.allclose(before, after, rtol=0, atol=tolerance * scale, equal_nan=True)
 
-    if not any(map(differ, values(weights, outputs), values(moved, outputs))):
+    before = values(weights, outputs)
+    if not all(np.isfinite(x).any() for x in before):
+        raise ValueError(
+            f"nothing is proved by `inputs` on which {model.name} puts out no finite number: give "
+            "examples without NaNs, of the size that the network is made for"
+        )
+    if not any(map(differ, before, values(moved, outputs))):
         return
     # The first layer whose inputs moved as they should and whose output did not.
     every = [t for call in graph.calls for t in call.outputs]

@@ -28,8 +28,9 @@ def repair(
     For every hidden convolution and dense layer, in the order of the graph, kernel and bias are
     scaled and shifted channel by channel so that the pre-activation has mean (1 - share) m_0 +
     share m_1 and deviation (1 - share) s_0 + share s_1 over all batches, m_i and s_i being those of
-    the ends. Layers behind which no other comes before an output are left alone. Layers are reset
-    one after the other, as each sees what those before it now put out.
+    the ends. A channel that is constant between the ends is only shifted. Layers behind which no
+    other comes before an output are left alone. Layers are reset one after the other, as each sees
+    what those before it now put out.
 
     Args:
       model: the network, without batch norm, every such layer with a bias and used once.
@@ -39,7 +40,8 @@ def repair(
 
     Raises:
       ValueError: the network has batch norm, a layer without a bias, used twice or a subclass whose
-        call may be its own; the ends are another network's; there are no batches.
+        call may be its own; the ends are another network's; there are no batches; pre-activations
+        are not finite.
     """
     graph = graphs.trace(model)
     examples = list(batches.inputs_of(model, dataset))
@@ -64,7 +66,9 @@ def repair(
             (1 - share) * one + share * other
             for one, other in zip(targets[0][name], targets[1][name])
         )
-        factor = wanted_deviation / np.maximum(deviation, 1e-12)
+        factor = np.where(deviation > 0, wanted_deviation, 1) / np.where(
+            deviation > 0, deviation, 1
+        )
         layer.kernel.assign(layer.kernel.numpy() * factor)
         layer.bias.assign((layer.bias.numpy() - mean) * factor + wanted_mean)
 
@@ -95,7 +99,10 @@ def _check(call: graphs.Call, calls: list[graphs.Call]) -> None:
 
 
 def _make_moments(graph: graphs.Graph, call: graphs.Call):
-    """Return `moments(examples)` -> mean and deviation of a layer's pre-activation, each [n]."""
+    """Return `moments(examples)` -> mean and deviation of a layer's pre-activation, each [n].
+
+    The deviation of what varies by less than float32 rounds is 0.
+    """
     layer = call.operation
     plain = type(layer).from_config({**layer.get_config(), "activation": "linear"})
     plain.build(call.inputs[0].shape)
@@ -109,6 +116,13 @@ def _make_moments(graph: graphs.Graph, call: graphs.Call):
     def moments(examples):
         rows = [np.asarray(outputs(x), np.float64) for x in examples]
         rows = np.concatenate([x.reshape(-1, x.shape[-1]) for x in rows])
-        return rows.mean(axis=0), rows.std(axis=0)
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                f"what {call.name} puts out is not finite: is there a NaN in `dataset`, or have "
+                "the weights of `ends` diverged?"
+            )
+        deviation = rows.std(axis=0)
+        constant = deviation <= 1e-6 * np.abs(rows).max(axis=0)
+        return rows.mean(axis=0), np.where(constant, 0, deviation)
 
     return moments

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from scipy import linalg
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 BLOCK = 1000  # rows and columns of a block
 LANCZOS_TOLERANCE = 1e-6  # relative error of the extreme eigenvalues, as Lanczos estimates it
@@ -32,6 +32,14 @@ KERNELS: dict[str, Callable] = {
 
 def _squared_distances(products: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.maximum(left[:, None] + right[None] - 2 * products, 0)  # rounding may go below 0
+
+
+def _finite(part: np.ndarray) -> np.ndarray:
+    if not np.isfinite(part).all():
+        raise ValueError(
+            "a kernel is not finite: features in `chunks` are no numbers, or too large"
+        )
+    return part
 
 
 def blocks(size: int, block: int = BLOCK) -> list[slice]:
@@ -58,6 +66,9 @@ def kernel_matrices(
 
     Returns:
       K, float64 [n, n], symmetric; and float64 [m, n].
+
+    Raises:
+      ValueError: there are no features, or a kernel of theirs is not finite.
     """
     function, square = KERNELS[kernel], None
     for train, test in chunks:
@@ -85,10 +96,10 @@ def kernel_matrices(
             pair = function(pair, train_lengths[rows], train_lengths[columns], gamma)
             if rows == columns:
                 pair = (pair + pair.T) / 2
-            square[rows, columns] = pair
+            square[rows, columns] = _finite(pair)
             square[columns, rows] = pair.T
     for rows in blocks(len(cross), block):
-        cross[rows] = function(cross[rows], test_lengths[rows], train_lengths, gamma)
+        cross[rows] = _finite(function(cross[rows], test_lengths[rows], train_lengths, gamma))
     return square, cross
 
 
@@ -135,18 +146,21 @@ class Factored:
         found = []
         for apply in (self.solve, lambda v: self.times(v) + self.ridge * v):
             operator = LinearOperator((size, size), matvec=apply, dtype=np.float64)
-            found.append(
-                float(
-                    eigsh(
-                        operator,
-                        k=1,
-                        which="LA",
-                        v0=start,
-                        tol=LANCZOS_TOLERANCE,
-                        return_eigenvectors=False,
-                    )[0]
+            try:
+                values = eigsh(
+                    operator,
+                    k=1,
+                    which="LA",
+                    v0=start,
+                    tol=LANCZOS_TOLERANCE,
+                    return_eigenvectors=False,
                 )
-            )
+            except ArpackError as error:
+                raise ValueError(
+                    f"Lanczos found no extreme eigenvalue of the kernel matrix of {size:,} points: "
+                    "add a ridge (--weight_decay), or scale features whose kernel is nearly 0"
+                ) from error
+            found.append(float(values[0]))
         return 1 / found[0], found[1]
 
     def _triangular(self, rows: slice, vectors: np.ndarray, transposed: bool) -> np.ndarray:

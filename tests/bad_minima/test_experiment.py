@@ -401,14 +401,21 @@ def test_a_rate_that_never_drops(train, tmp_path):
 
 
 @pytest.mark.slow
-def test_on_several_devices(complete, train, tmp_path, mirrored):
-    """Two virtual CPUs: the same numbers up to rounding, start, hand-over and norms included."""
-    result = train(tmp_path / "run", strategy="mirrored")
-    # Sums over two replicas are rounded otherwise; 16 steps at a rate of 0.1 keep that small.
+def test_on_several_devices(train, tmp_path, mirrored, monkeypatch):
+    """Two virtual CPUs in float64: the same numbers, start, hand-over and norms included.
+
+    Sums over two replicas are rounded otherwise, 2^-53 an operation, over 16 steps.
+    """
+    monkeypatch.setattr(
+        keras.mixed_precision,
+        "set_global_policy",  # launch calls it with --precision, which has no float64
+        lambda _: keras.config.set_dtype_policy("float64"),
+    )
+    one, two = (train(tmp_path / kind / "run", strategy=kind) for kind in ("default", "mirrored"))
     for quantity in ("train_loss", "distance"):
-        assert result[quantity] == pytest.approx(complete[0][quantity], rel=1e-3)
+        assert two[quantity] == pytest.approx(one[quantity], rel=1e-12)
     for reading in ("frobenius", "log10_path_l2"):
-        assert result["norms"][reading] == pytest.approx(complete[0]["norms"][reading], rel=1e-3)
+        assert two["norms"][reading] == pytest.approx(one["norms"][reading], rel=1e-12)
 
 
 def test_sharpness_is_measured_where_asked(complete, train):

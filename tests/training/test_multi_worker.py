@@ -34,19 +34,6 @@ def free_ports(count):
     return ports
 
 
-BAD_MINIMA = (
-    "repro.bad_minima",
-    "--model=mlp_1x512",
-    "--dataset=digits",
-    "--train_examples=32",
-    "--batch_size=16",
-    "--init=adversarial",
-    "--pretrain_epochs=1",
-    "--epochs=1",
-    "--eval_every=1",
-)
-
-
 FLOAT64 = str(Path(__file__).parent / "float64_run.py")
 STABILITY = (
     "stability",
@@ -63,9 +50,28 @@ STABILITY = (
 )
 
 
-def run_two(environment, module, *flags, run_dirs):
-    """Run a binary on two workers, each told to write to a directory."""
-    with two(environment, "-m", module, *flags, run_dirs=run_dirs) as processes:
+# In float64, where losses of two workers and of one process agree to rounding.
+BINARIES = {
+    "bad_minima": (
+        *("bad_minima", "--model=mlp_1x512", "--dataset=digits", "--train_examples=40"),
+        *("--batch_size=12", "--init=adversarial", "--pretrain_epochs=2", "--epochs=2"),
+        *("--eval_every=1", "--sharpness_examples=0"),
+    ),
+    "teacher_student": (
+        *("teacher_student", "--hidden=1", "--num_students=130", "--adam_steps=1500"),
+        *("--learning_rate=0.01", "--newton_iterations=100"),
+    ),
+    "mode_connectivity": (
+        *("mode_connectivity", "--stage=endpoint", "--mode=G", "--dataset=digits"),
+        *("--model=mlp_1x512", "--train_examples=100", "--batch_size=30", "--epoch_scale=0.05"),
+        "--dropout_rate=0",
+    ),
+}
+
+
+def run_two(environment, *command, run_dirs):
+    """Run `python COMMAND` as two workers, each told to write to a directory."""
+    with two(environment, *command, run_dirs=run_dirs) as processes:
         for process in processes:
             _, said = process.communicate(timeout=400)
             assert process.returncode == 0, said
@@ -103,18 +109,33 @@ def two(environment, *command, run_dirs):
 def run_dirs(environment, tmp_path_factory):
     place = tmp_path_factory.mktemp("workers")
     run_dirs = [place / "worker0", place / "worker1"]
-    run_two(environment, *RANDOMIZATION, run_dirs=run_dirs)
+    run_two(environment, "-m", *RANDOMIZATION, run_dirs=run_dirs)
     return run_dirs
 
 
 @pytest.mark.slow
-def test_workers_wait_for_the_start_that_the_chief_writes(environment, tmp_path):
-    """Pre-training and main training in one run, of whose start only the chief writes weights."""
-    run_dir = tmp_path / "run"
-    run_two(environment, *BAD_MINIMA, run_dirs=[run_dir, run_dir])
-    result = json.loads((run_dir / "result.json").read_text())
-    assert result["status"] == "complete" and result["pretraining"]["epochs"] == 1
-    assert len(list(tmp_path.glob("*/result.json"))) == 2  # and that of the start, beside it
+@pytest.mark.parametrize("name", BINARIES)
+def test_every_binary_on_two_workers_equals_one_process(
+    environment, python, tmp_path, metrics_of, name
+):
+    """Sums over shares are rounded otherwise, 2^-53 an operation, over few steps.
+
+    Of the start of bad_minima, which is trained in the same run, only the chief writes weights.
+    """
+    run, one = tmp_path / "two" / "run", tmp_path / "one" / "run"
+    run_two(environment, FLOAT64, "1", *BINARIES[name], run_dirs=[run, run])
+    done = python(FLOAT64, "1", *BINARIES[name], f"--run_dir={one}")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((run / "result.json").read_text())
+    assert result["status"] == "complete"
+    started = list((tmp_path / "two").glob("*/result.json"))
+    assert len(started) == (2 if name == "bad_minima" else 1)  # a start lies beside its run
+    rows, expected = metrics_of(run), metrics_of(one)
+    assert len(rows) == len(expected) > 1
+    for row, other in zip(rows, expected):
+        assert row == pytest.approx(other, rel=1e-12)
+    losses = [row[key] for row in expected for key in row if key.endswith("loss")]
+    assert losses and np.isfinite(losses).all()
 
 
 def test_only_the_chief_writes(run_dirs):
