@@ -8,7 +8,6 @@ check that one says nothing, so it is an error here.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from repro.critical import certificates
@@ -52,11 +51,13 @@ def main() -> None:
         prog="python -m repro.teacher_student.verify", description=__doc__.split("\n")[0]
     )
     parser.add_argument("files", nargs="+", type=Path, help="certificates.json of a run")
-    for file in parser.parse_args().files:
-        try:
+    files = parser.parse_args().files
+
+    from repro.launch import one_line_errors
+
+    with one_line_errors():
+        for file in files:
             print(f"{file}: {verify(file)} certificates hold")
-        except ValueError as error:
-            sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
