@@ -13,19 +13,23 @@ from pathlib import Path
 from repro.critical import certificates
 from repro.teacher_student import teacher
 from repro.teacher_student.problems import exact
+from repro.training import checksums
 
 
 def verify(file: Path) -> int:
     """Prove all certificates in a file again and return their number.
 
     Raises:
-      ValueError: the file is missing or no JSON, holds no certificate, or one does not prove its
-        claim.
+      ValueError: the file is missing or no JSON, is not what the run beside it wrote, holds no
+        certificate, or one does not prove its claim.
     """
     try:
-        content = json.loads(Path(file).read_text())
+        read = Path(file).read_bytes()
+        content = json.loads(read)
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"cannot read certificates from {file}: {error}") from error
+    if not checksums.Checksums(Path(file).parent).fits(Path(file).name, read):
+        raise ValueError(f"{file} {checksums.FAULT}")
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{file} holds no certificates")
     named = {"the certificate": content} if "kind" in content else content
