@@ -322,20 +322,6 @@ def test_a_tuned_json_of_another_shape_is_named(text, tmp_path):
         tuning.values(tmp_path / "tuned.json", {"model": "mlp"})
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("damage", SUBTLE)
-@pytest.mark.parametrize("end", [".index", DATA])
-def test_a_start_of_somebody_else(end, damage, command, made, copied, tmp_path):
-    """--start reads the state `final` of another run."""
-    start = copied("start", "whole")
-    file = f"checkpoints/final{end}"
-    damage(start / file, made("start", "other") / file)
-    flags = [flag for flag in RUNS["bad start"] if not flag.startswith("--pretrain")]
-    path = tmp_path / "started"
-    ended = command(*flags, f"--start={start}", f"--run_dir={path}", below=tmp_path)
-    assert str(start) in ended.error and not (path / "result.json").exists()
-
-
 @pytest.mark.parametrize("damage", [flipped, of_another_run])
 def test_certificates_of_another_run_are_named(damage, tmp_path):
     """Those of another run may hold: what tells is the sum that this one wrote."""
