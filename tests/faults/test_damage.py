@@ -87,6 +87,13 @@ def flipped(file, other):
     file.write_bytes(content)
 
 
+def flipped_in_weights(file, other):
+    """One bit in the last quarter of a checkpoint's data, whose first half are momenta."""
+    content = bytearray(file.read_bytes())
+    content[len(content) * 3 // 4] ^= 1
+    file.write_bytes(content)
+
+
 def of_another_run(file, other):
     shutil.copyfile(other, file)
 
@@ -223,6 +230,8 @@ def test_readers_of_somebody_elses_runs(damage, command, made, copied, tmp_path)
 )
 def test_measuring_somebody_elses_run(name, file, damage, command, made, copied):
     path = copied(name, "whole")
+    if damage is flipped and file.endswith(DATA):  # momenta are not read
+        damage = flipped_in_weights
     damage(path / file, made(name, "other") / file)
     ended = command("tools.measure", path, "--examples=20", "--eigenvalues=1", below=path)
     assert "Traceback" not in ended.said, ended.said
