@@ -18,12 +18,14 @@ from repro import command_line, papers, tuning
 from repro import settings as settings_
 from repro.devices import prepare_devices
 from repro.settings import Place, Settings, as_dict
+from repro.training import signals
 
 DISK_FULL = "the disk is full; free some space, run the same command again, and the run goes on"
 FILES = (  # errors of files that a user can mend
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EDQUOT, errno.ESTALE),
     *(errno.ENOSPC, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.EMFILE),
 )
+INTERRUPTED = "interrupted; the same command does what is left"
 LOST_WORKER = "another worker was lost; start the same command on all again, and the run goes on"
 SECONDS_BETWEEN_LOOKS = 2  # at the result of a run that another worker finishes
 
@@ -32,27 +34,26 @@ def launch(stages: Mapping[str, type[Settings]], argv: Sequence[str] | None = No
     """Run a paper's binary: read the flags, make the run, print its result.
 
     A mistake of the user ends in one line on stderr and exit status 1, or 2 for flags; a run that
-    another process is making, in 75, which means try again later.
+    another process is making, in 75, which means try again later. SIGINT, SIGTERM and SIGHUP end it
+    in one line too, with 128 and their number, and what was saved stands.
 
     Args:
       stages: the paper's settings classes by stage, the default one first.
       argv: the command line; None: that of this process.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        if command_line.asks_for_help(arguments):
-            print(command_line.usage(stages, arguments), flush=True)
-            return
-        settings, place = command_line.parse(stages, arguments)
-    except BrokenPipeError:  # help, read by a pager that was left
-        sys.stdout = None
-        return
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     with one_line_errors():
+        try:
+            if command_line.asks_for_help(arguments):
+                print(command_line.usage(stages, arguments), flush=True)
+                return
+            settings, place = command_line.parse(stages, arguments)
+        except BrokenPipeError:  # help, read by a pager that was left
+            sys.stdout = None
+            return
+        except ValueError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
         make(settings, place)
 
 
@@ -138,7 +139,23 @@ def make(settings: Settings, place: Place, *, home: os.PathLike | None = None, w
 
 @contextlib.contextmanager
 def one_line_errors():
-    """End the process with one line, instead of a traceback, where a user can mend what failed."""
+    """End the process with one line, instead of a traceback, where a user can mend what failed.
+
+    And where SIGINT, SIGTERM or SIGHUP asks it to end.
+    """
+    try:
+        with signals.heard(signals.interrupt), _one_line_of_errors():
+            yield
+    except KeyboardInterrupt as asked:
+        number = getattr(asked, "number", signal.SIGINT)
+        for each in signals.SIGNALS:
+            signal.signal(each, signal.SIG_DFL)  # another one ends what Python does at its end
+        print(INTERRUPTED, file=sys.stderr)
+        sys.exit(128 + number)
+
+
+@contextlib.contextmanager
+def _one_line_of_errors():
     from repro.data.datasets import MissingDataError
     from repro.training.locks import HeldError
 

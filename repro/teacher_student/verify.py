@@ -8,25 +8,28 @@ check that one says nothing, so it is an error here.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from repro.critical import certificates
 from repro.teacher_student import teacher
 from repro.teacher_student.problems import exact
+from repro.training import checksums
 
 
 def verify(file: Path) -> int:
     """Prove all certificates in a file again and return their number.
 
     Raises:
-      ValueError: the file is missing or no JSON, holds no certificate, or one does not prove its
-        claim.
+      ValueError: the file is missing or no JSON, is not what the run beside it wrote, holds no
+        certificate, or one does not prove its claim.
     """
     try:
-        content = json.loads(Path(file).read_text())
+        read = Path(file).read_bytes()
+        content = json.loads(read)
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"cannot read certificates from {file}: {error}") from error
+    if not checksums.Checksums(Path(file).parent).fits(Path(file).name, read):
+        raise ValueError(f"{file} {checksums.FAULT}")
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{file} holds no certificates")
     named = {"the certificate": content} if "kind" in content else content
@@ -52,11 +55,13 @@ def main() -> None:
         prog="python -m repro.teacher_student.verify", description=__doc__.split("\n")[0]
     )
     parser.add_argument("files", nargs="+", type=Path, help="certificates.json of a run")
-    for file in parser.parse_args().files:
-        try:
+    files = parser.parse_args().files
+
+    from repro.launch import one_line_errors
+
+    with one_line_errors():
+        for file in files:
             print(f"{file}: {verify(file)} certificates hold")
-        except ValueError as error:
-            sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

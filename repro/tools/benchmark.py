@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from repro.launch import one_line_errors
 from repro.tools import (
     benchmark_curvature,
     benchmark_curves,
@@ -43,6 +44,7 @@ ROWS: dict[str, Callable[[bool], Row]] = {
 }
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tools/benchmark", description=__doc__.split("\n")[0])
     parser.add_argument("--only", default="", help="rows whose name starts so")

@@ -15,6 +15,8 @@ import os
 import sys
 import time
 
+from repro.launch import one_line_errors
+
 ENVIRONMENT = {  # must be there before libtpu is loaded
     "JAX_PLATFORMS": "cpu",  # JAX must not look for a TPU to compute on
     "TPU_SKIP_MDS_QUERY": "1",  # nor ask a cloud's metadata server
@@ -108,6 +110,7 @@ def _without_copies(hlo: bytes) -> bytes:
     return module.SerializeToString()
 
 
+@one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="tools/compile_for_tpu", description=__doc__.split("\n")[0]

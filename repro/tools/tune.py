@@ -301,14 +301,14 @@ def main() -> None:
         if not (flag.startswith("--") and equals):
             parser.error(f"{flag}: flags of the binary are --name=value")
         given[name] = value
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: terminated"))  # its run ends too
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         tune(arguments, given)
     except (ValueError, RuntimeError) as error:
         sys.exit(f"\nerror: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nstopped; run the same command again to go on")
+    except KeyboardInterrupt:  # its run is ended too
+        print(flush=True)
+        raise
 
 
 def _positive(text: str) -> int:

@@ -50,6 +50,10 @@ class Checksums:
         sums = (self.known() if known is None else known).get(name)
         return sums is None or self._sum(content) in sums
 
+    def lost(self) -> bool:
+        """Whether sums of a complete run were lost: where there are any, result.json has one."""
+        return (self._folder / NAME).exists() and "result.json" not in self.known()
+
     def _sum(self, content: bytes) -> int:
         return zlib.crc32(content, self._start)
 
@@ -81,6 +85,8 @@ def check(path: str | os.PathLike) -> None:
         if name != METRICS and file.is_file() and not fits(name, file.read_bytes()):
             raise ValueError(f"{file} {FAULT}")
     if (folder / "result.json").exists():
+        if sums.lost():
+            raise ValueError(f"{folder / NAME} {FAULT}")
         rows = (folder / METRICS).read_bytes() if (folder / METRICS).is_file() else b""
         if not fits(ALL_METRICS, rows):
             raise ValueError(f"{folder / METRICS} {FAULT}")

@@ -15,6 +15,8 @@ class HeldError(RuntimeError):
 def take(folder: epath.Path, *, wait: bool):
     """Return the lock of a folder, to be released at the end; None where there are none, as remote.
 
+    A remote folder (`gs://`) is not guarded: one command at a time must write there.
+
     Args:
       folder: of the run.
       wait: wait for another process that holds it, rather than raise.

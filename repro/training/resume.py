@@ -6,16 +6,13 @@ again ends with the same bits as one that was not, as states hold all that the p
 """
 
 import contextlib
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import tensorflow as tf
 
+from repro.training import signals
 from repro.training.runs import Job
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Store(Protocol):
@@ -124,9 +121,6 @@ def stop_at_once() -> Iterator[None]:
 @contextlib.contextmanager
 def _signals_wait() -> Iterator[None]:
     """Let signals wait for the next `stop_if_asked`; a second one ends the process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def ask(number, frame):
         if _asked:
@@ -136,10 +130,8 @@ def _signals_wait() -> Iterator[None]:
         if _at_once:
             raise Stopped(number)
 
-    before = {number: signal.signal(number, ask) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        _asked.clear()
+    with signals.heard(ask):
+        try:
+            yield
+        finally:
+            _asked.clear()

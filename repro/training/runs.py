@@ -118,6 +118,9 @@ class RunDirectory:
             raise RunDirectoryError(f"{file} holds no result: {again}")
         if not self._sums.fits("result.json", content):
             raise RunDirectoryError(f"{file} {checksums.FAULT}: {again}")
+        if self._sums.lost():
+            trust = "remove it, if you trust the other files"
+            raise RunDirectoryError(f"{self.path / checksums.NAME} {checksums.FAULT}: {trust}")
         return result
 
     def metrics(self) -> list[dict]:

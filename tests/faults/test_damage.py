@@ -87,6 +87,13 @@ def flipped(file, other):
     file.write_bytes(content)
 
 
+def flipped_in_weights(file, other):
+    """One bit in the last quarter of a checkpoint's data, whose first half are momenta."""
+    content = bytearray(file.read_bytes())
+    content[len(content) * 3 // 4] ^= 1
+    file.write_bytes(content)
+
+
 def of_another_run(file, other):
     shutil.copyfile(other, file)
 
@@ -110,15 +117,19 @@ def a_link(file, other):
     file.symlink_to(other)
 
 
+DATA = ".data-00000-of-00001"
 DAMAGES = (truncated, emptied, flipped, of_another_run, of_another_tool, nested, a_folder, a_link)
 SUBTLE = (flipped, of_another_run, a_link)
 WHOLE = ("result.json", "flags.cfg")  # what a complete run's command looks at
-HALF = ("metrics.jsonl", "flags.cfg", "environment.json", "newest", "initial", "checkpoint")
+HALF = ("metrics.jsonl", "flags.cfg", "environment.json", "newest", "data", "initial", "checkpoint")
+SUMS = ("checksums.txt", "checkpoints/checksums.txt")
 
 
 def target(path, file):
     if file == "newest":
         return saved(path)[-1]
+    if file == "data":  # of the newest: its weights, of which its index has sums
+        return saved(path)[-1].with_suffix(DATA)
     if file == "initial":
         (found,) = (f for f in (path / "checkpoints").glob("initial.*") if "data" not in f.name)
         return found
@@ -130,9 +141,11 @@ def cases(files):
     for name in OTHER:
         for file in files:
             for damage in DAMAGES:
-                if file == "checkpoint" and name in ("students", "snapshots"):
+                if file in ("checkpoint", "data") and name in ("students", "snapshots"):
                     continue
-                quick = name == "snapshots" or (name == "checkpoints" and file == "newest")
+                quick = name == "snapshots" or (
+                    name == "checkpoints" and file in ("newest", "data")
+                )
                 marks = [] if quick and damage in SUBTLE else pytest.mark.slow
                 label = f"{name}-{file}-{damage.__name__}"
                 yield pytest.param(name, file, damage, marks=marks, id=label)
@@ -147,7 +160,7 @@ def test_a_complete_run(name, file, damage, command, made, copied):
     assert str(path if file == "flags.cfg" else path / file) in ended.error
 
 
-@pytest.mark.parametrize(("name", "file", "damage"), cases(HALF))
+@pytest.mark.parametrize(("name", "file", "damage"), cases([*HALF, *SUMS]))
 def test_a_run_that_goes_on(name, file, damage, command, made, copied, assert_same):
     """It is refused, naming the file, or ends as if nothing had been."""
     path, other = copied(name, "half"), made(name, "other")
@@ -161,13 +174,28 @@ def test_a_run_that_goes_on(name, file, damage, command, made, copied, assert_sa
         assert ended.error.count("\n") == 0
         return
     assert_same(made(name, "whole"), path, but="initial" if file == "initial" else None)
-    if file == "newest":
-        assert f"{at.name.removesuffix('.index')}" in ended.said and "unreadable" in ended.said
+    if file in ("newest", "data"):
+        assert at.name.split(".")[0] in ended.said and "unreadable" in ended.said
+
+
+@pytest.mark.parametrize("damage", [slow(d, d not in (*SUBTLE, emptied)) for d in DAMAGES])
+def test_a_complete_run_whose_sums_are_damaged(damage, command, made, copied):
+    """Its result is refused, or is the one that was written, of which the sum was not hit."""
+    path = copied("snapshots", "whole")
+    result = (path / "result.json").read_bytes()
+    damage(path / "checksums.txt", made("snapshots", "other") / "checksums.txt")
+    ended = command(*RUNS["snapshots"], f"--run_dir={path}", below=path)
+    assert (path / "result.json").read_bytes() == result
+    if damage is flipped and not ended.status:
+        assert "complete already" in ended.said
+    else:
+        assert str(path) in ended.error
 
 
 # --- readers --------------------------------------------------------------------------------------
 
 FILES = ("result.json", "metrics.jsonl", "flags.cfg", "environment.json", "arrays.npz")
+FILES += ("checksums.txt",)
 
 
 @pytest.mark.parametrize("damage", [slow(d, d not in SUBTLE) for d in DAMAGES])
@@ -186,17 +214,25 @@ def test_readers_of_somebody_elses_runs(damage, command, made, copied, tmp_path)
         path = source.parent / f"damaged-{file}"
         if (path / "flags.cfg").is_file() and not (file == "arrays.npz" and damage is a_folder):
             assert "unreadable" in lines[path.name], (file, lines[path.name])
-            assert file in lines[path.name] or file == "flags.cfg"
+            assert file in lines[path.name] or file in ("flags.cfg", "checksums.txt")
     reported = command("tools.report", f"--output_dir={tmp_path}", below=tmp_path)
     assert "Traceback" not in reported.said, reported.said
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("file", ["flags.cfg", "environment.json", "arrays.npz", "result.json"])
-def test_measuring_somebody_elses_run(file, damage, command, made, copied):
-    path = copied("students", "whole")
-    damage(path / file, made("students", "other") / file)
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        *(("students", f) for f in ("flags.cfg", "environment.json", "arrays.npz", "result.json")),
+        *(("randomization", f"checkpoints/final{end}") for end in (".index", DATA)),
+    ],
+)
+def test_measuring_somebody_elses_run(name, file, damage, command, made, copied):
+    path = copied(name, "whole")
+    if damage is flipped and file.endswith(DATA):  # momenta are not read
+        damage = flipped_in_weights
+    damage(path / file, made(name, "other") / file)
     ended = command("tools.measure", path, "--examples=20", "--eigenvalues=1", below=path)
     assert "Traceback" not in ended.said, ended.said
     if ended.status == 0:
@@ -293,6 +329,22 @@ def test_a_tuned_json_of_another_shape_is_named(text, tmp_path):
     (tmp_path / "tuned.json").write_text(text)
     with pytest.raises(ValueError, match=r"tuned\.json"):
         tuning.values(tmp_path / "tuned.json", {"model": "mlp"})
+
+
+@pytest.mark.parametrize("damage", [flipped, of_another_run])
+def test_certificates_of_another_run_are_named(damage, tmp_path):
+    """Those of another run may hold: what tells is the sum that this one wrote."""
+    from repro.teacher_student import verify
+    from repro.training import runs
+
+    file, other = tmp_path / "run" / "certificates.json", tmp_path / "other.json"
+    directory = runs.RunDirectory(file.parent, {"seed": 0})
+    directory.write(file.name, json.dumps({"student 0": {"kind": "minimum", "n": 1}}).encode())
+    directory.close()
+    other.write_text(json.dumps({"student 1": {"kind": "minimum", "teacher": "ones"}}))
+    damage(file, other)
+    with pytest.raises(ValueError, match=r"certificates\.json is damaged, or of another run"):
+        verify.verify(file)
 
 
 @pytest.mark.parametrize("damage", [truncated, emptied, of_another_tool, nested, a_folder])

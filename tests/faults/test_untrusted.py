@@ -43,6 +43,17 @@ def test_nothing_read_is_ever_run():
     assert seen >= 2
 
 
+def test_no_yaml_is_read():
+    """Its aliases can be bombs."""
+    for file in SOURCES:
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        names = {
+            alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
+        }
+        names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert not {name.split(".")[0] for name in names} & {"yaml", "ruamel"}, file
+
+
 # --- TOMLs ----------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro.training import resume as resuming
+from repro.training import signals
 from repro.training.checkpoints import Checkpoints
 from repro.training.resume import resume, stop_if_asked
 from repro.training.runs import Job, RunDirectory, RunDirectoryError
@@ -256,13 +256,13 @@ def test_a_status_ends_the_run_and_is_not_logged(kind, tmp_path):
 @pytest.mark.parametrize(("at", "part"), [(1, 0), (3, 2), (6, 3)])
 def test_a_signal_saves_in_the_midst_of_a_piece(kind, whole, tmp_path, number, at, part):
     """The part at work is finished, and nothing is done twice, or left out, by the resumed run."""
-    handlers = [signal.getsignal(one) for one in resuming.SIGNALS]
+    handlers = [signal.getsignal(one) for one in signals.SIGNALS]
     run = Run(kind, tmp_path / "run")
     run.before = lambda *now: os.kill(os.getpid(), number) if now == (at, part) else None
     with pytest.raises(SystemExit) as ended:
         run.go()
     assert ended.value.code == 128 + number
-    assert [signal.getsignal(one) for one in resuming.SIGNALS] == handlers
+    assert [signal.getsignal(one) for one in signals.SIGNALS] == handlers
     again = Run(kind, tmp_path / "run")
     assert_whole(again, again.go(), whole)
     everything = [(n, p) for n in range(1, PIECES + 1) for p in range(1, PARTS + 1)]

@@ -1,15 +1,15 @@
 """Runs on this machine, several at a time, each on its share of the processors."""
 
 import concurrent.futures
+import contextlib
 import os
 import signal
 import subprocess
-import sys
-import threading
 from collections.abc import Sequence
 
 from repro.tools.executors import process, warm
 from repro.tools.plans import Planned
+from repro.training import signals
 
 
 class Local:
@@ -22,20 +22,19 @@ class Local:
         self._free: list[tuple[set[int], warm.Maker | None]] = [(s, None) for s in shares(jobs)]
         self._at_work: dict[concurrent.futures.Future, Planned] = {}
         self._processes: list[subprocess.Popen] = []
-        self._before = None
+        self._ending = False
+        self._signals = contextlib.ExitStack()
 
     def __enter__(self) -> "Local":
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._end)
+        self._signals.enter_context(signals.heard(self._end))
         return self
 
     def __exit__(self, *error) -> None:
-        self._pool.shutdown()
-        for _, maker in self._free:
-            if maker is not None:
-                maker.close()
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
+        with self._signals:
+            self._pool.shutdown()  # waits for what runs, which saves its state if it was ended
+            for _, maker in self._free:
+                if maker is not None:
+                    maker.close()
 
     def start(self, runs: Sequence[Planned]) -> None:
         """Start runs, of which there are never more than `slots` at a time."""
@@ -62,24 +61,27 @@ class Local:
                     run.path,
                     len(processors),
                     parent_gone=signal.SIGTERM,  # a run saves its state and ends
-                    began=self._processes.append,
+                    began=self._began,
                 )
             if maker is None or maker.process.poll() is not None:  # none yet, or it was killed
                 maker = warm.Maker(len(processors))
-                self._processes.append(maker.process)
+                self._began(maker.process)
             return maker.make(run.command, run.path)
         finally:
             self._free.append((processors, maker))
 
+    def _began(self, process: subprocess.Popen) -> None:
+        self._processes.append(process)
+        if self._ending:
+            process.terminate()
+
     def _end(self, number, frame) -> None:
-        """Pass SIGTERM on to what runs, wait until its state is saved, and end."""
+        """Let what runs save its state and end, on a second signal at once; start nothing more."""
+        self._ending = True
         for one in self._processes:
             if one.poll() is None:
                 one.terminate()
-        for one in self._processes:
-            one.wait()
-        print("stopped; the same command goes on", file=sys.stderr)
-        os._exit(128 + number)
+        raise signals.Interrupted(number)
 
 
 def shares(jobs: int) -> list[set[int]]:

@@ -76,7 +76,6 @@ def serve() -> None:
         os._exit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a terminal sends to the run as well
     import tensorflow as tf  # noqa: F401
 
     for line in sys.stdin:
@@ -92,7 +91,6 @@ def serve() -> None:
 def become(arguments: Sequence[str], log: str) -> None:
     """Be the process of a run until it ends; it ends in order when its parent is gone."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     ctypes.CDLL(None).prctl(bound.PR_SET_PDEATHSIG, int(signal.SIGTERM))
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
