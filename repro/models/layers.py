@@ -164,6 +164,22 @@ def logits(x, num_classes: int, initializer: str, name: str = "logits"):
     )(x)
 
 
+@keras.saving.register_keras_serializable("repro")
+class PickingConv(layers.Conv2D):
+    """A 1x1 convolution with strides that picks its pixels before it multiplies them.
+
+    TensorFlow's kernel of the gradient by the weights of such a convolution (oneDNN's, with several
+    threads) writes outside of its memory where a batch is a single image of 8 channels or fewer.
+    """
+
+    computes_as = layers.Conv2D  # see kind() in graph.py
+
+    def call(self, inputs):
+        down, right = self.strides
+        outputs = keras.ops.conv(inputs[:, ::down, ::right], self.kernel)
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+
 def padded_conv(
     x,
     channels: int,
@@ -179,11 +195,11 @@ def padded_conv(
     TensorFlow's SAME pads strided convolutions on one side only. Without a bias unless
     `use_bias=True` is among the options.
     """
-    padding = "same"
+    padding, conv = "same", PickingConv if size == 1 and strides > 1 else layers.Conv2D
     if size > 1 and strides > 1:
         x, padding = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x), "valid"
     options = {"use_bias": False, **options}
-    return layers.Conv2D(
+    return conv(
         channels, size, strides, padding, kernel_initializer=initializer, name=name, **options
     )(x)
 

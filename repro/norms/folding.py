@@ -140,7 +140,7 @@ def _pairs(graph: graphs.Graph) -> dict[str, str]:
         before = producer.get(call.inputs[0].number)
         if (
             before is not None
-            and type(before.operation) in TAKES_IN
+            and graphs.kind(before.operation) in TAKES_IN
             and readers[call.inputs[0].number] == 1
             and times[call.name] == times[before.name] == 1
             and before.operation.activation is keras.activations.linear

@@ -6,12 +6,16 @@ for derivatives larger than 1. They are taken of values for gradients, and of gr
 thus tested, for Hessian-vector products.
 """
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro.models.layers import HeNormal, LocalResponseNorm, batch_norm
+from repro.models.layers import HeNormal, LocalResponseNorm, batch_norm, padded_conv
 
 STEP, TOLERANCE = 1e-5, 1e-6
 
@@ -204,6 +208,52 @@ def test_batch_norm_without_scale_has_only_beta():
     norm = batch_norm("norm", scale=False)
     norm.build((None, 6))
     assert [v.name for v in norm.trainable_variables] == ["beta"]
+
+
+# --- convolutions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [7, 8])
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_a_convolution_that_picks_pixels_is_the_strided_one(float64, size, use_bias):
+    inputs = keras.Input((size, size, 3), dtype="float64")
+    model = keras.Model(
+        inputs,
+        padded_conv(inputs, 5, 1, 2, "c", initializer="glorot_uniform", use_bias=use_bias),
+    )
+    (layer,) = model.layers[1:]
+    plain = keras.layers.Conv2D(5, 1, 2, "same", use_bias=use_bias)
+    plain.build(inputs.shape)
+    weights = [np.random.default_rng(0).normal(size=v.shape) for v in layer.weights]
+    layer.set_weights(weights)
+    plain.set_weights(weights)
+    images = np.random.default_rng(1).normal(size=(4, size, size, 3))
+    np.testing.assert_allclose(model(images), plain(images), rtol=1e-12, atol=1e-12)
+    assert layer.compute_output_shape(inputs.shape) == plain.compute_output_shape(inputs.shape)
+
+
+def test_gradients_of_single_images_of_few_channels():
+    """TensorFlow's kernel for strided 1x1 convolutions ends the process here, with two threads."""
+    program = """
+import numpy as np, tensorflow as tf
+from repro.models.layers import PickingConv
+images = tf.random.stateless_normal((1, 32, 32, 4), [0, 0])
+layer = PickingConv(8, 1, 2, "same", use_bias=False)
+def gradient(images):
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(layer(images) ** 2) / 2
+    return tape.gradient(value, layer.trainable_variables)[0]
+for _ in range(60):
+    found = gradient(images)
+picked = images.numpy().astype(float)[0, ::2, ::2].reshape(-1, 4)
+expected = picked.T @ (picked @ layer.kernel.numpy()[0, 0])
+np.testing.assert_allclose(found[0, 0], expected, rtol=1e-3, atol=1e-3 * abs(expected).max())
+"""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "MALLOC_CHECK_": "3"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 # --- initial weights ------------------------------------------------------------------------------
