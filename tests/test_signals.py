@@ -35,10 +35,12 @@ def not_ignored():
 
 
 def imports_tensorflow():
-    """Whether a process that was started from here has begun to load TensorFlow."""
+    """Whether a run that was started from here has begun to load TensorFlow."""
     for child in psutil.Process().children():
         try:
-            if any("libtensorflow" in each.path for each in child.memory_maps()):
+            if "repro.randomization" in child.cmdline() and any(
+                "libtensorflow" in each.path for each in child.memory_maps()
+            ):
                 return True
         except (psutil.Error, OSError):  # it has just begun, or ended
             continue

@@ -603,7 +603,7 @@ def test_combinations_show_the_sharpness_that_was_measured():
 def test_deviation_over_seeds():
     runs = four((0.5, 0.4), (0.6, 0.6), (0,)) + four((0.54, 0.4), (0.6, 0.6), (1,))
     rows = tables.models(runs).rows
-    assert rows[0][5] == "52.00 ± 2.83"  # 0.5 and 0.54: deviation 0.04 / sqrt(2)
+    assert rows[0][7] == "52.00 ± 2.83"  # 0.5 and 0.54: deviation 0.04 / sqrt(2)
     assert rows[0][-2:] == ["+12.00", "2"]
 
 

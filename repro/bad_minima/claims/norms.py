@@ -137,7 +137,8 @@ CLAIMS = (
         "about 1e50 against about 1e5",
         b11,
         "At full width before training, the product of squares within 0.2 decades of 10^36.1, "
-        "that of PyTorch's initial weights, and the sum below 10^6.",
+        "that of PyTorch's initial weights, and the sum below 10^6. No data enter.",
+        general=True,
     ),
     Claim(
         "B12",
