@@ -232,6 +232,7 @@ def test_a_convolution_that_picks_pixels_is_the_strided_one(float64, size, use_b
     assert layer.compute_output_shape(inputs.shape) == plain.compute_output_shape(inputs.shape)
 
 
+@pytest.mark.slow
 def test_gradients_of_single_images_of_few_channels():
     """TensorFlow's kernel for strided 1x1 convolutions ends the process here, with two threads."""
     program = """

@@ -138,6 +138,7 @@ def test_every_binary_on_two_workers_equals_one_process(
     assert losses and np.isfinite(losses).all()
 
 
+@pytest.mark.slow
 def test_only_the_chief_writes(run_dirs):
     chief, other = run_dirs
     assert (chief / "result.json").exists()
