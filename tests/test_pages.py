@@ -153,3 +153,14 @@ def test_blocks_that_there_are_not(gathered):
         blocks.block("claims of zoo", gathered.ledger, folder)
     text = blocks.block("stability-table2-paper", gathered.ledger, folder)
     assert text.startswith("Not drawn yet") and "table2 --scale=paper" in text
+
+
+def test_committed_runs_name_no_folder_of_a_machine():
+    files = [
+        f
+        for name in ("flags.cfg", "environment.json")
+        for f in report.REFERENCE.glob(f"*/*/{name}")
+    ]
+    assert files
+    named = [str(f) for f in files if re.search(r"_(dir|file)=['\"]?/", f.read_text())]
+    assert not named
