@@ -38,9 +38,9 @@ class BatchNorm(layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
         last = self.axis in (-1, len(inputs.shape) - 1)
-        small = inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
+        taken = inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
         asked = training and self.trainable and mask is None and not self.renorm
-        if not (asked and alone and last and small and len(inputs.shape) in (2, 4)):
+        if not (asked and alone and last and taken and len(inputs.shape) in (2, 4)):
             return super().call(inputs, training=training, mask=mask)
         images = inputs if len(inputs.shape) == 4 else inputs[:, None, None, :]
         channels = (images.shape[-1],)

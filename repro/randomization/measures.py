@@ -9,6 +9,7 @@ import numpy as np
 
 from repro.reporting.claims import ended
 from repro.reporting.results import Run, read_columns, select
+from repro.reporting.statistics import Estimate, share
 
 # Figure 1b does not say when a network has overfitted. Its base of 10 epochs for Inception is where
 # Figure 2b's training accuracy passes 98.5 percent (.9834 after epoch 9, .9858 after 10). A loss of
@@ -210,6 +211,12 @@ def curves(runs: Sequence[Run]) -> dict[Curve, list[Run]]:
         key = Curve(*(run.settings[name] for name in Curve._fields))
         found.setdefault(key, []).append(run)
     return found
+
+
+def kernel_error(run: Run) -> Estimate:
+    """Return a test error and what is known of it from the number of test images."""
+    examples = run.result["test_examples"]
+    return share(round(run.result["test_error"] * examples), examples)
 
 
 def power_law(runs: Sequence[Run]) -> tuple[float, float]:

@@ -47,13 +47,17 @@ POWERS = {"fashion_mnist": (0.78, 0.981), "cifar10": (0.82, 0.988)}
 
 
 def trained(runs: Iterable[Run], **settings) -> list[Run]:
-    """Return the training runs with these settings that ended at a measured network.
+    """Return the training runs with these settings that ended at a measured network, each once."""
+    return [run for run in tried(runs, **settings) if run.result["sharpness"] is not None]
+
+
+def tried(runs: Iterable[Run], **settings) -> list[Run]:
+    """Return the training runs with these settings, those that diverged too.
 
     Runs that are made once more to be looked at along or at the end are left out: they are the same
     networks, and would count twice.
     """
-    chosen = select(runs, stage="train", curvature_every=None, curvature_at_end=None, **settings)
-    return [run for run in chosen if run.result["sharpness"] is not None]
+    return select(runs, stage="train", curvature_every=None, curvature_at_end=None, **settings)
 
 
 def watched(runs: Iterable[Run]) -> list[Run]:

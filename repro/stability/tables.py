@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from repro.reporting.results import Run, protocol, select
+from repro.reporting.results import Run, protocol
 from repro.reporting.tables import Table, percent
 from repro.stability.measures import (
     COURSE_PROJECT,
@@ -21,16 +21,15 @@ from repro.stability.measures import (
     plus_minus,
     s,
     test_accuracy,
+    tried,
 )
 from repro.stability.measures import theorem1 as largest_eigenvalue
 
 
 def table2(runs: Sequence[Run]) -> Table:
     """Sharpness and non-uniformity of the minima that GD finds, by learning rate."""
-    rows, plainly = [], {"stage": "train", "momentum": 0.0, "wrong_examples": 0}
-    once = {"curvature_every": None, "curvature_at_end": None}  # others are the same trainings
-    tried = [run for run in select(runs, **plainly, **once) if is_gd(run)]
-    for name, of_data in grouped(tried, "dataset").items():
+    rows, of_gd = [], [r for r in tried(runs, momentum=0.0, wrong_examples=0) if is_gd(r)]
+    for name, of_data in grouped(of_gd, "dataset").items():
         for eta, all_of_it in grouped(of_data, "learning_rate").items():
             group = plain(all_of_it)
             accuracy = TABLE2.get(name, {}).get(eta, (None,) * 3)[2]

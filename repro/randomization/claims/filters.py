@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from repro.randomization.measures import kernel_error
 from repro.reporting import statistics
 from repro.reporting.claims import Claim, Finding, undecided
 from repro.reporting.results import Run, select
@@ -15,7 +16,7 @@ def r33(runs):
     chosen = _best(runs, penalised=False)
     if not chosen:
         return None
-    error = _error(chosen)
+    error = kernel_error(chosen)
     off = dataclasses.replace(error, value=error.value - PUBLISHED[0])
 
     def judged(margin: float) -> str:
@@ -35,11 +36,10 @@ def r34(runs):
     plain, penalised = (_best(runs, each) for each in (False, True))
     if not plain or not penalised or _size(plain) != _size(penalised):
         return None
-    lower = statistics.difference(_error(plain), _error(penalised))
-    measured = (
-        f"{_error(plain).text(100, '%')} without and {_error(penalised).text(100, '%')} with an "
-        f"l2 term of {penalised.settings['weight_decay']:g}{_sizes(plain)}"
-    )
+    errors = kernel_error(plain), kernel_error(penalised)
+    lower = statistics.difference(*errors)
+    without, with_l2 = (error.text(100, "%") for error in errors)
+    measured = f"{without} without and {with_l2} with an l2 term of {penalised.settings['weight_decay']:g}{_sizes(plain)}"
     method = f"{lower.method}, taken as independent"
     finding = Finding(measured, statistics.above(lower, 0), [plain, penalised], method)
     return undecided(finding, _part(plain))
@@ -72,11 +72,6 @@ def _part(run: Run) -> str:
     if all(ours >= theirs for ours, theirs in zip(_size(run), PAPERS)):
         return ""
     return "the paper has {:,} and {:,}".format(*PAPERS)
-
-
-def _error(run: Run) -> statistics.Estimate:
-    examples = run.result["test_examples"]
-    return statistics.share(round(run.result["test_error"] * examples), examples)
 
 
 CLAIMS = (

@@ -8,7 +8,7 @@ those of the test images alone.
 import dataclasses
 from collections.abc import Sequence
 
-from repro.randomization.measures import curves, extrapolated, power_law
+from repro.randomization.measures import curves, extrapolated, kernel_error, power_law
 from repro.reporting import statistics
 from repro.reporting.claims import (
     CONTRADICTED,
@@ -152,7 +152,7 @@ def r26(runs):
             if not same or other.settings["features"] not in ("gabor", "filters"):
                 continue
             norms = run.result["rkhs_norm"], other.result["rkhs_norm"]
-            lower = statistics.difference(_error(run), _error(other))
+            lower = statistics.difference(kernel_error(run), kernel_error(other))
             outcome = statistics.above(lower, 0)
             outcomes.append(outcome if norms[1] > norms[0] else CONTRADICTED)
             shown.append(
@@ -171,12 +171,6 @@ def r26(runs):
         list({id(run): run for run in used}.values()),
         f"binomial over {tested} on either side, taken as independent",
     )
-
-
-def _error(run: Run) -> statistics.Estimate:
-    """Return a test error and what is known of it from the number of test images."""
-    examples = run.result["test_examples"]
-    return statistics.share(round(run.result["test_error"] * examples), examples)
 
 
 def _published_error(
@@ -199,7 +193,7 @@ def _published_error(
     found = [curve for curve in found if curve[-1].result["train_examples"] == largest]
     curve = min(found, key=lambda curve: curve[-1].result["test_error"])
     run = curve[-1]
-    error = _error(run)
+    error = kernel_error(run)
     measured = f"{error.text(100, '%')} on {largest:,} images (gamma {run.settings['gamma']:g})"
     off = dataclasses.replace(error, value=error.value - published)
     if largest >= images:
