@@ -39,7 +39,8 @@ def r34(runs):
     errors = kernel_error(plain), kernel_error(penalised)
     lower = statistics.difference(*errors)
     without, with_l2 = (error.text(100, "%") for error in errors)
-    measured = f"{without} without and {with_l2} with an l2 term of {penalised.settings['weight_decay']:g}{_sizes(plain)}"
+    penalty = f"an l2 term of {penalised.settings['weight_decay']:g}"
+    measured = f"{without} without and {with_l2} with {penalty}{_sizes(plain)}"
     method = f"{lower.method}, taken as independent"
     finding = Finding(measured, statistics.above(lower, 0), [plain, penalised], method)
     return undecided(finding, _part(plain))
