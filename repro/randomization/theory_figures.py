@@ -12,6 +12,7 @@ from repro.reporting.results import Run, select
 # What the paper has for whole training sets: dataset -> error, its tolerance, images.
 PUBLISHED = {"mnist": MNIST, "cifar10": CIFAR10}
 WHOLE = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000}
+BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "fontsize": "small"}
 
 
 def kernel_curve(runs: Sequence[Run]) -> plt.Figure:
@@ -73,14 +74,14 @@ def theorem1(runs: Sequence[Run]) -> plt.Figure:
         _line(errors, flat, "smallest_gap", colour, "x", "smallest gap of projections")
     if deep_ones:
         _widths(panels[2], deep_ones)
-    errors.axhline(LARGEST_ERROR, color="grey", ls=":", lw=0.8)
+    errors.axhline(LARGEST_ERROR, color="grey", ls=":", lw=0.8, label="largest error that passes")
     weights.plot([], [], color="grey", ls=":", lw=0.8, label="2n + d")
     for axes in (weights, errors):
         axes.set(xscale="log", yscale="log", xlabel="points n")
     weights.set_ylabel("weights")
-    weights.legend(fontsize="small")
     handles = dict(zip(*errors.get_legend_handles_labels()[::-1]))  # one a kind, not one a dataset
-    errors.legend(handles.values(), handles.keys(), fontsize="small")
+    weights.legend(**BELOW)
+    errors.legend(handles.values(), handles.keys(), **BELOW)
     return figure
 
 
@@ -97,7 +98,7 @@ def _widths(axes, runs: Sequence[Run]) -> None:
         axes.plot(layers, [n / k for k in layers], color=f"C{number}", ls=":", lw=0.8)
     axes.plot([], [], color="grey", ls=":", lw=0.8, label="n / k")
     axes.set(xscale="log", yscale="log", xlabel="layers k", ylabel="units of the widest layer")
-    axes.legend(fontsize="small")
+    axes.legend(**BELOW)
 
 
 def _line(axes, runs: Sequence[Run], quantity: str, colour: str, marker: str, label: str) -> None:
