@@ -23,9 +23,9 @@ COLUMNS = {SHARPNESS: "sharpness", TESTED: "test_accuracy"}  # of the published 
 def escape(runs: Sequence[Run]) -> plt.Figure:
     """What changes after the switch: a, s, loss and both accuracies, a colour for each switch.
 
-    A switch is a start, GD or L-BFGS, a learning rate and a batch size; each of its seeds is a line
-    of its own. Open markers are where the same switches ended in the published results. From GD
-    they are scaled by the published rate before the switch over ours, as its edge 2 / eta is.
+    A switch is a start, GD, SGD or L-BFGS, a learning rate and a batch size; each of its seeds is a
+    line of its own. Open markers are where the same switches ended in the published results. From
+    GD they are scaled by the published rate before the switch over ours, as its edge 2 / eta is.
     """
     figure, grid = plt.subplots(3, 2, figsize=(6.75, 6), sharex=True)
     theirs = published("escape", runs)
@@ -64,7 +64,8 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
 
 def _switches(runs: Sequence[Run]) -> dict[tuple, list[Run]]:
     """Return runs by what they start from, and by learning rate and batch size after it."""
-    names = ("start_optimizer", "start_learning_rate", "learning_rate", "batch_size")
+    starts = ("start_optimizer", "start_learning_rate", "start_batch_size")
+    names = (*starts, "learning_rate", "batch_size")
     found: dict[tuple, list[Run]] = {}
     for run in select(runs, stage="escape"):
         found.setdefault(tuple(run.settings.get(name) for name in names), []).append(run)
@@ -75,6 +76,8 @@ def _name(rows: Sequence[Run]) -> str:
     """Return what the legend calls a switch."""
     run = rows[0]
     start = "L-BFGS" if run.settings.get("start_optimizer") else "GD"
+    if size := run.settings.get("start_batch_size"):
+        start = f"B = {size}"
     batch = "GD" if is_gd(run) else f"B = {run.settings['batch_size']}"
     lost = sum(not each.result["sharpness"] for each in rows)
     diverged = f", {lost} of {len(rows)} diverged" if len(rows) > 1 else ", diverged"
@@ -86,6 +89,7 @@ def _ends(theirs: dict, run: Run, column: str) -> np.ndarray:
     """Return where the published runs of the same switch ended, as our rates would have it."""
     same = theirs["wrong_examples"] == run.settings.get("wrong_examples", 0)
     same &= theirs["batch_size"] == run.settings["batch_size"]
+    same &= run.settings.get("start_batch_size") is None  # none of theirs starts from SGD
     shrunk = np.ones(len(same))
     if run.settings.get("start_optimizer"):
         same &= np.isnan(theirs["start_learning_rate"])

@@ -1,4 +1,4 @@
-"""Train a network by GD or SGD, or let it leave a minimum of GD, and measure where it ends.
+"""Train a network by GD or SGD, or let it leave a minimum, and measure where it ends.
 
 Losses are squared errors on one-hot targets, averaged over outputs as PyTorch does; every sharpness
 is of this loss. With 1/2 of the sum over k outputs instead, both are k/2 times as large, and the
@@ -140,8 +140,9 @@ def plan(
         return [last], None
     last = dataclasses.replace(last, stop_loss=0.0)
     if s.start_optimizer is None:
-        rate = s.start_learning_rate
-        return [descent.Phase(rate, s.examples, 0.0, s.start_iterations, s.stop_loss), last], None
+        size = s.start_batch_size or s.examples
+        first = descent.Phase(s.start_learning_rate, size, 0.0, s.start_iterations, s.stop_loss)
+        return [first, last], None
     lbfgs = functools.partial(
         descent.lbfgs, network, images, descent.squared_error, s.start_iterations, s.stop_loss
     )
@@ -177,8 +178,8 @@ def at_the_end(
     """Return what is measured where training ends: AT_THE_END, and what `noise.at_end` adds.
 
     `sharpness`, `nonuniformity` and `theorem1`, the largest eigenvalue of Theorem 1's operator,
-    with residual, iterations and whether Lanczos converged; no `theorem1` of escapes and with
-    momentum, which is not in the theorem.
+    with residual, iterations and whether Lanczos converged; no `theorem1` with momentum, which is
+    not in the theorem.
 
     Args:
       settings, network, images: of the run.
@@ -187,7 +188,7 @@ def at_the_end(
     """
     s, theorem = settings, None
     a, uneven = stability.sharpness_and_nonuniformity(here, **_limits(s), starts=starts)
-    if isinstance(s, Train) and s.momentum == 0:
+    if s.momentum == 0:
         theorem = stability.theorem_1_of(
             here,
             learning_rate=s.learning_rate,

@@ -149,6 +149,18 @@ def theorem1(run: Run) -> float | None:
     return found and found["value"]
 
 
+def escapes(
+    runs: Iterable[Run],
+    *,
+    start_optimizer: str | None = None,
+    start_batch_size: int | None = None,
+    **settings,
+) -> list[Run]:
+    """Return the escapes with these settings: from minima of GD, unless another start is named."""
+    start = {"start_optimizer": start_optimizer, "start_batch_size": start_batch_size}
+    return select(runs, stage="escape", **start, **settings)
+
+
 def departures(runs: Iterable[Run]) -> list[tuple[Run, float, float]]:
     """Return how soon minima of GD were left by GD at one rate whose every step was measured.
 
@@ -156,7 +168,7 @@ def departures(runs: Iterable[Run]) -> list[tuple[Run, float, float]]:
     of the start), steps infinite where it stayed. Of several rates the first one counts.
     """
     found = []
-    chosen = select(runs, stage="escape", measure_every=1, wrong_examples=0, start_optimizer=None)
+    chosen = escapes(runs, measure_every=1, wrong_examples=0)
     for run in select(chosen, learning_rate=chosen[0].settings["learning_rate"]) if chosen else []:
         rows = measured(run, "train/loss")
         sharp = measured(run, "curvature/sharpness")

@@ -143,7 +143,7 @@ class Train(Curvature, Images):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Escape(Images):
-    """Go to a minimum by GD or L-BFGS, then let another optimiser go on from there.
+    """Go to a minimum by GD, SGD or L-BFGS, then let another optimiser go on from there.
 
     --stop_loss is that of the way to the minimum; what follows takes all its --iterations.
     """
@@ -161,19 +161,42 @@ class Escape(Images):
         None, "What goes to the minimum that is then left; by default GD.", choices=("lbfgs",)
     )
     start_learning_rate: float | None = flag(
-        0.1, "Learning rate of GD on its way to the minimum; L-BFGS has none.", low=0
+        0.1, "Learning rate of GD or SGD on its way to the minimum; L-BFGS has none.", low=0
+    )
+    start_batch_size: int | None = flag(
+        None,
+        "Images of a step on the way to the minimum; by default all of them, which is GD.",
+        unit="images",
+        low=1,
     )
     start_iterations: int = flag(
-        200_000, "GD or L-BFGS take at most so many to the minimum.", unit="steps", low=1
+        200_000, "GD, SGD or L-BFGS take at most so many to the minimum.", unit="steps", low=1
     )
 
     def settled(self) -> Self:
         rate = None if self.start_optimizer else self.start_learning_rate
-        return super().settled().replace(start_learning_rate=rate)
+        size = None if self.start_batch_size == self.examples else self.start_batch_size
+        return super().settled().replace(start_learning_rate=rate, start_batch_size=size)
+
+    def check(self) -> None:
+        super().check()
+        if self.start_batch_size is None:
+            return
+        if self.start_optimizer:
+            raise ValueError(
+                f"--start_batch_size={self.start_batch_size} is of SGD, and "
+                f"--start_optimizer={self.start_optimizer} takes all images: leave one out"
+            )
+        if self.start_batch_size > self.examples:
+            raise ValueError(
+                f"--start_batch_size={self.start_batch_size} is larger than the {self.examples} "
+                "examples"
+            )
 
     def label(self) -> str:
         """Say where it starts from too, if that is no minimum of GD."""
         start = [self.start_optimizer] if self.start_optimizer else []
+        start += [f"startB{self.start_batch_size}"] if self.start_batch_size else []
         return "-".join([super().label(), *start])
 
 

@@ -100,10 +100,12 @@ def test_long_pieces_end_at_thousands(make, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_escape_starts_where_gd_ended(whole):
-    """Its start is what training by GD for as many steps reaches, to the bit."""
-    gd = TRAIN.replace(batch_size=None, momentum=0.0, iterations=6)
-    start, end = weights(whole(ESCAPE), "start"), weights(whole(gd))
+@pytest.mark.parametrize("size", [None, 7])
+def test_an_escape_starts_where_gd_or_sgd_ended(whole, size):
+    """Its start is what training for as many steps reaches, to the bit."""
+    escape = ESCAPE.replace(start_batch_size=size)
+    plain = TRAIN.replace(batch_size=size, momentum=0.0, iterations=6)
+    start, end = weights(whole(escape), "start"), weights(whole(plain))
     assert start.keys() == end.keys()
     for name, value in end.items():
         np.testing.assert_array_equal(start[name], value)
@@ -477,6 +479,22 @@ def test_equal_settings_are_one_run():
 def test_settings_that_cannot_go_together(changes, message):
     with pytest.raises(ValueError, match=message):
         settings_.settle(Train(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "--start_batch_size=1001 is larger than the 1000 examples"),
+        ({"start_optimizer": "lbfgs"}, "--start_optimizer=lbfgs takes all images: leave one out"),
+    ],
+)
+def test_starts_that_cannot_be(changes, message):
+    with pytest.raises(ValueError, match=message):
+        settings_.settle(Escape(start_batch_size=1001, **changes))
+
+
+def test_a_start_of_all_images_is_that_of_gd():
+    assert settings_.settle(Escape(start_batch_size=1000)) == settings_.settle(Escape())
 
 
 def test_more_images_than_there_are(make, tmp_path):

@@ -19,8 +19,8 @@ from repro.reporting.claims import (
     verdict,
     worst,
 )
-from repro.reporting.results import Run, select
-from repro.stability.measures import is_gd, measured, tail
+from repro.reporting.results import Run
+from repro.stability.measures import escapes, is_gd, measured, tail
 
 SHARPNESS = "curvature/sharpness"
 TAIL = "; ends are means over the last third of the steps"
@@ -41,7 +41,7 @@ KEPT = 0.1  # of the start's sharpness: how far from it a minimum that is kept m
 
 
 def p11(runs):
-    gd = select(runs, stage="escape", wrong_examples=0, start_optimizer=None)
+    gd = escapes(runs, wrong_examples=0)
     chosen = as_published([run for run in gd if run.settings["dataset"] != "cifar10"])
     groups = switches(chosen, ESCAPES)
     asked_for = [switch for switch in groups if switch[2] != LONG]
@@ -171,9 +171,8 @@ def _kept(ends: Sequence[float], first: Sequence[float]) -> str:
 
 
 def p12(runs):
-    escapes, accuracy = select(runs, stage="escape", start_optimizer=None), "test/accuracy"
-    escapes = as_published(escapes)
-    chosen = [run for run in escapes if measured(run, accuracy) and run.result["sharpness"]]
+    left, accuracy = as_published(escapes(runs)), "test/accuracy"
+    chosen = [run for run in left if measured(run, accuracy) and run.result["sharpness"]]
     if not chosen:
         return None
     groups: dict[tuple, list[Run]] = {}

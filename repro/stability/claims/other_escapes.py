@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from repro.reporting.claims import INCONCLUSIVE, Claim, Finding, agreed, of_seeds, worst
-from repro.reporting.results import Run, select
+from repro.reporting.results import Run
 from repro.stability.claims.escapes import (
     SHARPNESS,
     TAIL,
@@ -19,7 +19,7 @@ from repro.stability.claims.escapes import (
     not_published,
     switches,
 )
-from repro.stability.measures import bound, measured, tail
+from repro.stability.measures import bound, escapes, measured, tail
 
 UNEVEN = "curvature/nonuniformity"
 WRONG = 200  # labels
@@ -31,19 +31,19 @@ SLACK = 1.03, 1.05  # of the bounds on a and on s, as P6 and P7 allow
 
 
 def p18(runs):
-    chosen = select(runs, stage="escape", wrong_examples=WRONG, start_optimizer=None)
+    chosen = escapes(runs, wrong_examples=WRONG)
     groups = switches(as_published(chosen), FROM_GD)
     return after(groups, SPIKE, not_published(groups, len(FROM_GD))) if groups else None
 
 
 def p19(runs):
-    chosen = select(runs, stage="escape", wrong_examples=WRONG, start_optimizer="lbfgs")
+    chosen = escapes(runs, wrong_examples=WRONG, start_optimizer="lbfgs")
     groups = switches(chosen, FROM_LBFGS)
     return after(groups, SPIKE, not_published(groups, len(FROM_LBFGS))) if groups else None
 
 
 def p20(runs):
-    chosen = select(runs, stage="escape", dataset="cifar10", wrong_examples=0, start_optimizer=None)
+    chosen = escapes(runs, dataset="cifar10", wrong_examples=0)
     names = ("start_learning_rate", "learning_rate", "batch_size")
     groups: dict[tuple, list[Run]] = {}
     for run in chosen:
