@@ -14,7 +14,7 @@ OLD_SHARE = 0.9  # of the moving average of minibatch losses that stops training
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase:
+class Recipe:
     """One optimiser, until the moving average of its losses is below `stop_loss` or steps end."""
 
     learning_rate: float
@@ -28,7 +28,7 @@ class Phase:
         return bool(np.float32(running) < np.float32(self.stop_loss))
 
     def ended(self, step: int, running: float) -> bool:
-        """Whether the phase is over after so many steps with such a moving average."""
+        """Whether training is over after so many steps with such a moving average."""
         return step >= self.iterations or self.fitted(running)
 
 
@@ -36,11 +36,11 @@ def make_steps(
     network: keras.Model,
     velocities: Sequence[tf.Variable],
     examples,
-    phase: Phase,
+    recipe: Recipe,
     loss: Callable,
     strategy: tf.distribute.Strategy,
 ) -> Callable:
-    """Return the compiled loop of a phase.
+    """Return the compiled loop of a recipe.
 
     `steps(orders, step, until, running)` takes steps number `step` to `until`; row e of `orders`
     [epochs, n] is the order of the e-th epoch from that of `step` on, a batch its next batch_size
@@ -51,12 +51,12 @@ def make_steps(
     Args:
       network, velocities: what steps change; made under `strategy`.
       examples: with `images` [n, ...] and `targets` [n, k].
-      phase: of which these are the steps.
+      recipe: of which these are the steps.
       loss: targets, outputs -> losses [b].
       strategy: whose replicas share every batch, and all examples where they are one.
     """
     weights = [v.value for v in network.trainable_variables]
-    size, count, dtype = phase.batch_size, len(examples), weights[0].dtype
+    size, count, dtype = recipe.batch_size, len(examples), weights[0].dtype
     per_epoch = -(-count // size)
     gathers = size < count or strategy.num_replicas_in_sync > 1
     # Every replica has all of them: a step is shorter than the way of a batch between devices.
@@ -91,11 +91,11 @@ def make_steps(
             finite = tf.math.is_finite(value)
             if finite:
                 for w, v, g in zip(weights, velocities, gradients):
-                    v.assign(phase.momentum * v + g)
-                    w.assign_sub(phase.learning_rate * v)
+                    v.assign(recipe.momentum * v + g)
+                    w.assign_sub(recipe.learning_rate * v)
                 running = value if step == 0 else OLD_SHARE * running + (1 - OLD_SHARE) * value
                 step += 1
-            fitted = running < phase.stop_loss
+            fitted = running < recipe.stop_loss
         return step, running, finite
 
     return steps

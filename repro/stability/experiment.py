@@ -19,7 +19,6 @@ What follows the released code where the paper says nothing, and where this depa
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 
 import keras
@@ -32,8 +31,9 @@ from repro.stability import descent, noise, toy
 from repro.stability.data import Examples
 from repro.stability.opening import build, load
 from repro.stability.opening import open_run as open_run
-from repro.stability.phases import Descent
+from repro.stability.pieces import Descent
 from repro.stability.settings import Escape, Toy, Train
+from repro.training import trained
 from repro.training.runs import Job
 
 SGD_RUNS, SHOWN = 2000, 20  # of the toy, and how many of them figures draw
@@ -91,19 +91,21 @@ def train(settings: Train | Escape, job: Job) -> dict:
         found = stability.sharpness_and_nonuniformity(here(), **_limits(s), starts=starts)
         return dict(zip(("sharpness", "nonuniformity"), found))
 
-    phases, begin = plan(s, network, images)
+    recipe = descent.Recipe(s.learning_rate, s.batch_size, s.momentum, s.iterations, s.stop_loss)
+    if escapes := isinstance(s, Escape):
+        recipe = dataclasses.replace(recipe, stop_loss=0.0)
+        go_to_minimum(s, job, network, images)
     training = Descent(
         network,
         images,
-        phases,
+        recipe,
         loss=descent.squared_error,
         strategy=job.strategy,
-        seed=s.seed,
+        order=[s.seed, int(escapes)],
         measure_every=s.measure_every,
         evaluate=evaluate,
-        measure=measure if isinstance(s, Escape) else None,
+        measure=measure if escapes else None,
         others=sharp.variables() if sharp else None,
-        begin=begin,
     )
     outcome = training.run(job)
     if outcome["status"] == "complete":
@@ -113,7 +115,6 @@ def train(settings: Train | Escape, job: Job) -> dict:
     return {
         "status": outcome["status"],
         "fitted": training.fitted(),
-        "phase": outcome["phase"],
         "iterations": outcome["step"],
         "seconds": outcome["seconds"],
         "train_loss": outcome.get("train/loss"),
@@ -127,26 +128,26 @@ def train(settings: Train | Escape, job: Job) -> dict:
     }
 
 
-def plan(
-    settings: Train | Escape, network: keras.Model, images: Examples
-) -> tuple[list[descent.Phase], Callable | None]:
-    """Return the phases of a run, and what takes the place of the first one's steps; None: nothing.
+def go_to_minimum(settings: Escape, job: Job, network: keras.Model, images: Examples) -> None:
+    """Take a network to the minimum that is left: of GD or SGD, in a run of its own, or of L-BFGS.
 
-    An escape goes to a minimum first, as its subject is how another optimiser leaves that.
+    That run is found by its settings or made now. L-BFGS is quick, and taken anew when a run is
+    taken up again.
+
+    Raises:
+      RuntimeError: the way to the minimum diverged.
+      ValueError: the run left no network behind, or a damaged one.
     """
     s = settings
-    last = descent.Phase(s.learning_rate, s.batch_size, s.momentum, s.iterations, s.stop_loss)
-    if not isinstance(s, Escape):
-        return [last], None
-    last = dataclasses.replace(last, stop_loss=0.0)
-    if s.start_optimizer is None:
-        size = s.start_batch_size or s.examples
-        first = descent.Phase(s.start_learning_rate, size, 0.0, s.start_iterations, s.stop_loss)
-        return [first, last], None
-    lbfgs = functools.partial(
-        descent.lbfgs, network, images, descent.squared_error, s.start_iterations, s.stop_loss
-    )
-    return [descent.Phase(0.0, s.examples, 0.0, 0, s.stop_loss), last], lbfgs
+    if s.start_optimizer:
+        loss = descent.squared_error
+        descent.lbfgs(network, images, loss, s.start_iterations, s.stop_loss)
+        return
+    (training,) = s.needs()
+    start = job.need(training)
+    if start.result()["status"] == "diverged":
+        raise RuntimeError(f"the way to the minimum, {start.path}, diverged: lower its rate")
+    trained.restore(network, start.path)
 
 
 def make_moments(

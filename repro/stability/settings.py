@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from repro.curvature_on_request import Curvature
 from repro.data.datasets import DATASETS
-from repro.fields import flag
+from repro.fields import fields, flag
 from repro.settings import Replicas, Settings
 
 NETWORKS = ("fnn", "vgg_small", "fnn_tenth")  # the paper's two, whose dense layers have a --gain
@@ -192,6 +192,20 @@ class Escape(Images):
                 f"--start_batch_size={self.start_batch_size} is larger than the {self.examples} "
                 "examples"
             )
+
+    def needs(self) -> list[Settings]:
+        """Return the training that ends in the minimum; L-BFGS takes no run of its own."""
+        if self.start_optimizer:
+            return []
+        shared = {field.name: getattr(self, field.name) for field, _ in fields(Images)}
+        own = {
+            "learning_rate": self.start_learning_rate,
+            "batch_size": self.start_batch_size,
+            "momentum": 0.0,
+            "iterations": self.start_iterations,
+            "measure_every": Images.measure_every,
+        }
+        return [Train(**shared | own)]
 
     def label(self) -> str:
         """Say where it starts from too, if that is no minimum of GD."""

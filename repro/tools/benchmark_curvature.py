@@ -125,9 +125,9 @@ def _problem(fast: bool):
     examples = Examples(images, np.eye(10, dtype=np.float32)[labels])
     network = models.build("fnn", (28, 28, 1), 10)
     velocities = [tf.Variable(tf.zeros_like(v.value)) for v in network.trainable_variables]
-    phase = descent.Phase(0.1, count, 0.0, 50, 0.0)
+    recipe = descent.Recipe(0.1, count, 0.0, 50, 0.0)
     here = tf.distribute.get_strategy()
-    steps = descent.make_steps(network, velocities, examples, phase, descent.squared_error, here)
+    steps = descent.make_steps(network, velocities, examples, recipe, descent.squared_error, here)
     order = tf.constant(descent.epoch_orders(count, range(50), [0]))
     steps(order, tf.constant(0, tf.int64), tf.constant(50, tf.int64), tf.constant(np.inf))
     return network, examples.images, examples.targets

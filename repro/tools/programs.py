@@ -127,8 +127,8 @@ def gradient_descent(network: str, examples: int, batch: int) -> Program:
         np.zeros((examples, *model.input_shape[1:]), np.float32),
         np.zeros((examples, CLASSES), np.float32),
     )
-    phase = descent.Phase(0.1, batch, momentum=0.9, iterations=1000, stop_loss=1e-4)
-    of = model, velocities, data, phase, descent.squared_error
+    recipe = descent.Recipe(0.1, batch, momentum=0.9, iterations=1000, stop_loss=1e-4)
+    of = model, velocities, data, recipe, descent.squared_error
     steps = descent.make_steps(*of, tf.distribute.get_strategy())
     number = _spec([], "int64")
     orders = _spec([2, examples], "int64")

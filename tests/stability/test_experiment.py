@@ -80,14 +80,11 @@ def test_rows_are_where_they_are_due(whole):
 
 @pytest.mark.slow
 def test_rows_of_an_escape_are_where_they_are_due(whole):
-    """After the switch as of a training; of the way to it one without measurements."""
+    """As of a training, with curvature at multiples of --measure_every."""
     escaped = rows(whole(ESCAPE))
-    assert [row["epoch"] for row in escaped] == list(range(6))
-    steps = [(row["phase"], row["step"]) for row in escaped]
-    assert steps == [(0, 0), (0, 6), (1, 0), (1, 5), (1, 10), (1, 12)]
-    assert [row["step"] for row in escaped if "train/loss" in row] == [0, 5, 10, 12]
+    assert [(row["epoch"], row["step"]) for row in escaped] == [(0, 0), (1, 5), (2, 10), (3, 12)]
+    assert all("train/loss" in row and "test/accuracy" in row for row in escaped)
     assert [row["step"] for row in escaped if "curvature/sharpness" in row] == [0, 5, 10]
-    assert ["start/running_loss" in row for row in escaped] == [False, True] + [False] * 4
 
 
 @pytest.mark.slow
@@ -105,7 +102,7 @@ def test_an_escape_starts_where_gd_or_sgd_ended(whole, size):
     """Its start is what training for as many steps reaches, to the bit."""
     escape = ESCAPE.replace(start_batch_size=size)
     plain = TRAIN.replace(batch_size=size, momentum=0.0, iterations=6)
-    start, end = weights(whole(escape), "start"), weights(whole(plain))
+    start, end = weights(whole(escape), "initial"), weights(whole(plain))
     assert start.keys() == end.keys()
     for name, value in end.items():
         np.testing.assert_array_equal(start[name], value)
@@ -114,17 +111,17 @@ def test_an_escape_starts_where_gd_or_sgd_ended(whole, size):
 @pytest.mark.slow
 def test_an_escape_starts_where_lbfgs_ended(make, tmp_path, monkeypatch):
     """It fits all images, in a sharp minimum that SGD at 0.5 leaves; a kill changes no number."""
-    from repro.stability import descent
+    from repro.stability import pieces
 
     settings = ESCAPE.replace(start_optimizer="lbfgs", start_iterations=100)
     make(settings, tmp_path / "run")
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(descent, "lbfgs", lambda *_: 1 / 0)
+        patched.setattr(pieces, "make_steps", lambda *_: 1 / 0)
         make(settings, tmp_path / "killed")
-    assert len(rows(tmp_path / "killed")) == 1  # before the way to the minimum
+    assert len(rows(tmp_path / "killed")) == 1  # at the minimum
     make(settings, tmp_path / "killed")
     assert_same_run(tmp_path / "run", tmp_path / "killed")
-    after = [row for row in rows(tmp_path / "run") if row["phase"] == 1]
+    after = rows(tmp_path / "run")
     assert (after[0]["step"], after[0]["train/accuracy"]) == (0, 1.0)
     assert after[0]["curvature/sharpness"] > 2 / 0.5
     assert 5 * after[0]["train/loss"] < after[-1]["train/loss"]
@@ -185,10 +182,10 @@ def test_training_is_the_recursion_in_numpy():
     network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, use_bias=False)])
     network.set_weights([rng.standard_normal((3, 2))])  # whatever other tests have drawn before
     w = network.get_weights()[0].astype(float)
-    phase = descent.Phase(0.1, 2, 0.9, 3, 0.0)
+    recipe = descent.Recipe(0.1, 2, 0.9, 3, 0.0)
     velocities = [tf.Variable(tf.zeros((3, 2)))]
     loss = descent.squared_error
-    steps = descent.make_steps(network, velocities, Examples(x, y), phase, loss, here)
+    steps = descent.make_steps(network, velocities, Examples(x, y), recipe, loss, here)
     order = descent.epoch_orders(5, range(2), [0])
     assert order[0].tolist() == [0, 1, 2, 3, 4] != order[1].tolist()
     step, running, finite = steps(
@@ -233,7 +230,9 @@ def test_toy(make, tmp_path):
     "settings",
     [
         pytest.param(TRAIN.replace(batch_size=7), id="batches of 7 and 5"),
-        pytest.param(ESCAPE.replace(iterations=2), id="all 40, then 15 and 10"),
+        pytest.param(
+            ESCAPE.replace(iterations=3, measure_every=1), id="all 40, then 15, 15 and 10"
+        ),
     ],
 )
 @pytest.mark.slow
@@ -272,16 +271,16 @@ class Interrupted(Exception):
 )
 def test_interrupted_equals_uninterrupted(whole, make, tmp_path, monkeypatch, settings):
     """Ragged batches (15, 15, 10), momentum, and a piece of work that is lost."""
-    from repro.stability import phases
+    from repro.stability import pieces
 
-    look, path = phases.Descent._look, tmp_path / "run"
+    look, path = pieces.Descent._look, tmp_path / "run"
 
     def interrupt(self, number):
         if number == 3:
             raise Interrupted
         return look(self, number)
 
-    monkeypatch.setattr(phases.Descent, "_look", interrupt)
+    monkeypatch.setattr(pieces.Descent, "_look", interrupt)
     with pytest.raises(Interrupted):
         make(settings, path)
     assert len(rows(path)) == 3
@@ -309,10 +308,10 @@ def stop_in(monkeypatch, name, count):
 
     monkeypatch.setattr(module, function, stopping)
     if name == "steps":
-        from repro.stability import phases
+        from repro.stability import pieces
         from repro.training import step
 
-        monkeypatch.setattr(phases, function, stopping)
+        monkeypatch.setattr(pieces, function, stopping)
         monkeypatch.setattr(step, "SECONDS_PER_CALL", 0.0)  # a step a call
 
 
@@ -323,12 +322,11 @@ def stop_in(monkeypatch, name, count):
         (TRAIN, "steps", 8, 2),  # in the midst of the second piece
         # its steps are done, and its row is not there yet
         pytest.param(*(TRAIN, "evaluate", 5, 2), marks=pytest.mark.slow),
-        # GD takes no orders: after the switch
-        pytest.param(*(ESCAPE, "steps", 2, 3), marks=pytest.mark.slow),
-        pytest.param(
-            *(ESCAPE, "measure", 1, 2), marks=pytest.mark.slow
-        ),  # of the start, the switch being done
-        pytest.param(*(ESCAPE, "measure", 3, 4), marks=pytest.mark.slow),
+        # GD, which goes to the start in a run of its own, takes no orders
+        pytest.param(*(ESCAPE, "steps", 2, 1), marks=pytest.mark.slow),
+        # the first two are of where GD ended, and of the start
+        pytest.param(*(ESCAPE, "measure", 3, 1), marks=pytest.mark.slow),
+        pytest.param(*(ESCAPE, "measure", 4, 2), marks=pytest.mark.slow),
     ],
 )
 def test_sigterm_saves_and_the_run_goes_on(
