@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from repro.curvature.data import bounded, shares
+from repro.curvature.data import NEGATIVE, bounded, shares
 from repro.curvature.full_float32 import full_float32, refuse_tpu
 from repro.curvature.weights import Point
 
@@ -69,8 +69,10 @@ def mean_over_examples(
 
     def of_replica(here, vector, inputs, targets, weights):
         total = batch_sum(here, vector, inputs, targets, weights)
-        zeros = tf.math.count_nonzero(weights <= 0, dtype=tf.float64)
-        return total, tf.stack([tf.reduce_sum(weights), zeros])
+        zeros, negative = (
+            tf.math.count_nonzero(mask, dtype=tf.float64) for mask in (weights == 0, weights < 0)
+        )
+        return total, tf.stack([tf.reduce_sum(weights), zeros, negative])
 
     step = None
 
@@ -91,13 +93,16 @@ def mean_over_examples(
     def once(here, vector):
         nonlocal step
         step = step or make_step(here)
-        total, counts = 0.0, np.zeros(2)
+        total, counts = 0.0, np.zeros(3)
         for batch in bounded(parts):
             share, count = step(here.values, vector, batch)
             total, counts = total + share.numpy(), counts + count.numpy()
-        if not counts[0]:
+        weight, zeros, negative = counts
+        if negative:
+            raise ValueError(NEGATIVE)
+        if not weight:
             raise ValueError("there are no examples to take the mean over")
-        if training and counts[1]:
+        if training and zeros:
             raise ValueError(
                 "with training=True no example may have the weight 0, as it would enter the "
                 "statistics of its batch; nor may a batch be left that cannot be divided among "
@@ -108,7 +113,7 @@ def mean_over_examples(
                 "a Hessian-vector product is not finite: is there a NaN or a huge number in "
                 "`dataset`, or have the weights diverged?"
             )
-        return total / counts[0]
+        return total / weight
 
     def mean(here: Point, vector: np.ndarray) -> np.ndarray:
         nonlocal compared
