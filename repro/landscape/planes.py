@@ -1,6 +1,7 @@
 """The plane through three points of weight space, and where others fall on it."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -118,13 +119,16 @@ def with_eigenvalues(measure: Callable, eigenvalues: Callable) -> Callable:
     Returns:
       point -> those numbers, and `lambda_max`, `lambda_min`, `eigenvalue_ratio`: |lambda_min /
       lambda_max|, how far from convex the loss is there (Li et al. 2018, section 6). The ratio is 0
-      where no eigenvalue is negative.
+      where no eigenvalue is negative, infinite where one is and the largest is 0.
     """
 
     def both(point: points.Point) -> dict[str, float]:
         numbers = measure(point)
         largest, smallest = eigenvalues()
-        ratio = abs(min(smallest, 0.0)) / abs(largest)
+        if smallest >= 0:
+            ratio = 0.0
+        else:
+            ratio = abs(smallest / largest) if largest else math.inf
         return {**numbers, "lambda_max": largest, "lambda_min": smallest, "eigenvalue_ratio": ratio}
 
     return both
