@@ -157,9 +157,8 @@ def noise_alignment(
         # mean_i e_i (g_i - g), times sqrt(n)
         noise = (gradient(signs)[1] - signs.mean() * mean) * math.sqrt(len(weights))
         samples.append(noise @ operator.product(noise))
-        error = float(np.std(samples, ddof=1) / math.sqrt(len(samples))) if samples[1:] else np.inf
-        enough = len(samples) >= traces.FEWEST_PROBES
-        converged = enough and bool(error <= tolerance * abs(np.mean(samples)))
+        error = traces.standard_error(samples)
+        converged = bool(error <= tolerance * abs(np.mean(samples)))
         if converged:
             break
     trace = float(np.mean(samples))

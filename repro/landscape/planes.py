@@ -49,8 +49,6 @@ def through(a: points.Point, b: points.Point, c: points.Point) -> Plane:
     Raises:
       ValueError: they are the same or lie on one line, or belong to different networks.
     """
-    for other in (b, c):
-        points.check_shapes([x.shape for x in a], [x.shape for x in other])
     first, way = points.subtract(b, a), points.subtract(c, a)
     squared = points.dot(first, first)
     if not squared:
