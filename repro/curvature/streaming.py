@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -67,8 +68,9 @@ def mean_over_examples(
     parts = shares(stream, strategy)
     compared = agreement is None
 
-    def of_replica(here, vector, inputs, targets, weights):
-        total = batch_sum(here, vector, inputs, targets, weights)
+    def of_replica(here, values, vector, inputs, targets, weights):
+        there = dataclasses.replace(here, values=tuple(values))
+        total = batch_sum(there, vector, inputs, targets, weights)
         zeros, negative = (
             tf.math.count_nonzero(mask, dtype=tf.float64) for mask in (weights == 0, weights < 0)
         )
@@ -79,11 +81,7 @@ def mean_over_examples(
     def make_step(here):
         @tf.function(autograph=False, reduce_retracing=True)
         def step(values, vector, batch):
-            def of_values(values, vector, *batch):
-                there = dataclasses.replace(here, values=tuple(values))
-                return of_replica(there, vector, *batch)
-
-            found = strategy.run(of_values, args=(values, vector, *batch))
+            found = strategy.run(functools.partial(of_replica, here), args=(values, vector, *batch))
             return [strategy.reduce("sum", part, axis=None) for part in found]
 
         return step
