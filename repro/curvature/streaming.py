@@ -12,6 +12,7 @@ from repro.curvature.data import NEGATIVE, bounded, shares
 from repro.curvature.full_float32 import full_float32, refuse_tpu
 from repro.curvature.weights import Point
 
+STRANGE = "is there a NaN or a huge number in `dataset`, or have the weights diverged?"
 DIFFERENT = (
     "two passes gave different products ({gap:.1e} of their size), so no eigenvalue of them means "
     "anything. Does `dataset` differ between passes? Then leave out drop_remainder=True after "
@@ -107,10 +108,7 @@ def mean_over_examples(
                 f"{strategy.num_replicas_in_sync} replicas: choose another batch_size"
             )
         if not np.isfinite(total).all():
-            raise ValueError(
-                "a Hessian-vector product is not finite: is there a NaN or a huge number in "
-                "`dataset`, or have the weights diverged?"
-            )
+            raise ValueError(f"a Hessian-vector product is not finite: {STRANGE}")
         return total / weight
 
     def mean(here: Point, vector: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from repro.curvature.checks import look
 from repro.curvature.data import Data
 from repro.curvature.full_float32 import full_float32
 from repro.curvature.hvp import ExampleLoss, dense_gradients
-from repro.curvature.streaming import batch_errors
+from repro.curvature.streaming import STRANGE, batch_errors
 from repro.curvature.weights import join, point, split
 
 
@@ -97,10 +97,7 @@ def m_sharpness(
         base, gradient = at_offset(tf.zeros(here.size, tf.float64), inputs, targets, counts)
         best = float(base)
         if not np.isfinite(best):
-            raise ValueError(
-                "the loss at the weights is not finite: is there a NaN or a huge number in "
-                "`dataset`, or have the weights diverged?"
-            )
+            raise ValueError(f"the loss at the weights is not finite: {STRANGE}")
         for _ in range(steps):
             slope = scale * gradient.numpy()  # along the axes of the ball
             if not slope.any():
