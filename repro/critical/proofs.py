@@ -124,8 +124,8 @@ def inertia_of_split(
     with balls.precision(BITS):
         columns = [[column] for column in zip(*ball(parent))]
         for neuron, shares in splits:
-            ((x, y, a),) = columns[neuron]
-            columns[neuron] = [(x, y, a * share) for share in _shares(shares)]
+            ((*incoming, a),) = columns[neuron]
+            columns[neuron] = [(*incoming, a * share) for share in _shares(shares)]
         theta = [list(row) for row in zip(*(copy for group in columns for copy in group))]
         hessian = intervals.derivatives(theta, given)[2]
         below_, up_to = (balls.inertia(hessian, arb(s * ZERO_EIGENVALUE)) for s in (-1, 1))

@@ -16,6 +16,8 @@ WANTED = (
     "tf.data.Dataset of such tuples"
 )
 
+NEGATIVE = "weights of `dataset` must not be negative"
+
 
 def batches(dataset: Data, batch_size: int) -> tf.data.Dataset:
     """Return data as a dataset of batches (inputs, targets, weights float64 [b]).
@@ -63,9 +65,14 @@ def first(stream: tf.data.Dataset) -> tuple:
             f"weights of `dataset` must have the shape {(*lengths,)}, one for each example, not "
             f"{np.shape(weights)}"
         )
-    if np.min(weights) < 0:
-        raise ValueError("weights of `dataset` must not be negative")
+    check_weights(weights)
     return batch
+
+
+def check_weights(weights: tf.Tensor) -> None:
+    """Raise ValueError where the weights of a batch are negative."""
+    if np.min(weights) < 0:
+        raise ValueError(NEGATIVE)
 
 
 def shapes(structure) -> str:

@@ -20,7 +20,11 @@ class SpectralDensity:
     remembered: int | None = None  # vectors that memory had room for; fewer than steps: see below
 
     def evaluate(self, grid: np.ndarray, sigma: float) -> np.ndarray:
-        """Return the density per unit of eigenvalue at points [g], smoothed by N(0, sigma^2)."""
+        """Return the density per unit of eigenvalue at points [g], smoothed by N(0, sigma^2).
+
+        Raises:
+          ValueError: sigma is not above 0.
+        """
         return np.mean(self._smoothed(grid, sigma), axis=0)
 
     def standard_error(self, grid: np.ndarray, sigma: float) -> np.ndarray:
@@ -38,6 +42,8 @@ class SpectralDensity:
         return float(per_probe.mean()), float(error)
 
     def _smoothed(self, grid: np.ndarray, sigma: float) -> np.ndarray:
+        if not sigma > 0:
+            raise ValueError(f"sigma={sigma} must be above 0: the width of what smooths the masses")
         distance = (np.asarray(grid)[None, :, None] - self.nodes[:, None, :]) / sigma
         bumps = np.exp(-0.5 * distance**2) / (sigma * np.sqrt(2 * np.pi))
         return np.sum(self.weights[:, None, :] * bumps, axis=2)

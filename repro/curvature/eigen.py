@@ -242,7 +242,12 @@ def power_iteration(
     those of their scans. `converged` says that this rule ended it, no more: a small change is no
     small error, nor does it say that no other eigenvalue is larger. Compare `residuals`, which
     `lanczos` brings down by several orders of magnitude in as many products.
+
+    Raises:
+      ValueError: max_iterations or start make no sense.
     """
+    if max_iterations < 1:
+        raise ValueError(f"max_iterations={max_iterations} must be at least 1")
     rng = np.random.default_rng(seed)
     vector = _start(start, operator.size, rng)
     vector = vector / np.linalg.norm(vector)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from repro.curvature.full_float32 import full_float32
 from repro.curvature.hvp import dense_gradients
-from repro.curvature.streaming import batch_errors
+from repro.curvature.streaming import STRANGE, batch_errors
 from repro.curvature.weights import Point, join
 
 
@@ -57,10 +57,7 @@ def make_gradient(loss, here: Point, stream: tf.data.Dataset, *, compiled: bool)
         if not whole:
             raise ValueError("there are no examples to take the mean over")
         if not (np.isfinite(value) and np.isfinite(total).all()):
-            raise ValueError(
-                "the loss or its gradient is not finite: is there a NaN or a huge number in "
-                "`dataset`, or have the weights diverged?"
-            )
+            raise ValueError(f"the loss or its gradient is not finite: {STRANGE}")
         return value / whole, total / whole
 
     return gradient

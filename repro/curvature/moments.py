@@ -15,7 +15,7 @@ from repro.curvature.checks import Look, look
 from repro.curvature.data import Data
 from repro.curvature.full_float32 import full_float32
 from repro.curvature.hvp import ARRAY_BATCH, ExampleLoss, Operator, check, hessian_sum
-from repro.curvature.streaming import batch_errors, check_equal, mean_over_examples
+from repro.curvature.streaming import STRANGE, batch_errors, check_equal, mean_over_examples
 from repro.curvature.weights import Point, point
 
 METHODS = ("auto", "layerwise", "per_example")
@@ -195,10 +195,7 @@ def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int
     vector = tf.constant(np.random.default_rng(0).standard_normal(here.size))
     expected = ways[-1][0](here, vector, *two).numpy()  # not traced: for two examples it is dear
     if not np.isfinite(expected).all():
-        raise ValueError(
-            "a Hessian-vector product is not finite: is there a NaN or a huge number in `dataset`, "
-            "or have the weights diverged?"
-        )
+        raise ValueError(f"a Hessian-vector product is not finite: {STRANGE}")
     scale = np.linalg.norm(expected, axis=1)
     for number, (way, _) in enumerate(ways[:-1]):
         # Of TensorFlow, for what cannot be vectorised.

@@ -129,7 +129,7 @@ def noise_alignment(
 
     Args:
       model, loss, dataset, at, variables, batch_size, strategy: as for `hvp.hessian`; all examples
-        must weigh the same, as SGD draws them alike.
+        must weigh the same, or 0, as SGD draws them alike.
       tolerance: largest standard error of each trace, as a share of it, to count as converged.
       max_iterations: vectors u at most; for ||H||_F half as many products with H^2.
       seed: of the random vectors.
@@ -144,7 +144,8 @@ def noise_alignment(
     operator = hessian(model, loss, dataset, **options)
     stream = data.batches(dataset, ARRAY_BATCH if batch_size is None else batch_size)
     weights = np.concatenate([w.numpy() for _, _, w in stream])
-    if np.ptp(weights):
+    counted = weights > 0  # what weighs nothing is padding
+    if len(np.unique(weights[counted])) > 1:
         raise ValueError("SGD draws all examples alike: weights of `dataset` differ")
     here = point(model, at=at, variables=variables)
     exact = look(model, here, loss, data.first(stream)).loss
@@ -155,11 +156,11 @@ def noise_alignment(
     while len(samples) < max_iterations:
         signs = rng.choice((-1.0, 1.0), len(weights))
         # mean_i e_i (g_i - g), times sqrt(n)
-        noise = (gradient(signs)[1] - signs.mean() * mean) * math.sqrt(len(weights))
+        noise = gradient(signs)[1] - signs[counted].mean() * mean
+        noise *= math.sqrt(counted.sum())
         samples.append(noise @ operator.product(noise))
-        error = float(np.std(samples, ddof=1) / math.sqrt(len(samples))) if samples[1:] else np.inf
-        enough = len(samples) >= traces.FEWEST_PROBES
-        converged = enough and bool(error <= tolerance * abs(np.mean(samples)))
+        error = traces.standard_error(samples)
+        converged = bool(error <= tolerance * abs(np.mean(samples)))
         if converged:
             break
     trace = float(np.mean(samples))

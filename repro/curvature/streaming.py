@@ -2,15 +2,17 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from repro.curvature.data import bounded, shares
+from repro.curvature.data import NEGATIVE, bounded, shares
 from repro.curvature.full_float32 import full_float32, refuse_tpu
 from repro.curvature.weights import Point
 
+STRANGE = "is there a NaN or a huge number in `dataset`, or have the weights diverged?"
 DIFFERENT = (
     "two passes gave different products ({gap:.1e} of their size), so no eigenvalue of them means "
     "anything. Does `dataset` differ between passes? Then leave out drop_remainder=True after "
@@ -67,21 +69,20 @@ def mean_over_examples(
     parts = shares(stream, strategy)
     compared = agreement is None
 
-    def of_replica(here, vector, inputs, targets, weights):
-        total = batch_sum(here, vector, inputs, targets, weights)
-        zeros = tf.math.count_nonzero(weights <= 0, dtype=tf.float64)
-        return total, tf.stack([tf.reduce_sum(weights), zeros])
+    def of_replica(here, values, vector, inputs, targets, weights):
+        there = dataclasses.replace(here, values=tuple(values))
+        total = batch_sum(there, vector, inputs, targets, weights)
+        zeros, negative = (
+            tf.math.count_nonzero(mask, dtype=tf.float64) for mask in (weights == 0, weights < 0)
+        )
+        return total, tf.stack([tf.reduce_sum(weights), zeros, negative])
 
     step = None
 
     def make_step(here):
         @tf.function(autograph=False, reduce_retracing=True)
         def step(values, vector, batch):
-            def of_values(values, vector, *batch):
-                there = dataclasses.replace(here, values=tuple(values))
-                return of_replica(there, vector, *batch)
-
-            found = strategy.run(of_values, args=(values, vector, *batch))
+            found = strategy.run(functools.partial(of_replica, here), args=(values, vector, *batch))
             return [strategy.reduce("sum", part, axis=None) for part in found]
 
         return step
@@ -91,24 +92,24 @@ def mean_over_examples(
     def once(here, vector):
         nonlocal step
         step = step or make_step(here)
-        total, counts = 0.0, np.zeros(2)
+        total, counts = 0.0, np.zeros(3)
         for batch in bounded(parts):
             share, count = step(here.values, vector, batch)
             total, counts = total + share.numpy(), counts + count.numpy()
-        if not counts[0]:
+        weight, zeros, negative = counts
+        if negative:
+            raise ValueError(NEGATIVE)
+        if not weight:
             raise ValueError("there are no examples to take the mean over")
-        if training and counts[1]:
+        if training and zeros:
             raise ValueError(
                 "with training=True no example may have the weight 0, as it would enter the "
                 "statistics of its batch; nor may a batch be left that cannot be divided among "
                 f"{strategy.num_replicas_in_sync} replicas: choose another batch_size"
             )
         if not np.isfinite(total).all():
-            raise ValueError(
-                "a Hessian-vector product is not finite: is there a NaN or a huge number in "
-                "`dataset`, or have the weights diverged?"
-            )
-        return total / counts[0]
+            raise ValueError(f"a Hessian-vector product is not finite: {STRANGE}")
+        return total / weight
 
     def mean(here: Point, vector: np.ndarray) -> np.ndarray:
         nonlocal compared

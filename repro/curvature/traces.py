@@ -37,7 +37,7 @@ def hutchinson(
     for _ in range(max_iterations):
         probe = rng.choice((-1.0, 1.0), operator.size)
         samples.append(probe @ operator.product(probe))
-        error = _standard_error(samples)
+        error = standard_error(samples)
         converged = bool(error <= tolerance * abs(np.mean(samples)))
         if converged:
             break
@@ -73,12 +73,13 @@ def hutch_plus_plus(
         probe = probe - basis @ (basis.T @ probe)
         samples.append(probe @ operator.product(probe))
     value = float(inside + (np.mean(samples) if samples else 0.0))
-    error = _standard_error(samples) if samples else 0.0
+    error = standard_error(samples) if samples else 0.0
     converged = bool(error <= tolerance * abs(value))
     return TraceEstimate(value, error, 2 * columns + len(samples), converged)
 
 
-def _standard_error(samples: list[float]) -> float:
+def standard_error(samples: list[float]) -> float:
+    """Return the standard error of a mean; infinite for fewer than FEWEST_PROBES samples."""
     if len(samples) < FEWEST_PROBES:
         return np.inf
     return float(np.std(samples, ddof=1) / np.sqrt(len(samples)))

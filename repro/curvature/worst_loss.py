@@ -18,7 +18,7 @@ from repro.curvature.checks import look
 from repro.curvature.data import Data
 from repro.curvature.full_float32 import full_float32
 from repro.curvature.hvp import ExampleLoss, dense_gradients
-from repro.curvature.streaming import batch_errors
+from repro.curvature.streaming import STRANGE, batch_errors
 from repro.curvature.weights import join, point, split
 
 
@@ -62,21 +62,20 @@ def m_sharpness(
       model, loss, dataset, at, variables: as for `hvp.hessian`; batch norm uses its moving
         statistics. Without shuffling batches are of neighbours: shuffle before, if they are alike.
       rho: radius; with `adaptive` a share of each weight.
-      m: examples of a batch; the last one may have fewer.
+      m: examples of a batch, those of weight 0 left out, whatever batches the data comes in; the
+        last one may have fewer.
       steps: of ascent, each a gradient of the batch.
       adaptive: scale the ball by the weights' magnitudes; weights of 0 then stay.
       seed: of the direction that is taken where the gradient is zero.
 
     Raises:
-      ValueError: as for `hvp.hessian`; rho, m or steps make no sense; a loss in the ball is not
-        finite.
+      ValueError: as for `hvp.hessian`; rho, m or steps make no sense; the loss at the weights, or
+        one in the ball, is not finite.
     """
     if not rho > 0 or m < 1 or steps < 1:
         raise ValueError(f"rho={rho}, m={m} and steps={steps} must be above 0")
     here = point(model, at=at, variables=variables)
     stream = data.batches(dataset, m)
-    if isinstance(dataset, tf.data.Dataset):
-        stream = stream.rebatch(m)
     loss = look(model, here, loss, data.first(stream)).loss
     weights = join(here.weights).numpy()
     scale = np.abs(weights) if adaptive else np.ones(here.size)
@@ -93,15 +92,18 @@ def m_sharpness(
         return mean, join(dense_gradients(tape, summed, moved))
 
     bases, rises, sizes = [], [], []
-    for inputs, targets, counts in stream:
+    for inputs, targets, counts in stream.map(_counted).rebatch(m):
+        data.check_weights(counts)
         base, gradient = at_offset(tf.zeros(here.size, tf.float64), inputs, targets, counts)
         best = float(base)
+        if not np.isfinite(best):
+            raise ValueError(f"the loss at the weights is not finite: {STRANGE}")
         for _ in range(steps):
             slope = scale * gradient.numpy()  # along the axes of the ball
             if not slope.any():
                 slope = scale * rng.standard_normal(here.size)
-            offset = rho * scale * slope / max(np.linalg.norm(slope), np.finfo(float).tiny)
-            value, gradient = at_offset(tf.constant(offset), inputs, targets, counts)
+            offset = tf.constant(rho * scale * _unit(slope))
+            value, gradient = at_offset(offset, inputs, targets, counts)
             best = max(best, float(value)) if np.isfinite(value) else np.nan
             if not np.isfinite(best):
                 raise ValueError(f"a loss within rho={rho:g} is not finite: choose a smaller rho")
@@ -109,6 +111,21 @@ def m_sharpness(
         rises.append(best - float(base))
         sizes.append(float(tf.reduce_sum(counts)))
     count = len(rises)
+    if not count:
+        raise ValueError("there are no examples to take the mean over")
     error = np.std(rises, ddof=1) / np.sqrt(count) if count > 1 else np.nan
     means = [float(np.average(values, weights=sizes)) for values in (rises, bases)]
     return WorstLoss(*means, float(error), count, float(rho), m, steps, adaptive)
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    """Return a vector [size] with length 1, however short it was; zero stays zero."""
+    vector = vector / (np.abs(vector).max() or 1.0)  # squares of tiny numbers are 0
+    return vector / (np.linalg.norm(vector) or 1.0)
+
+
+@tf.autograph.experimental.do_not_convert
+def _counted(inputs, targets, weights) -> tuple:
+    """Return the examples of a batch whose weight is not 0; others are padding."""
+    rows = tf.where(weights != 0)[:, 0]
+    return tf.nest.map_structure(lambda x: tf.gather(x, rows), (inputs, targets, weights))

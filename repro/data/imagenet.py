@@ -225,9 +225,17 @@ def _resized(example: dict) -> tf.Tensor:
 
 
 def _read(builder, split: str, context: tf.distribute.InputContext, seed: int | None = None):
-    """Read this worker's share of the files, in an order fixed by `seed`."""
+    """Read this worker's share: of the files, in an order fixed by `seed`; without one of examples.
+
+    Files hold different numbers of examples. Training goes on from the start of a share that ends
+    early; an evaluation would miss the end of a long one.
+    """
     import tensorflow_datasets as tfds
 
-    sharded = context if context.num_input_pipelines > 1 else None
-    config = tfds.ReadConfig(shuffle_seed=seed, input_context=sharded)
+    workers, files = context.num_input_pipelines, None
+    if workers > 1 and seed is None:
+        split = tfds.even_splits(split, workers)[context.input_pipeline_id]
+    elif workers > 1:
+        files = context
+    config = tfds.ReadConfig(shuffle_seed=seed, input_context=files)
     return builder.as_dataset(split=split, shuffle_files=seed is not None, read_config=config)

@@ -51,7 +51,7 @@ class CurveVariables:
 
 
 def sample_t(step: tf.Tensor, seed: int, sampling: str = "uniform") -> tf.Tensor:
-    """Return the t of a step, float32 in [0, 1), keyed by (seed, step).
+    """Return the t of a step, float32 in [0, 1], keyed by (seed, step).
 
     uniform: independent. stratified: of every STRATA consecutive steps each falls into its own
     stratum [i, i + 1) / STRATA, in random order: still uniform, with less variance.

@@ -46,9 +46,8 @@ class _Curve:
     def __post_init__(self):
         if len(self.nodes) < 2:
             raise ValueError("a curve needs two nodes or more")
-        shapes = [[np.shape(array) for array in node] for node in self.nodes]
-        for other in shapes[1:]:
-            points.check_shapes(shapes[0], other)
+        for other in self.nodes[1:]:
+            points.check_same(self.nodes[0], other)
 
     def at(self, t: float) -> list[np.ndarray]:
         """Return phi(t).

@@ -92,7 +92,15 @@ def coordinates(count: int, reach: float = 1.0) -> np.ndarray:
 def along(
     weights: points.Point, directions: Sequence[points.Point], steps: Sequence[float]
 ) -> list[np.ndarray]:
-    """Return weights + sum_i steps[i] * directions[i], for slices of any dimension."""
+    """Return weights + sum_i steps[i] * directions[i], for slices of any dimension.
+
+    Raises:
+      ValueError: not as many steps as directions, or directions of another network.
+    """
+    if len(directions) != len(steps):
+        raise ValueError(f"{len(steps)} steps do not fit {len(directions)} directions")
+    for direction in directions:
+        points.check_same(weights, direction)
     return [
         (w + sum(s * d[place] for s, d in zip(steps, directions))).astype(w.dtype)
         for place, w in enumerate(weights)

@@ -100,8 +100,13 @@ def summarize(values: np.ndarray, lengths: np.ndarray) -> Summary:
     Args:
       values: [n].
       lengths: arc length up to each point, [n], as from `arc_length`.
+
+    Raises:
+      ValueError: they are not such.
     """
-    values, lengths = np.asarray(values, np.float64), np.asarray(lengths, np.float64)
+    values, lengths = _one_a_point(values, "values"), np.asarray(lengths, np.float64)
+    if lengths.shape != values.shape or (np.diff(lengths) < 0).any():
+        raise ValueError(f"lengths must be {len(values)} numbers that do not fall, one a value")
     total = float(lengths[-1] - lengths[0])
     between = np.sum((values[1:] + values[:-1]) / 2 * np.diff(lengths))
     return Summary(
@@ -145,8 +150,8 @@ def barrier_over_chord(ts: np.ndarray, losses: np.ndarray) -> float:
     return float(np.max(losses - ((1 - ts) * losses[0] + ts * losses[-1])))
 
 
-def _one_a_point(losses) -> np.ndarray:
-    losses = np.asarray(losses, np.float64)
-    if losses.ndim != 1 or not len(losses):
-        raise ValueError(f"losses must be one number for each point, not {losses.shape}")
-    return losses
+def _one_a_point(values, name: str = "losses") -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"{name} must be one number for each point, not {values.shape}")
+    return values

@@ -1,6 +1,7 @@
 """The plane through three points of weight space, and where others fall on it."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -48,8 +49,6 @@ def through(a: points.Point, b: points.Point, c: points.Point) -> Plane:
     Raises:
       ValueError: they are the same or lie on one line, or belong to different networks.
     """
-    for other in (b, c):
-        points.check_shapes([x.shape for x in a], [x.shape for x in other])
     first, way = points.subtract(b, a), points.subtract(c, a)
     squared = points.dot(first, first)
     if not squared:
@@ -118,13 +117,16 @@ def with_eigenvalues(measure: Callable, eigenvalues: Callable) -> Callable:
     Returns:
       point -> those numbers, and `lambda_max`, `lambda_min`, `eigenvalue_ratio`: |lambda_min /
       lambda_max|, how far from convex the loss is there (Li et al. 2018, section 6). The ratio is 0
-      where no eigenvalue is negative.
+      where no eigenvalue is negative, infinite where one is and the largest is 0.
     """
 
     def both(point: points.Point) -> dict[str, float]:
         numbers = measure(point)
         largest, smallest = eigenvalues()
-        ratio = abs(min(smallest, 0.0)) / abs(largest)
+        if smallest >= 0:
+            ratio = 0.0
+        else:
+            ratio = abs(smallest / largest) if largest else math.inf
         return {**numbers, "lambda_max": largest, "lambda_min": smallest, "eigenvalue_ratio": ratio}
 
     return both

@@ -38,12 +38,22 @@ def check_shapes(shapes: Sequence[tuple], others: Sequence[tuple]) -> None:
         raise ValueError("the points belong to different networks: their weights differ in shape")
 
 
+def check_same(a: Point, b: Point) -> None:
+    """Raise ValueError likewise, of points: NumPy would stretch a bias [n] to a kernel [m, n]."""
+    check_shapes([np.shape(array) for array in a], [np.shape(array) for array in b])
+
+
 def combine(coefficients: Sequence[float], points: Sequence[Point]) -> list[np.ndarray]:
     """Return sum of coefficients[k] * points[k]; a coefficient of 1 alone is exact.
 
     Sums are float64 and rounded once, to the weights' own precision. Points whose coefficient is 0
     are left out, so that an end of a curve is the network it was made of, bit for bit.
+
+    Raises:
+      ValueError: the points belong to different networks.
     """
+    for other in points[1:]:
+        check_same(points[0], other)
     chosen = [(c, point) for c, point in zip(coefficients, points) if c != 0]
     first = points[0]
     if not chosen:
@@ -55,16 +65,18 @@ def combine(coefficients: Sequence[float], points: Sequence[Point]) -> list[np.n
 
 
 def subtract(a: Point, b: Point) -> list[np.ndarray]:
-    """Return a - b in float64."""
-    return [np.subtract(x, y, dtype=np.float64) for x, y in zip(a, b, strict=True)]
+    """Return a - b in float64; ValueError where they belong to different networks."""
+    check_same(a, b)
+    return [np.subtract(x, y, dtype=np.float64) for x, y in zip(a, b)]
 
 
 def dot(a: Point, b: Point) -> float:
-    """Return the inner product of two points, summed in float64."""
+    """Return the inner product of two points, summed in float64; ValueError as `subtract`."""
+    check_same(a, b)
     return float(
         sum(
             np.dot(np.ravel(x).astype(np.float64), np.ravel(y).astype(np.float64))
-            for x, y in zip(a, b, strict=True)
+            for x, y in zip(a, b)
         )
     )
 

@@ -50,7 +50,9 @@ ACTIVATIONS = (keras.activations.linear, keras.activations.relu)
 
 
 def path_norm(model: keras.Model, p: float) -> float:
-    """Return (sum over paths of prod |w|^p)^(1/p), batch norm folded first; inf beyond 1e308.
+    """Return (sum over paths of prod |w|^p)^(1/p), batch norm folded first.
+
+    Infinite where the sum or what it passes on the way is beyond 1e308.
 
     Raises:
       ValueError: a layer is not positively linear.
@@ -60,7 +62,7 @@ def path_norm(model: keras.Model, p: float) -> float:
 
 
 def log10_path_norm(model: keras.Model, p: float) -> float:
-    """Return log10 of `path_norm`; -inf where all paths are cut.
+    """Return log10 of `path_norm`; -inf where all paths are cut, or their sum is below 1e-308.
 
     Args:
       model: as for `fold_batch_norm`, or what that returned.

@@ -12,6 +12,7 @@ from repro.training.resume import stop_if_asked
 SECONDS_PER_CALL = 1.0  # of a compiled loop
 STEPS_PER_CALL_OF_WORKERS = 50
 MANY_OUTPUTS = 100  # networks with more of them have a top-5 accuracy
+SETS_AT_HAND = 3  # of an evaluation; a run that redraws its images has new ones in every epoch
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -128,7 +129,7 @@ def make_evaluate(
     more than 100 outputs there is `top5_accuracy` too: how often a label is among the 5 largest.
     """
     sums = make_sums(model, strategy, example_loss, batch_statistics=batch_statistics)
-    distributed = functools.lru_cache(strategy.distribute_datasets_from_function)
+    distributed = functools.lru_cache(SETS_AT_HAND)(strategy.distribute_datasets_from_function)
     workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
     def evaluate(batches) -> dict[str, float]:

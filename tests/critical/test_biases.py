@@ -131,6 +131,8 @@ def test_certificates(minimum, biased, net):
     matrix = np.linalg.eigvalsh(sign_matrices(minimum, biased)[1])
     wide = certify_split(found, [(1, [0.5])], given)
     assert wide["index"] == (matrix < 0).sum()  # p - 1 = 1 for each negative eigenvalue
+    counted = proofs.inertia_of_split(found, [(1, [0.5])], given)  # of 20 weights
+    assert counted == [wide["index"], 1, 19 - wide["index"]]  # moving the share costs nothing
 
 
 def test_balls_contain_float64_and_bound_third_derivatives(biased, net):

@@ -216,6 +216,11 @@ def test_kinds_of_data_that_are_refused(net, x, y):
     ):
         refused(message, net, softmax_loss, data)
     refused("no examples", net, softmax_loss, (x, y, np.zeros(COUNT)), doors=["sharpness"])
+    doors = ["sharpness", "nonuniformity"]
+    last = np.array([1.0] * (COUNT - 1) + [-0.5])
+    refused("must not be negative", net, softmax_loss, dataset(x, y, last).batch(4), doors=doors)
+    with pytest.raises(ValueError, match="must not be negative"):
+        curvature.m_sharpness(net, softmax_loss, (x, y, last), rho=0.1, m=2)
     refused("`model` must be a Keras model", lambda inputs: inputs, softmax_loss, (x, y))
     with pytest.raises(ValueError, match="batch_size=0"):
         curvature.hessian(net, softmax_loss, (x, y), batch_size=0)

@@ -49,9 +49,17 @@ def test_the_norm_agrees_with_the_density_within_their_errors(problem):
     assert abs(26 * second - norm**2) < 4 * 26 * error
 
 
-def test_the_alignment_is_that_of_dense_matrices(problem):
+@pytest.mark.parametrize("padding", [0, 12])
+def test_the_alignment_is_that_of_dense_matrices(problem, padding):
+    """What weighs 0 is no example: were it one, the trace would be twice what it is."""
     norm, trace, loss = dense(*problem)
-    found = curvature.noise_alignment(*problem, tolerance=0.0, max_iterations=60)
+    model, example_loss, data = problem
+    if padding:
+        rows = np.arange(N + padding) % N
+        data = *(part[rows] for part in data), 2.0 * (np.arange(N + padding) < N)
+    found = curvature.noise_alignment(
+        model, example_loss, data, tolerance=0.0, max_iterations=60 + 2 * padding
+    )
     assert found.loss == pytest.approx(loss)
     assert abs(found.noise_trace - trace) < 4 * found.noise_trace_standard_error
     assert abs(found.value - trace / (2 * loss * norm**2)) < 4 * found.standard_error
@@ -108,6 +116,8 @@ def test_what_is_refused(problem):
     model, loss, (x, y) = problem
     with pytest.raises(ValueError, match="weights of `dataset` differ"):
         curvature.noise_alignment(model, loss, (x, y, np.arange(1.0, N + 1)))
+    with pytest.raises(ValueError, match="no examples"):
+        curvature.noise_alignment(model, loss, (x, y, np.zeros(N)))
     with pytest.raises(ValueError, match="at least 24"):
         curvature.noise_alignment(model, loss, (x, y), max_iterations=10)
     with pytest.raises(ValueError, match="0 / 0"):

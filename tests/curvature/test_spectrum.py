@@ -355,3 +355,10 @@ def test_bad_input():
         traces.hutch_plus_plus(operator, max_iterations=11)
     with pytest.raises(ValueError, match="at least 1"):
         density.lanczos_quadrature(operator, probes=0)
+    with pytest.raises(ValueError, match="max_iterations=0 must be at least 1"):
+        eigen.power_iteration(operator, max_iterations=0)
+    found = density.lanczos_quadrature(operator, probes=2, steps=3)
+    for sigma in (0.0, -0.1, np.nan):
+        for curve in (found.evaluate, found.standard_error):
+            with pytest.raises(ValueError, match=r"sigma=.* must be above 0"):
+                curve(np.linspace(0, 1, 3), sigma)

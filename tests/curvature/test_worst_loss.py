@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from problems import squared_error
 from scipy import optimize
 
@@ -101,6 +102,53 @@ def test_adaptive_sharpness_ignores_how_layers_share_their_scale(float64, rng):
     plain_then, adaptive_then = both()
     assert adaptive_then == pytest.approx(adaptive)
     assert plain_then > 2 * plain
+
+
+def test_batches_are_of_m_examples_however_the_data_is_cut(linear):
+    """What weighs 0 is no example: here nine of ten, with what an evaluation fills up."""
+    model, loss, (x, y) = linear
+    weights = np.ones(10)
+    weights[5] = 0
+    kept = weights > 0
+    expected = curvature.m_sharpness(model, loss, (x[kept], y[kept]), rho=0.3, m=2)
+    assert expected.batches == 5
+    padded = np.repeat(weights, [1] * 9 + [4])
+    padded[10:] = 0
+    rows = np.arange(13) % 10
+
+    class Batches:
+        steps = 4
+
+        def dataset(self):
+            arrays = x[rows], y[rows], np.float32(padded)
+            return tf.data.Dataset.from_tensor_slices(arrays).batch(4)
+
+    for data in ((x, y, weights), (x[rows], y[rows], padded), Batches(), Batches().dataset()):
+        assert curvature.m_sharpness(model, loss, data, rho=0.3, m=2) == expected
+    with pytest.raises(ValueError, match="no examples"):
+        curvature.m_sharpness(model, loss, (x, y, np.zeros(10)), rho=0.3, m=2)
+
+
+@pytest.mark.parametrize("gap", [8.0, 440.0])
+def test_a_step_has_length_rho_whatever_the_gradient(float64, gap):
+    """exp(-440) squared is no number of float64, but 0."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([np.array([[gap]])])
+
+    def loss(targets, outputs):
+        return tf.exp(-targets * outputs)[:, 0]
+
+    ones = np.ones((3, 1))
+    found = curvature.m_sharpness(model, loss, (ones, ones), rho=0.5, m=3)
+    assert found.value == pytest.approx(np.exp(-gap) * (np.exp(0.5) - 1), rel=1e-9)
+
+
+def test_a_loss_that_is_no_number_is_told_from_a_ball_too_large(linear):
+    model, loss, (x, y) = linear
+    with pytest.raises(ValueError, match="loss at the weights is not finite"):
+        curvature.m_sharpness(model, loss, (x, np.full_like(y, np.nan)), rho=0.1, m=5)
+    with pytest.raises(ValueError, match="choose a smaller rho"):
+        curvature.m_sharpness(model, loss, (x, y), rho=1e200, m=5)
 
 
 @pytest.mark.parametrize("wrong", [{"rho": 0.0}, {"m": 0}, {"steps": 0}])

@@ -160,6 +160,19 @@ def test_evaluation_batches_are_rounded_up_for_replicas(builder, replicas):
     assert sorted(labels[weights == 1]) == list(range(7)) and weights.sum() == 7
 
 
+@pytest.mark.parametrize("workers, replicas", [(2, 2), (3, 3), (2, 4)])
+@pytest.mark.parametrize("batch", [4, 7])
+def test_workers_meet_every_example_once_between_them(builder, workers, replicas, batch):
+    """Files hold different numbers of examples: a worker's share are examples, not files."""
+    batches = imagenet.StreamedEvaluationBatches(builder, "validation", batch)
+    met = []
+    for worker in range(workers):
+        rows = batches.dataset(tf.distribute.InputContext(workers, worker, replicas))
+        for _, labels, weights in rows.take(batches.steps * replicas // workers):
+            met += list(labels.numpy()[weights.numpy() == 1])
+    assert sorted(met) == list(range(7))
+
+
 def test_a_training_batch_that_replicas_cannot_divide_is_one_line(builder):
     batches = imagenet.StreamedTrainBatches(builder, "train", 5, 0, ())
     expected = "batch_size=5 cannot be divided among 3 replicas: the nearest that can are 3 and 6"

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from repro.landscape import curves, points
+from repro.landscape import curves, directions, points
 
 SHAPES = ((3, 4), (4,), (4, 2))
 
@@ -102,3 +102,20 @@ def test_points_as_vectors(make_point):
     assert math.isclose(points.dot(a, b), float(x @ y), rel_tol=1e-12)
     assert math.isclose(points.distance(a, b), float(np.linalg.norm(x - y)), rel_tol=1e-12)
     assert_equal(points.unflatten(x, a), a)
+
+
+@pytest.mark.parametrize("other", [[np.zeros(3)], [np.zeros((5, 3)), np.zeros(3)]])
+def test_points_of_different_networks_are_not_stretched_to_fit(other):
+    """NumPy has a difference of kernel [5, 3] and bias [3], and a sum of them."""
+    point = [np.ones((5, 3))]
+    for instrument in (
+        points.distance,
+        points.dot,
+        lambda a, b: points.combine((0.5, 0.5), (a, b)),
+        lambda a, b: curves.straight_nodes(a, b, 1),
+        lambda a, b: directions.along(a, [b], [1.0]),
+    ):
+        with pytest.raises(ValueError, match="different networks"):
+            instrument(point, other)
+    with pytest.raises(ValueError, match="1 steps do not fit 2 directions"):
+        directions.along(point, [point, point], [1.0])

@@ -92,3 +92,12 @@ def test_several_numbers_by_one_name_are_refused():
 def test_a_chord_is_between_the_two_ends(ts):
     with pytest.raises(ValueError, match="rise from 0 to 1"):
         evaluation.barrier_over_chord(ts, [1.0, 3.0, 2.0])
+
+
+def test_a_summary_has_a_length_for_each_value():
+    """Two values and five lengths would broadcast to an integral of 2 over the whole path."""
+    for lengths in (np.arange(5.0), [0.0], [1.0, 0.0]):
+        with pytest.raises(ValueError, match="2 numbers that do not fall"):
+            evaluation.summarize([1.0, 3.0], lengths)
+    with pytest.raises(ValueError, match="values must be one number for each point"):
+        evaluation.summarize(np.ones((2, 1)), [0.0, 1.0])

@@ -1,5 +1,7 @@
 """Planes through three points: coordinates, residuals, both projections, degenerate points."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,10 @@ def test_eigenvalues_over_a_plane():
     flat = both([np.array([0.0, 0.0])])
     assert flat == {"x": 0.0, "lambda_max": 2.0, "lambda_min": -2.0, "eigenvalue_ratio": 1.0}
     assert both([np.array([1.0, 0.0])])["eigenvalue_ratio"] == 0.0
+
+
+@pytest.mark.parametrize("smallest, ratio", [(0.0, 0.0), (-2.0, math.inf)])
+def test_eigenvalues_where_the_largest_is_zero(smallest, ratio):
+    """As in a network whose units are all dead: no division by zero ends the run."""
+    both = planes.with_eigenvalues(lambda point: {}, lambda: (0.0, smallest))
+    assert both([np.zeros(1)])["eigenvalue_ratio"] == ratio

@@ -1,5 +1,8 @@
 """A training step and an evaluation against computations by hand, in NumPy."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -235,6 +238,22 @@ def test_evaluation_is_exact_on_ragged_sets(count, batch):
     measured = step.make_evaluate(model, STRATEGY)(batches)
     assert measured["loss"] == pytest.approx(losses.mean(), rel=ROUNDING)
     assert measured["accuracy"] == pytest.approx((predicted == labels).mean(), rel=1e-12)
+
+
+def test_evaluation_lets_go_of_sets_that_come_no_more():
+    """A run with --redraw has another training set in every epoch: half a gigabyte of CIFAR-10."""
+    model = keras.Sequential(
+        [keras.Input((1, 1, 3)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    )
+    evaluate, seen = step.make_evaluate(model, STRATEGY), []
+    for epoch in range(8):
+        images = tf.random.stateless_normal([5, 1, 1, 3], [0, epoch])
+        batches = pipeline.EvaluationBatches(images, np.arange(5) % 4, 2)
+        evaluate(batches)
+        seen.append(weakref.ref(batches))
+    del batches
+    gc.collect()
+    assert sum(each() is not None for each in seen) <= step.SETS_AT_HAND
 
 
 def test_many_classes_have_a_top_5_accuracy():
