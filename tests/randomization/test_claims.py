@@ -126,6 +126,12 @@ def test_losses_after_one_epoch(run_of):
     assert judged("R7", *right[:2]) == "inconclusive"  # a part
     assert judged("R7", *first_epochs(run_of, 2.30, 2.10, 2.31, 2.31)) == "inconclusive"
     assert judged("R7", *first_epochs(run_of, 2.0, 2.3, 2.0, 2.3)) == "contradicted"
+    first = {"corruption": "gaussian", "result": {"epochs": 1, "steps": 391}}
+    for change in ({"dataset": "cifar100"}, {"learning_rate": 0.01}, {"augment": ("crop",)}):
+        assert judged("R7", run_of([1.0], **first, **change), *right) == "reproduced"
+    late = run_of([1.0], **first)
+    late.metrics[0]["epoch"] = 5  # of a run that is measured every five epochs
+    assert judged("R7", late, *right) == "reproduced"
     for run in right:
         run.result["steps"] = 40
     assert judged("R7", *right) is None
@@ -372,3 +378,5 @@ def test_parameters_of_some_networks_are_not_all(run_of):
     wrong = run_of(model="alexnet", result={"parameters": 796_490})
     assert judged("R1", *runs, wrong) == "contradicted"  # one is enough
     assert judged("R1", run_of(result={"parameters": 1_652_826})) == "contradicted"
+    gray = run_of(model="mlp_1x512", dataset="fashion_mnist", result={"parameters": 407_050})
+    assert judged("R1", *runs, gray) == "reproduced"  # whose images have other shapes
