@@ -95,6 +95,8 @@ def test_ends_near_the_ceiling_of_redrawn_labels(accuracy, verdict, run_of):
         result={"train_accuracy": accuracy},
     )
     assert judged("R8", run) == verdict
+    chance = run_of(corruption="random_labels", redraw=True, result={"train_accuracy": 0.1})
+    assert judged("R8", run, chance) == verdict  # which all meet at p = 1
     run.result["epochs"] = 30  # fewer than the rerun's 40
     assert judged("R8", run) == "inconclusive"
 
