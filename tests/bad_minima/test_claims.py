@@ -402,6 +402,14 @@ def test_norms(bad, verdict):
         )
     ]
     assert judged("B10", runs) == verdict
+    other = [
+        run(settings={**one.settings, "dataset": "cifar100"}, **one.result)
+        for one in runs
+        if not one.settings["augment"]
+    ]
+    for one in other:
+        one.result["norms"] = {**one.result["norms"], "frobenius": 0.0}
+    assert judged("B10", [*runs, *other]) == verdict  # of other data, SOTA not among them
     assert judged("B10", runs[:4]) == "inconclusive"  # one seed
     for one in runs:
         one.result["norms"]["folded"] = {"log10_product": 15 - one.result["norms"]["frobenius"]}

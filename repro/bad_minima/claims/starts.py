@@ -38,7 +38,7 @@ def starts(runs: Sequence[Run]) -> list[Run]:
     for run in select(runs, init="adversarial", initializer=None):
         stage = run.result.get("pretraining")
         if stage and stage["ceiling"] == 1:
-            found.setdefault(stage["directory"], run)
+            found[stage["directory"]] = run
     made: dict[str, Run] = {}
     for directory, run in found.items():
         settings = [run.settings.get(name) for name in OF_A_START]
