@@ -318,7 +318,9 @@ def test_minima_of_an_even_smaller_loss(write, students, low, verdict):
 def test_students_open_at_a_small_loss_leave_it_open(write):
     losses = [1e-30] * 3999 + [1e-4] + [1e-6] * 5
     run = ended(write, "census", losses, ["global"] * 3999 + ["local"] + ["undecided"] * 5)
-    assert CLAIMS["C10"].judge([run]).verdict == "inconclusive"
+    finding = CLAIMS["C10"].judge([run])
+    assert finding.verdict == "inconclusive"
+    assert "5 between zero and 1e-05 of 4,005 students" in finding.measured
 
 
 @pytest.mark.parametrize(
