@@ -107,6 +107,9 @@ def test_random_labels_that_are_not_fitted_yet(run_of):
         result = {"train_accuracy": 0.6, "epochs": epochs, "steps": 391 * epochs}
         assert judged("R3", run_of(corruption="random_labels", result=result)) == verdict
     assert judged("R3", run_of(corruption="random_labels")) == "reproduced"
+    for epochs, verdict in ((64, "contradicted"), (20, "inconclusive")):  # 99 % are not all
+        result = {"train_accuracy": 0.995, "epochs": epochs, "steps": 391 * epochs}
+        assert judged("R3", run_of(corruption="random_labels", result=result)) == verdict
 
 
 def first_epochs(run_of, *losses):
@@ -154,7 +157,9 @@ def test_clean_accuracy_under_redrawn_labels(test, examples, verdict, run_of):
         )
         for p, accuracy in ((0.0, 0.8), (0.5, test))
     )
-    assert judged("R9", clean, noisy) == verdict
+    noise = run_of(corruption="gaussian", result={"test_accuracy": 0.1})
+    assert judged("R9", noise, clean, noisy) == verdict
+    assert judged("R9", noise, noisy) is None  # true labels of noise are not the clean ones
 
 
 @pytest.fixture

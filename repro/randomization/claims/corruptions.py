@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from repro.randomization.measures import AVERAGE_LOSS, FIGURE_1A, PLAIN, subset, unfinished
+from repro.randomization.measures import AVERAGE_LOSS, EPOCHS, FIGURE_1A, PLAIN, subset, unfinished
 from repro.reporting import statistics
 from repro.reporting.claims import (
     CONTRADICTED,
@@ -29,13 +29,12 @@ PARAMETERS = {
     "mlp_3x512": 1_735_178,
     "mlp_1x512": 1_209_866,
 }
-LIKE_TABLE_1 = (
-    "cifar10",
-    STAND_IN,
-)  # data of 28 x 28 x 3 pixels and ten classes, as networks see it
+# Data that networks see as they see CIFAR-10: 28 x 28 x 3 pixels, ten classes.
+LIKE_CIFAR10 = ("cifar10", STAND_IN)
 # Figure 1a's curves, in the order in which the paper's reach a loss of 0.1.
 ORDER = ("none", "shuffled_pixels", "gaussian", "random_pixels", "random_labels")
 REACHED = 0.1  # the loss up to which time is counted
+FITS_ALL = 0.999  # train accuracy called 100 %
 CHANCE = 0.01  # off 10 percent
 # Settings -> the loss after one epoch: the paper's, and the EPFL student rerun's.
 FIRST_EPOCH = {
@@ -66,7 +65,7 @@ def r1(runs):
     seen = [
         run
         for run in runs
-        if run.settings.get("model") in PARAMETERS and run.settings["dataset"] in LIKE_TABLE_1
+        if run.settings.get("model") in PARAMETERS and run.settings["dataset"] in LIKE_CIFAR10
     ]
     if not seen:
         return None
@@ -114,8 +113,13 @@ def r3(runs):
     images = "/".join(f"{n:,}" for n in sorted({run.result["train_examples"] for run in chosen}))
     measured = f"train accuracy {_percents(accuracies)} on {images} images after at most {epochs}"
     measured += " epochs"
-    finding = Finding(measured, verdict([a >= 0.999 for a in accuracies]), chosen)
-    return undecided(finding, unfinished(chosen))
+    finding = Finding(measured, verdict([a >= FITS_ALL for a in accuracies]), chosen)
+    # To fit 99 % is not enough here: what is below and had fewer epochs may get there yet.
+    short = [
+        a for a, run in zip(accuracies, chosen) if a < FITS_ALL and run.result["epochs"] < EPOCHS
+    ]
+    because = f"cut short: {_percents(short)} before {EPOCHS} epochs" if short else ""
+    return undecided(finding, because)
 
 
 def r4(runs):

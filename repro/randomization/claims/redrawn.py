@@ -46,7 +46,7 @@ def r8(runs):
 
 def r9(runs):
     redrawn = [run for run in runs if run.settings["redraw"] and 0 < corruption_level(run) < 0.9]
-    clean = next((run for run in runs if corruption_level(run) == 0), None)
+    clean = next((run for run in runs if run.settings["corruption"] == "none"), None)
     if not redrawn or clean is None:
         return None
     redrawn.sort(key=corruption_level)
