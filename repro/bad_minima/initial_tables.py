@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from repro.bad_minima.cells import ACCURACIES, accuracies, left_out
+from repro.bad_minima.cells import ACCURACIES, accuracies, deviation, left_out
 from repro.bad_minima.measures import INITS, of, spread
 from repro.reporting.results import Run, distinct, protocol
 from repro.reporting.tables import Table
@@ -29,5 +29,5 @@ def initializers(runs: Sequence[Run]) -> Table:
         "epochs to fit random labels",
         *ACCURACIES,
     ]
-    note = f"{left_out(runs)}Norms are those of random starts. {protocol(runs)}."
+    note = f"{deviation(rows)}{left_out(runs)}Norms are those of random starts. {protocol(runs)}."
     return Table(columns, rows, note)

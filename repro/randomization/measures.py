@@ -25,6 +25,16 @@ EPOCHS = 64  # of the paper's trainings: Figure 1a's axis ends at 25,000 steps, 
 STEPS = 300  # an epoch from which on a run counts as one on all images; the paper has 391
 PUBLISHED = Path(__file__).parent / "published"
 PLAIN = {"augment": [], "weight_decay": 0.0, "dropout_rate": 0.0, "redraw": False}
+FIGURE_1A = {  # what its trainings have in common
+    "model": "inception",
+    "dataset": "cifar10",
+    "initializer": None,
+    "batch_size": 128,
+    "learning_rate": 0.1,
+    "learning_rate_decay": 0.95,
+    "momentum": 0.9,
+    **PLAIN,
+}
 # The EPFL student rerun's version of Figure 2a, on CIFAR-10: its weight decay, and its test
 # accuracies after 50 epochs without regularisers and with that alone.
 RERUN_DECAY = 1e-3

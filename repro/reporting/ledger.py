@@ -94,7 +94,8 @@ def best(drawn: Iterable[tuple[Path, Mapping]]) -> dict[tuple[str, str], tuple[d
     """Return (paper, id of a claim) -> figure's record and claim's record that count.
 
     Where several figures judge a claim, those of the largest scale count: one that contradicts it,
-    else the one with the most runs.
+    else the one with the most runs. One without the runs that the claim needs judges nothing, so
+    that it counts only where no other is there.
     """
     found = {}
     for _, record in drawn:
@@ -106,8 +107,8 @@ def best(drawn: Iterable[tuple[Path, Mapping]]) -> dict[tuple[str, str], tuple[d
 
 
 def _weight(record: Mapping, claim: Mapping) -> tuple:
-    contradicted = claim["verdict"] == CONTRADICTED
-    return SCALES.index(record["scale"]), contradicted, len(claim["runs"])
+    verdict, scale = claim["verdict"], SCALES.index(record["scale"])
+    return verdict != NOT_RUN, scale, verdict == CONTRADICTED, len(claim["runs"])
 
 
 def as_json(ledger: Mapping) -> str:

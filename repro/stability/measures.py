@@ -38,6 +38,8 @@ TABLE2_DIVERGES = {"cifar10": (1.0, 5.0)}
 SHARPNESS = "train/sharpness"  # along training, --curvature_every
 TRIALS = 5  # seeds of Table 2 and of the published results
 STOP_LOSS = 1e-4  # the paper's; a larger one is not its rule
+# How settings begin that say what is looked at on the way and at the end, and change no weight.
+LOOKS = ("curvature", "test_split", "measure_every", "tolerance", "max_iterations")
 LEFT = 100  # times the loss of a minimum: it has been left
 ON_WRONG_LABELS = 5e-4  # its own there, and on the true labels that it compares with them
 # The course project: dataset -> train and test accuracy in percent, sharpness, non-uniformity.
@@ -126,17 +128,29 @@ def published(figure: str, runs: Sequence[Run] = ()) -> dict[str, np.ndarray]:
     return {name: np.array(values if known else []) for name, values in columns.items()}
 
 
-def operators(runs: Iterable[Run]) -> list[Run]:
-    """Return the solutions, on wrong labels too, at which Theorem 1's operator was measured.
+def networks(runs: Iterable[Run]) -> list[Run]:
+    """Return the solutions without momentum, on wrong labels too, each network once.
 
-    Where it was so only in a training that was made once more to be looked at, that one counts.
+    Of a training and those that were made once more to look at it the first counts at which
+    Theorem 1's operator was measured.
     """
     found = {}
-    for run in sorted(select(runs, stage="train", momentum=0.0), key=_looked_at):
-        if run.result["sharpness"] is not None and is_solution(run) and theorem1(run):
-            plainly = {k: v for k, v in run.settings.items() if not k.startswith("curvature")}
-            found.setdefault(repr(sorted(plainly.items())), run)
+    chosen = select(runs, stage="train", momentum=0.0)
+    for run in sorted(chosen, key=lambda run: (theorem1(run) is None, _looked_at(run))):
+        if run.result["sharpness"] is not None and is_solution(run):
+            found.setdefault(_training(run), run)
     return list(found.values())
+
+
+def operators(runs: Iterable[Run]) -> list[Run]:
+    """Return the `networks` at which Theorem 1's operator was measured."""
+    return [run for run in networks(runs) if theorem1(run)]
+
+
+def _training(run: Run) -> str:
+    """Return the settings that decide where a run ends, as text."""
+    idle = LOOKS if run.settings["stop_loss"] == 0 else (*LOOKS, "iterations")  # the rule ended it
+    return repr(sorted((k, v) for k, v in run.settings.items() if not k.startswith(idle)))
 
 
 def _looked_at(run: Run) -> bool:

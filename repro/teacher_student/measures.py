@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import binomtest
 
+from repro.reporting import statistics
 from repro.reporting.claims import CONTRADICTED, INCONCLUSIVE, REPRODUCED
 from repro.reporting.results import Run, select
 
@@ -27,8 +27,7 @@ def censuses(runs: Sequence[Run], **settings) -> list[Run]:
 
 def interval(hits: int, trials: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval for a share of `hits` in `trials`."""
-    low, high = binomtest(hits, trials).proportion_ci(method="wilson")
-    return float(low), float(high)
+    return statistics.wilson(hits, trials)
 
 
 def enough(students: int) -> bool:

@@ -25,7 +25,7 @@ class Refined:
     Attributes:
       student: [d + 1, m].
       loss, gradient_norm, lambda_min: there; the norm is the largest component.
-      definite: whether lambda_min is positive by more than the Hessian's rounding error.
+      definite: whether lambda_min is above what counts as zero, 1e-11 of the largest eigenvalue.
       iterations: SLSQP's; 1 says that it stopped where it was started.
     """
 

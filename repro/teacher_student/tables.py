@@ -68,7 +68,7 @@ def slides_widths(runs: Sequence[Run]) -> Table:
         "lowest eigenvalue",
         "SLSQP flips",
         "perturbing flips",
-        "beyond rounding",
+        "beyond 1e-11 of the largest",
         "perturbations, median",
         "end at zero loss",
     ]

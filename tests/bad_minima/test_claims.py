@@ -269,6 +269,9 @@ def test_starts_count_once():
     runs = [run(settings={**ADVERSARIAL, "seed": seed}, pretraining=stage) for seed in range(3)]
     assert "1 start reaches 90.00%" in CLAIMS["B3"].judge(runs).measured
     assert judged("B3", runs) == "inconclusive"  # one start is one seed
+    again = [run(settings=ADVERSARIAL, pretraining=start()) for _ in range(2)]
+    again[1].settings["curvature_at_end"] = True  # whose start was made once more beside it
+    assert "1 start reaches" in CLAIMS["B3"].judge(again).measured
     identical = run(settings=ADVERSARIAL, pretraining=start(accuracy=0.54, ceiling=0.55))
     assert judged("B3", [identical]) is None
 
@@ -285,7 +288,10 @@ def test_starts_of_three_seeds():
 
     assert judged("B3", started(1.0)) == "reproduced"
     assert judged("B3", started(0.9)) == "contradicted"
-    assert judged("B3", started(0.9, pretrain_epochs=30)) == "inconclusive"  # all were needed
+    short = started(0.9, pretrain_epochs=30)  # all were needed
+    assert judged("B3", short) == "inconclusive"
+    assert judged("B3", [*started(1.0), *short[:1]]) == "inconclusive"
+    assert judged("B3", [*started(1.0), *started(0.9, seeds=(3,))]) == "contradicted"  # one will do
     assert judged("B4", started(1.0)) == "reproduced"
     assert judged("B4", started(1.0, seeds=(0,))) == "inconclusive"
     assert judged("B4", started(1.0, 0.13)) == "contradicted"
@@ -396,6 +402,14 @@ def test_norms(bad, verdict):
         )
     ]
     assert judged("B10", runs) == verdict
+    other = [
+        run(settings={**one.settings, "dataset": "cifar100"}, **one.result)
+        for one in runs
+        if not one.settings["augment"]
+    ]
+    for one in other:
+        one.result["norms"] = {**one.result["norms"], "frobenius": 0.0}
+    assert judged("B10", [*runs, *other]) == verdict  # of other data, SOTA not among them
     assert judged("B10", runs[:4]) == "inconclusive"  # one seed
     for one in runs:
         one.result["norms"]["folded"] = {"log10_product": 15 - one.result["norms"]["frobenius"]}
@@ -678,6 +692,7 @@ def test_table_of_initializers():
     table = tables.initializers(drawn(None, 0.5, 0.3) + drawn("he_normal", 0.6, 0.2, seeds=1))
     assert [row[0] for row in table.rows] == ["the networks' own (PyTorch's)", "he_normal"]
     assert [row[-2:] for row in table.rows] == [["+20.10", "3"], ["+40.00", "1"]]
+    assert table.note.startswith("± is the standard deviation over seeds.")
 
 
 def travelled(distances, kind=None, seed=0):

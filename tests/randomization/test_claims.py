@@ -95,6 +95,8 @@ def test_ends_near_the_ceiling_of_redrawn_labels(accuracy, verdict, run_of):
         result={"train_accuracy": accuracy},
     )
     assert judged("R8", run) == verdict
+    chance = run_of(corruption="random_labels", redraw=True, result={"train_accuracy": 0.1})
+    assert judged("R8", run, chance) == verdict  # which all meet at p = 1
     run.result["epochs"] = 30  # fewer than the rerun's 40
     assert judged("R8", run) == "inconclusive"
 
@@ -105,6 +107,9 @@ def test_random_labels_that_are_not_fitted_yet(run_of):
         result = {"train_accuracy": 0.6, "epochs": epochs, "steps": 391 * epochs}
         assert judged("R3", run_of(corruption="random_labels", result=result)) == verdict
     assert judged("R3", run_of(corruption="random_labels")) == "reproduced"
+    for epochs, verdict in ((64, "contradicted"), (20, "inconclusive")):  # 99 % are not all
+        result = {"train_accuracy": 0.995, "epochs": epochs, "steps": 391 * epochs}
+        assert judged("R3", run_of(corruption="random_labels", result=result)) == verdict
 
 
 def first_epochs(run_of, *losses):
@@ -126,6 +131,12 @@ def test_losses_after_one_epoch(run_of):
     assert judged("R7", *right[:2]) == "inconclusive"  # a part
     assert judged("R7", *first_epochs(run_of, 2.30, 2.10, 2.31, 2.31)) == "inconclusive"
     assert judged("R7", *first_epochs(run_of, 2.0, 2.3, 2.0, 2.3)) == "contradicted"
+    first = {"corruption": "gaussian", "result": {"epochs": 1, "steps": 391}}
+    for change in ({"dataset": "cifar100"}, {"learning_rate": 0.01}, {"augment": ("crop",)}):
+        assert judged("R7", run_of([1.0], **first, **change), *right) == "reproduced"
+    late = run_of([1.0], **first)
+    late.metrics[0]["epoch"] = 5  # of a run that is measured every five epochs
+    assert judged("R7", late, *right) == "reproduced"
     for run in right:
         run.result["steps"] = 40
     assert judged("R7", *right) is None
@@ -146,7 +157,9 @@ def test_clean_accuracy_under_redrawn_labels(test, examples, verdict, run_of):
         )
         for p, accuracy in ((0.0, 0.8), (0.5, test))
     )
-    assert judged("R9", clean, noisy) == verdict
+    noise = run_of(corruption="gaussian", result={"test_accuracy": 0.1})
+    assert judged("R9", noise, clean, noisy) == verdict
+    assert judged("R9", noise, noisy) is None  # true labels of noise are not the clean ones
 
 
 @pytest.fixture
@@ -372,3 +385,5 @@ def test_parameters_of_some_networks_are_not_all(run_of):
     wrong = run_of(model="alexnet", result={"parameters": 796_490})
     assert judged("R1", *runs, wrong) == "contradicted"  # one is enough
     assert judged("R1", run_of(result={"parameters": 1_652_826})) == "contradicted"
+    gray = run_of(model="mlp_1x512", dataset="fashion_mnist", result={"parameters": 407_050})
+    assert judged("R1", *runs, gray) == "reproduced"  # whose images have other shapes

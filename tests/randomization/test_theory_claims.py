@@ -162,6 +162,7 @@ def test_a_higher_norm_and_a_lower_error(kernel, norm, error, verdict):
     other = kernel(error=error, features="gabor", result={"rkhs_norm": norm})
     assert judged("R26", kernel(), other) == verdict
     assert judged("R26", kernel(2000), other) is None  # other images
+    assert judged("R26", kernel(gamma=0.1), other) is None  # another kernel
     better = kernel(error=0.3, features="filters", filters=9, result={"rkhs_norm": 30.0})
     assert judged("R26", kernel(), other, better) == "reproduced"  # one is enough
 

@@ -100,6 +100,8 @@ def test_every_claim_is_there_once_drawn_or_not():
         ([("cpu", "contradicted", 1), ("cpu", "reproduced", 9)], "contradicted"),
         ([("cpu", "inconclusive", 2), ("cpu", "reproduced", 3)], "reproduced"),
         ([("cpu", "contradicted", 9), ("paper", "reproduced", 1)], "reproduced"),
+        ([("cpu", "reproduced", 3), ("paper", "not run", 0)], "reproduced"),
+        ([("cpu", "not run", 0), ("paper", "not run", 0)], "not run"),
     ],
 )
 def test_the_largest_scale_counts_then_a_contradiction_then_the_most_runs(others, verdict):

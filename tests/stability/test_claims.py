@@ -51,6 +51,7 @@ def test_what_did_not_meet_the_stopping_rule_is_no_end(make):
     assert judge("P3", [*table2(make), *seeds(make, (0.5,), **SHORT)]) == "reproduced"
     loose = {"stop_loss": 2e-3}  # met, but it is not the paper's
     assert judge("P3", seeds(make, AT_EDGE, **loose)) == "inconclusive"
+    assert judge("P3", [*table2(make), *seeds(make, (0.5,), gain=1.5)]) == "reproduced"  # no row's
 
 
 def test_one_network_beyond_the_edge_refutes(make):

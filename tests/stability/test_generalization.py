@@ -54,11 +54,11 @@ def test_flat_minima_that_test_better(tmp_path):
     assert judge("P15", [*short, *networks(tmp_path, -0.01)]) == "reproduced"  # and no end
 
 
-def arms(make, train, test):
-    """Five seeds of GD and SGD: train accuracies around `train`, test accuracies around `test`."""
-    spread = (-0.0002, -0.0001, 0.0, 0.0001, 0.0002)
+def arms(make, train, test, eta=0.5, seeds=5):
+    """Seeds of GD and SGD: train accuracies around `train`, test accuracies around `test`."""
+    spread = (-0.00002, 0.00002, 0.0, -0.00001, 0.00001)[:seeds]
     return [
-        make(0.5, batch, 1.0, 2.0, seed=seed, train_accuracy=fit + off, test_accuracy=tested + off)
+        make(eta, batch, 1.0, 2.0, seed=seed, train_accuracy=fit + off, test_accuracy=tested + off)
         for batch, fit, tested in zip((1000, 10), train, test)
         for seed, off in enumerate(spread)
     ]
@@ -73,6 +73,8 @@ def test_gd_beside_sgd(make):
     fair = arms(make, (0.998, 0.993), (0.8, 0.8))
     larger = make(0.5, 10, 1.0, 1.0, gain=1.5, train_accuracy=0.5, test_accuracy=0.1)
     assert judge("S4", [*fair, larger]) == "reproduced"  # other initial weights do not count
+    few = arms(make, (0.998, 0.993), (0.8, 0.8), eta=1.0, seeds=2)
+    assert judge("S4", [*fair, *few]) == "inconclusive"  # of one rate
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,22 @@ def test_a_training_made_again_to_be_looked_at_counts_once(tmp_path):
         run.settings["curvature_at_end"] = True
     found = measures.operators([*again, *plain])
     assert [measures.theorem1(run) for run in found] == [1.0, 1.0, 1.03]
-    assert "at 3 of 3 solutions" not in CLAIMS["P16"].judge([*again, *plain]).measured
+    along = operators(tmp_path, [1.5, 1.0], iterations=4000)  # enough to meet the rule
+    for run in along:
+        run.settings.update(curvature_every=100, measure_every=100, test_split="test[:9]")
+    both = [*again, *along, *plain]
+    assert [measures.theorem1(run) for run in measures.operators(both)] == [1.0, 1.0, 1.03]
+    assert "measured at" not in CLAIMS["P16"].judge(both).measured
+    budget = [{"stop_loss": 0.0, "iterations": steps} for steps in (10, 20)]
+    ends = [run for each in budget for run in operators(tmp_path, [1.0], **each)]
+    assert len(measures.operators(ends)) == 2  # no rule ended them, and so they are two
+
+
+def test_a_network_that_was_only_made_to_be_looked_at_is_one_of_the_solutions(tmp_path):
+    plain, looked_at = operators(tmp_path, [None, 1.0])
+    plain.result["theorem1"] = None
+    looked_at.settings["curvature_at_end"] = True
+    assert "measured at 1 of 2 solutions" in CLAIMS["P16"].judge([plain, looked_at]).measured
 
 
 def escape(tmp_path, start, sharpness, steps, seed=0, **changes):

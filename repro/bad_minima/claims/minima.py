@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from repro.bad_minima.ends import FLATNESS, looked_at
 from repro.bad_minima.measures import by_seed, settled
 from repro.reporting import statistics
-from repro.reporting.claims import INCONCLUSIVE, Claim, Finding, verdict
+from repro.reporting.claims import INCONCLUSIVE, Claim, Finding, agreed, verdict
 from repro.reporting.results import Run
 
 GRADIENT = 0.01  # the largest norm of the training loss's gradient that counts as none
@@ -61,10 +61,9 @@ def _larger(runs: Sequence[Run], measure: str) -> Finding | None:
             enough = len(both) > 1
             rise = statistics.paired(bad, good) if enough else None
             verdicts.append(statistics.above(rise, 0) if enough else INCONCLUSIVE)
-    outcome = verdicts[0] if len(set(verdicts)) == 1 else INCONCLUSIVE
     used = [run for pair in both for run in pair]
     error = f"Student's t over {len(both)} pairs, one a seed"
-    return settled(Finding("; ".join(shown).replace("\n", " "), outcome, used, error))
+    return settled(Finding("; ".join(shown).replace("\n", " "), agreed(verdicts), used, error))
 
 
 CLAIMS = (

@@ -169,18 +169,19 @@ def m12(runs):
     chosen = select(runs, stage="plane", projection="affine")
     if not chosen:
         return None
-    worst, nearest, farthest = 0.0, np.inf, 0.0
+    cosines, distances = [], []
     for run in chosen:
         arrays = run.arrays()
         # An iterate in the plane, as the ends are, has no residual whose direction could be told.
         off_plane = arrays["residuals"] > 1e-5 * max(run.result["axis_lengths"])
-        if off_plane.any():
-            worst = max(worst, float(np.abs(arrays["residual_cosines"][off_plane]).max()))
-            nearest = min(nearest, float(arrays["residuals"][off_plane].min()))
-            farthest = max(farthest, float(arrays["residuals"].max()))
+        cosines += np.abs(arrays["residual_cosines"][off_plane]).ravel().tolist()
+        distances += arrays["residuals"][off_plane].tolist()
+    if not distances:
+        return None
+    worst = max(cosines)
     measured = (
-        f"largest cosine of a residual with an axis {worst:.1e}; iterates lie {nearest:.3g} to "
-        f"{farthest:.3g} from the plane"
+        f"largest cosine of a residual with an axis {worst:.1e}; iterates lie "
+        f"{min(distances):.3g} to {max(distances):.3g} from the plane"
     )
     return Finding(measured, verdict([worst < 1e-6]), chosen, "rounding")
 

@@ -7,12 +7,13 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from repro.randomization.measures import AVERAGE_LOSS, PLAIN, subset, unfinished
+from repro.randomization.measures import AVERAGE_LOSS, EPOCHS, FIGURE_1A, PLAIN, subset, unfinished
 from repro.reporting import statistics
 from repro.reporting.claims import (
     CONTRADICTED,
     INCONCLUSIVE,
     REPRODUCED,
+    STAND_IN,
     Claim,
     Finding,
     undecided,
@@ -28,9 +29,12 @@ PARAMETERS = {
     "mlp_3x512": 1_735_178,
     "mlp_1x512": 1_209_866,
 }
+# Data that networks see as they see CIFAR-10: 28 x 28 x 3 pixels, ten classes.
+LIKE_CIFAR10 = ("cifar10", STAND_IN)
 # Figure 1a's curves, in the order in which the paper's reach a loss of 0.1.
 ORDER = ("none", "shuffled_pixels", "gaussian", "random_pixels", "random_labels")
 REACHED = 0.1  # the loss up to which time is counted
+FITS_ALL = 0.999  # train accuracy called 100 %
 CHANCE = 0.01  # off 10 percent
 # Settings -> the loss after one epoch: the paper's, and the EPFL student rerun's.
 FIRST_EPOCH = {
@@ -58,7 +62,11 @@ NEAR = 0.03  # of a loss after one epoch
 
 
 def r1(runs):
-    seen = [run for run in runs if run.settings.get("model") in PARAMETERS]
+    seen = [
+        run
+        for run in runs
+        if run.settings.get("model") in PARAMETERS and run.settings["dataset"] in LIKE_CIFAR10
+    ]
     if not seen:
         return None
     by_model = {run.settings["model"]: run for run in seen}
@@ -105,8 +113,13 @@ def r3(runs):
     images = "/".join(f"{n:,}" for n in sorted({run.result["train_examples"] for run in chosen}))
     measured = f"train accuracy {_percents(accuracies)} on {images} images after at most {epochs}"
     measured += " epochs"
-    finding = Finding(measured, verdict([a >= 0.999 for a in accuracies]), chosen)
-    return undecided(finding, unfinished(chosen))
+    finding = Finding(measured, verdict([a >= FITS_ALL for a in accuracies]), chosen)
+    # To fit 99 % is not enough here: what is below and had fewer epochs may get there yet.
+    short = [
+        a for a, run in zip(accuracies, chosen) if a < FITS_ALL and run.result["epochs"] < EPOCHS
+    ]
+    because = f"cut short: {_percents(short)} before {EPOCHS} epochs" if short else ""
+    return undecided(finding, because)
 
 
 def r4(runs):
@@ -163,7 +176,12 @@ def r6(runs):
 
 
 def r7(runs):
-    whole = [run for run in select(runs, model="inception") if run.metrics and not subset([run])]
+    as_figure_1a = {name: value for name, value in FIGURE_1A.items() if name != "redraw"}
+    whole = [
+        run
+        for run in select(runs, **as_figure_1a)
+        if _first_loss(run) is not None and not subset([run])
+    ]
     found = {
         name: (only(whole, **settings), stated) for name, (settings, stated) in FIRST_EPOCH.items()
     }
@@ -172,7 +190,7 @@ def r7(runs):
         return None
     off, shown = [], []
     for name, (run, stated) in there.items():
-        loss = run.metrics[0][AVERAGE_LOSS]
+        loss = _first_loss(run)
         off.append(abs(loss - stated))
         shown.append(f"{name} {loss:.4f} ({stated})")
     used = [run for run, _ in there.values()]
@@ -185,6 +203,11 @@ def r7(runs):
     )
     part = f"{len(there)} of {len(FIRST_EPOCH)} were run" if len(there) < len(FIRST_EPOCH) else ""
     return undecided(finding, part)
+
+
+def _first_loss(run: Run) -> float | None:
+    """Return the loss over the first epoch; None where it was not measured."""
+    return dict(zip(*run.curve(AVERAGE_LOSS))).get(1)
 
 
 # --- shared pieces --------------------------------------------------------------------------------
@@ -293,10 +316,11 @@ CLAIMS = (
         f"Figure 1a and {RERUN}",
         "2.3055 and 2.3057 (Gaussian, permuted; Figure 1a), 2.09 and 2.01 (rerun)",
         r7,
-        "Inception on all images meets each of the four numbers within 0.03; if it meets none "
-        "this contradicts. One network each, as in the paper.",
+        "Inception on all images of CIFAR-10, with Figure 1a's settings, meets each of the four "
+        "numbers within 0.03; if it meets none this contradicts. One network each, as in the "
+        "paper.",
         everywhere=True,
-        to_decide="All 50,000 images: `randomization/first_epoch` at scale paper, an epoch of "
-        "each kind.",
+        to_decide="The same four epochs in float32, `randomization/first_epoch` at scale paper, "
+        "and from other seeds, to know how much either moves the losses.",
     ),
 )

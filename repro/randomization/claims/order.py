@@ -1,25 +1,15 @@
 """Claim R30 on Figure 1a of Zhang et al. 2017: what is learnt first, by the number of images."""
 
 from repro.randomization.claims.corruptions import ORDER, REACHED
-from repro.randomization.measures import PLAIN, by_data, steps, unfinished
+from repro.randomization.measures import FIGURE_1A, by_data, steps, unfinished
 from repro.reporting.claims import INCONCLUSIVE, Claim, Finding, undecided, verdict
 from repro.reporting.results import select
 
 ALL = 50_000  # training images
-# What Figure 1a's trainings have in common; corrupted data are those that its figure draws.
-FIGURE_1A = {
-    "model": "inception",
-    "dataset": "cifar10",
-    "initializer": None,
-    "batch_size": 128,
-    "learning_rate": 0.1,
-    "learning_rate_decay": 0.95,
-    "momentum": 0.9,
-    **PLAIN,
-}
 
 
 def r30(runs):
+    # Corrupted data are those that Figure 1a draws.
     own = [
         run
         for run in select(runs, **FIGURE_1A)

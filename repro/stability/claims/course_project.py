@@ -5,6 +5,7 @@ import math
 from repro.reporting import statistics
 from repro.reporting.claims import (
     CONTRADICTED,
+    INCONCLUSIVE,
     REPRODUCED,
     Claim,
     Finding,
@@ -59,7 +60,7 @@ def s1(runs):
 def _near(rows, theirs, factor: float) -> str:
     """Judge that a, s and test accuracy are the project's, times a factor of the tolerances."""
     if len(rows) < 2:
-        return "inconclusive"
+        return INCONCLUSIVE
     sharp, uneven, test = theirs
     off = [
         _less(statistics.over_seeds([a(run) / sharp for run in rows]), 1),

@@ -73,7 +73,7 @@ def s4(runs):
         used,
         tests[0].method,
     )
-    return of_seeds(finding, runs=min(arms[0], key=len))
+    return of_seeds(finding, runs=min((some for both in arms for some in both), key=len))
 
 
 def _gap(first, second, value) -> Estimate:

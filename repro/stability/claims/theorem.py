@@ -21,11 +21,10 @@ from repro.stability.measures import (
     departures,
     grouped,
     is_gd,
-    is_solution,
+    networks,
     operators,
     theorem1,
     to_the_rule,
-    trained,
     unfinished,
 )
 
@@ -43,7 +42,7 @@ def p16(runs):
     over = [run for run in judged if theorem1(run) > 1 + NOISE]
     noisy = sum(not is_gd(run) for run in judged)
     text = f"at most {largest:.3f} over {len(judged)} networks, {noisy} of them of SGD"
-    every = [run for run in trained(runs, momentum=0.0) if is_solution(run)]
+    every = networks(runs)
     if len(judged) < len(every):
         text += f"; it was measured at {len(chosen)} of {len(every)} solutions"
     finding = Finding(text, verdict([not over]), over or judged, brief=f"at most {largest:.3f}")

@@ -110,7 +110,8 @@ def c10(runs):
         few = len(losses) and interval(open_, len(losses))[1] < 1 / SLIDES_STUDENTS
         outcome = CONTRADICTED if few else INCONCLUSIVE
         used = censuses(runs)
-        measured += f"; none below {SMALLER:g} of {len(losses):,} students of width 5"
+        between = f"{open_} between zero and" if open_ else "none below"
+        measured += f"; {between} {SMALLER:g} of {len(losses):,} students of width 5"
     return Finding(f"lowest certified: {measured}", outcome, used, ONE_SEED)
 
 

@@ -80,9 +80,9 @@ def _decides(run: Run) -> bool:
 
 
 def _definite(run: Run) -> str:
-    """Say at how many students the spectrum is positive by more than rounding, and how negative."""
+    """Say where an eigenvalue is beyond what counts as zero at a point, and how negative one is."""
     found, arrays = run.result.get("perturbed_definite"), run.arrays()
-    words = f", by more than rounding at {found['count']} of them" if found else ""
+    words = f", beyond 1e-11 of the largest eigenvalue at {found['count']} of them" if found else ""
     lowest = arrays["perturbed_lambda_min"].min()
     return f"{words}; the lowest is {lowest:.0e}" if lowest <= 0 else words
 
