@@ -17,12 +17,14 @@ MADE = {
     "start": ("bad_minima", "--stage=pretrain", *SMALL, "--model=mlp_1x512", "--epochs=1"),
     "end": ("mode_connectivity", "--stage=endpoint", "--mode=G", *MODES),
     "other end": ("mode_connectivity", "--stage=endpoint", "--mode=D", *MODES),
+    "last end": ("mode_connectivity", "--stage=endpoint", "--mode=E", *MODES),
 }
 TRAINED = ("bad_minima", *SMALL, "--model=mlp_1x512", "--epochs=1", "--sharpness_examples=0")
 BETWEEN = {
     "curve": ("mode_connectivity", "--stage=curve", *MODES),
     "slice": ("mode_connectivity", "--stage=slice", *MODES, "--points=3"),
 }
+PLANE = ("mode_connectivity", "--stage=plane", *MODES, "--grid=2")
 FINAL, DATA = "checkpoints/final.index", "checkpoints/final.data-00000-of-00001"
 POINT = "checkpoints/epoch_200.npz"
 
@@ -213,6 +215,17 @@ def test_an_end_of_a_curve(stage, flag, damage, sums, command, made, copied, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("damage", FOREIGN)
+def test_a_corner_of_a_plane(damage, command, made, copied, tmp_path):
+    corner, run_dir = copied("end"), tmp_path / "run"
+    damage(corner / POINT)
+    without_sums(corner)
+    flags = [f"--from={made('other end')}", f"--to={made('last end')}", f"--third={corner}"]
+    ended = command(*PLANE, *flags, f"--run_dir={run_dir}", below=run_dir)
+    refused(ended, corner, run_dir)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "damage"), [("result.json", missing), *(("flags.cfg", damage) for damage in BYTES)]
 )
@@ -234,3 +247,7 @@ def test_whole_directories_are_started_from(command, made, tmp_path):
         flags = ends(flag, made("end"), made("other end"), stage)
         ended = command(*BETWEEN[stage], *flags, f"--run_dir={run_dir}", below=run_dir)
         assert ended.status == 0, ended.said
+    corners = zip(("from", "to", "third"), ("other end", "last end", "end"))
+    flags = [f"--{flag}={made(name)}" for flag, name in corners]
+    ended = command(*PLANE, *flags, f"--run_dir={tmp_path / 'plane'}", below=tmp_path)
+    assert ended.status == 0, ended.said
