@@ -73,5 +73,7 @@ def load(network: keras.Model, checkpoints: epath.Path, epoch: int) -> None:
             f"{checkpoints.parent} has no weights of epoch {epoch}: {kept}; --keep_weights=N keeps "
             "those after every N epochs"
         )
-    arrays = snapshots.read_arrays(there)
-    network.set_weights([arrays[f"arr_{place}"] for place in range(len(arrays))])
+    kept = snapshots.read_unnamed(there)
+    if [array.shape for array in kept] != [tuple(weight.shape) for weight in network.weights]:
+        raise ValueError(f"{there} holds weights of another network")
+    network.set_weights(kept)

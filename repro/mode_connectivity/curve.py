@@ -34,6 +34,7 @@ def run(settings: Curve, job: Job) -> dict:
     start, end = (kept.load(s, job, point) for point in (s.from_, s.to))
     data = prepare_data(s, job.data_dir, job.download)
     network = build_network(s, data, job.strategy)
+    kept.check(network, {s.from_: start, s.to: end})
     end = aligned(s, network, start, end, data)
     rates = learning_rates(s, data.train.steps)
     nodes = curves.straight_nodes(start, end, s.bends)

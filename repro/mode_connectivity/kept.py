@@ -4,8 +4,9 @@ An endpoint keeps checkpoints/epoch_E.npz, one for each epoch of names.kept_epoc
 checkpoints/average.npz; a curve keeps the nodes checkpoints/epoch_E/node_K.npz.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 from etils import epath
 
@@ -35,8 +36,7 @@ def load_point(file: epath.Path) -> list[np.ndarray]:
             f"{file} is missing: the run diverged before it, or its weights were thrown away, as "
             "in outputs/reference"
         )
-    arrays = snapshots.read_arrays(file)
-    return [arrays[f"arr_{place}"] for place in range(len(arrays))]
+    return snapshots.read_unnamed(file)
 
 
 def iterate_file(checkpoints: epath.Path, epoch: int) -> epath.Path:
@@ -79,6 +79,16 @@ def load(settings: Modes, job: Job, text: str) -> list[np.ndarray]:
     if mode == "swa" and epoch is None:
         return load_point(average_file(checkpoints))
     return load_point(iterate_file(checkpoints, epoch or EPOCHS))
+
+
+def check(network: keras.Model, named: Mapping[str, Sequence[np.ndarray]]) -> None:
+    """Raise ValueError where points, by how they are named, are not a network's."""
+    own = [tuple(variable.shape) for variable in network.trainable_variables]
+    for text, point in named.items():
+        if [array.shape for array in point] != own:
+            raise ValueError(
+                f"{text} holds weights of another network than this run's: their shapes differ"
+            )
 
 
 def trajectory(

@@ -21,14 +21,16 @@ def run(settings: Plane, job: Job) -> dict:
     """Measure on the plane of both ends and the bend (or --third), and project the trajectory."""
     s = settings
     anchors, along = spanning(s, job)
+    data = prepare_data(s, job.data_dir, job.download)
+    network = build_network(s, data, job.strategy)
+    if s.third is not None:
+        kept.check(network, dict(zip((s.from_, s.to, s.third), anchors)))
     spanned, axis = planes.through(*anchors), planes.axis(s.grid, s.margin)
     alpha, beta = np.meshgrid(axis, axis, indexing="ij")
     epochs, iterates = trajectory_of_both_ends(s, job)
     projected = [project(s.projection, spanned, anchors, p) for p in (*anchors, *iterates)]
     shadow = [planes.project(spanned, point).coordinates for point in along]
 
-    data = prepare_data(s, job.data_dir, job.download)
-    network = build_network(s, data, job.strategy)
     measure = make_measure(s, network, data, job.strategy)
     if s.hessian_examples is not None:
         measure = planes.with_eigenvalues(measure, make_eigenvalues(s, network, data))

@@ -20,6 +20,7 @@ def run(settings: Slice, job: Job) -> dict:
     centre = kept.load(s, job, s.from_)
     data = prepare_data(s, job.data_dir, job.download)
     network = build_network(s, data, job.strategy)
+    kept.check(network, {s.from_: centre})
     if s.directions == "pca":
         axes, steps, found = principal(s, job)
     else:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from repro.reporting.results import Run
+from repro.reporting.results import Run, check_inside
 
 CURRENT, CHANGED, EARLIER = "current", "changed", "earlier"
 KINDS = {  # what environment.json and its `machine` have, where they have it
@@ -53,19 +53,24 @@ class Found:
 def read(paper: str, path: Path, settings: Callable[[Path], Mapping]) -> Found:
     """Read a run directory; what is damaged is said in `problem`, not raised.
 
+    Nothing is read that a symbolic link leads to, out of the directory or of the output folder.
+
     Args:
       paper: whose run it is.
-      path: of the directory.
+      path: of the directory, <output folder>/<paper>/<run>.
       settings: path -> settings by name; raises ValueError or OSError where they cannot be read.
     """
-    said, result, environment, problem = {}, None, {}, ""
+    said, result, metrics, environment, problem = {}, None, [], {}, ""
     try:
+        check_inside(path.parents[1], path)
+        check_inside(path, *path.iterdir())
+        metrics = rows(path / "metrics.jsonl")
         said = dict(settings(path))
         result = _json(path / "result.json")
         environment = _checked(_json(path / "environment.json") or {})
     except (ValueError, OSError) as error:
         result, problem = None, f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return Found(paper, path, said, result, rows(path / "metrics.jsonl"), environment, problem)
+    return Found(paper, path, said, result, metrics, environment, problem)
 
 
 def rows(file: Path) -> list[dict]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from repro.reporting import tables
 from repro.reporting.claims import VERDICTS
 from repro.reporting.ledger import SCALES, best, number
+from repro.reporting.results import check_inside
 
 
 def read(figures_dir: Path) -> list[tuple[Path, dict]]:
@@ -14,8 +15,9 @@ def read(figures_dir: Path) -> list[tuple[Path, dict]]:
 
     Raises:
       FileNotFoundError: nothing was drawn there.
-      ValueError: a record is damaged, or is none.
+      ValueError: a record is damaged, or is none, or a file of a figure lies elsewhere.
     """
+    check_inside(figures_dir.parent, figures_dir, *figures_dir.glob("*"))
     files = sorted(figures_dir.glob("*.json"))
     if not files:
         raise FileNotFoundError(f"nothing is drawn in {figures_dir}; run tools/reproduce first")

@@ -4,24 +4,15 @@ import csv
 import dataclasses
 import json
 import math
+import os
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-# What NumPy and zipfile raise for a file that is missing or damaged.
-UNREADABLE = (
-    *(ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, MemoryError),
-    *(NotImplementedError, OverflowError, RuntimeError, struct.error),
-    *(zipfile.BadZipFile, zlib.error),
-)
+from repro import arrays
 
 
-class DamagedError(Exception):
+class DamagedError(ValueError):
     """A run directory's files cannot be read."""
 
 
@@ -45,11 +36,11 @@ class Run:
         Raises:
           DamagedError: it cannot be read; never does it hold pickled objects.
         """
+        file = self.path / "arrays.npz"
         try:
-            with np.load(self.path / "arrays.npz", allow_pickle=False) as arrays:
-                return dict(arrays)
-        except UNREADABLE as error:
-            raise DamagedError(f"{self.path / 'arrays.npz'} cannot be read: {error}") from error
+            return arrays.read(file.read_bytes())
+        except (ValueError, OSError) as error:
+            raise DamagedError(f"{file} cannot be read: {error}") from error
 
     def first_epoch(
         self, quantity: str, *, at_most: float = math.inf, at_least: float = -math.inf
@@ -61,6 +52,14 @@ class Run:
         return None
 
 
+def check_inside(folder: Path, *files: Path) -> None:
+    """Raise DamagedError where a symbolic link leads one of these files out of a folder."""
+    whole = Path(os.path.realpath(folder))
+    for file in files:
+        if not Path(os.path.realpath(file)).is_relative_to(whole):
+            raise DamagedError(f"{file} leads out of {folder} by a symbolic link: remove the link")
+
+
 def load(path: Path, settings: Mapping) -> Run | None:
     """Read a run directory; None if the run is not complete.
 
@@ -69,8 +68,10 @@ def load(path: Path, settings: Mapping) -> Run | None:
       settings: of the run by name, as repro.settings.as_dict returns them.
 
     Raises:
-      DamagedError: its files are not what runs write.
+      DamagedError: its files are not what runs write, or lie elsewhere.
     """
+    if path.is_dir():
+        check_inside(path, *path.iterdir())
     if not (path / "result.json").exists():
         return None
     metrics = path / "metrics.jsonl"

@@ -83,8 +83,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Open a run, measure it and write what was found."""
     from etils import epath
 
+    from repro.training import checksums
+
     path = epath.Path(arguments.run)
     paper = paper_of(path)
+    for link in checksums.links(path):
+        raise ValueError(f"{link} is a symbolic link, through which it would write: remove it")
     # Before TensorFlow starts: in 2.21, oneDNN's convolutions write beyond their memory where a
     # narrow ResNet's examples are differentiated one at a time, and the process dies.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

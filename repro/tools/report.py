@@ -226,6 +226,8 @@ def write(output_dir: Path) -> list[Path]:
     (output_dir / "report").mkdir(exist_ok=True)
     for file, text in texts.items():
         partial = file.with_name(f"{file.name}.partial")
+        if file.is_relative_to(output_dir):
+            results.check_inside(output_dir, partial)
         partial.write_text(text)
         os.replace(partial, file)
     return list(texts)

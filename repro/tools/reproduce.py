@@ -92,6 +92,7 @@ def draw(figure: Figure, scale: str, output_dir: Path) -> int:
         return 0
     stem = output_dir / "figures" / f"{figure.name.replace('/', '-')}-{scale}"
     stem.parent.mkdir(parents=True, exist_ok=True)
+    results.check_inside(output_dir, stem.parent, *stem.parent.glob(f"{stem.name}.*"))
     for file in figures.draw(papers.figure(paper, config["figure"]), runs, config["title"], stem):
         print(f"drew {file}")
     everywhere = runs_.complete(output_dir, paper)

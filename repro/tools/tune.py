@@ -53,6 +53,7 @@ from repro.fields import flag_lines
 from repro.launch import one_line_errors
 from repro.reporting.sweeps import shortly
 from repro.settings import Settings, as_dict
+from repro.tools.executors import process
 from repro.tuning import Sweep
 
 DIGITS_TRAIN_EXAMPLES = 1294  # nine tenths of its 1,438
@@ -134,7 +135,7 @@ def run_trial(trial: Settings, output_dir: Path, places: Mapping) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     flags = {**as_dict(trial), **places, "output_dir": output_dir, "wait": True}
     command = [sys.executable, "-m", f"repro.{trial.paper}", *flag_lines(flags)]
-    with (path / "log.txt").open("a+") as log:
+    with process.log_of(path).open("a+") as log:
         done = subprocess.run(command, stdout=log, stderr=log)
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name

@@ -3,24 +3,16 @@
 import io
 import logging
 import os
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 from etils import epath
 
+from repro import arrays
 from repro.training import checksums
 
 logger = logging.getLogger(__name__)
 
-# What NumPy and zipfile raise for damaged files; a giant shape in a header is a MemoryError.
-UNREADABLE = (
-    *(ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, MemoryError),
-    *(NotImplementedError, OverflowError, RuntimeError, struct.error),
-    *(zipfile.BadZipFile, zlib.error),
-)
 POSITION = "_position"
 
 
@@ -32,13 +24,25 @@ def read_arrays(file: epath.Path) -> dict[str, np.ndarray]:
     """
     try:
         content = file.read_bytes()
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = dict(arrays)
-    except UNREADABLE as error:
+        found = arrays.read(content)
+    except (ValueError, OSError) as error:
         raise ValueError(f"{file} is damaged: {' '.join(str(error).split())}") from error
     if not checksums.Checksums(file.parent).fits(file.name, content):
         raise ValueError(f"{file} {checksums.FAULT}")
     return found
+
+
+def read_unnamed(file: epath.Path) -> list[np.ndarray]:
+    """Return the weights that write_arrays wrote without names, in their order.
+
+    Raises:
+      ValueError: as read_arrays, or the file holds something else.
+    """
+    found = read_arrays(file)
+    named = [found.get(f"arr_{place}") for place in range(len(found))]
+    if not named or any(array is None or array.dtype.kind != "f" for array in named):
+        raise ValueError(f"{file} holds something else than weights")
+    return named
 
 
 def write_arrays(file: epath.Path, *unnamed: np.ndarray, **named: np.ndarray) -> None:

@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from etils import epath
 
 from repro.bad_minima import kept, recipe
 from repro.bad_minima.opening import open_run
@@ -104,6 +105,15 @@ def test_kept_weights_are_measured_and_can_be_opened(whole):
 def test_weights_that_were_not_kept(whole):
     with pytest.raises(ValueError, match="no weights of epoch 4: kept are those after 3, 5"):
         open_run(whole[0], download=False, epoch=4)
+
+
+def test_kept_weights_of_another_network_are_named(tmp_path):
+    network = built(None)
+    file = kept.file(epath.Path(tmp_path), 3)
+    for change in (lambda w: w[:-1], lambda w: [*w[:-1], w[-1][:1]], lambda w: [a.T for a in w]):
+        np.savez(file, *change(network.get_weights()))
+        with pytest.raises(ValueError, match=r"epoch_3\.npz holds weights of another network"):
+            kept.load(network, epath.Path(tmp_path), 3)
 
 
 def test_keeping_changes_nothing_and_is_a_run_of_its_own(whole, make, tmp_path):

@@ -264,7 +264,11 @@ def hostile(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shape", "descr"), [((10**12, 10**6), "<f8"), ((2**62,), "<f8"), ((-1,), "<f8"), ((3,), "|O")]
+    ("shape", "descr"),
+    [
+        *(((10**12, 10**6), "<f8"), ((2**62,), "<f8"), ((2**30,), "<f8"), ((-1,), "<f8")),
+        *(((3,), "|O"), ((2**62,), "<U0")),
+    ],
 )
 def test_giant_shapes_and_objects_are_refused(hostile, shape, descr):
     from etils import epath

@@ -1,20 +1,33 @@
 """What comes from elsewhere runs no code and leads nowhere: TOMLs, run directories, datasets."""
 
 import ast
+import io
 import json
+import shutil
+import struct
 import sys
+import threading
+import tracemalloc
+import urllib.error
+import urllib.request
+import zipfile
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
+from etils import epath
 from hypothesis import strategies as st
 from test_what_users_type import ANYTHING, SCALARS
 
-from repro.reporting import evidence, ledger, rows
-from repro.tools import plans, runs
-from repro.training import provenance
+from repro.reporting import evidence, ledger, results, rows
+from repro.tools import measure, plans, report, report_server, reproduce, runs
+from repro.tools.executors import process, warm
+from repro.training import provenance, snapshots
+from repro.training import runs as training_runs
 
 ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "outputs" / "reference"
 SOURCES = [*(ROOT / "repro").rglob("*.py"), *(f for f in (ROOT / "clouds").rglob("*.py"))]
 
 
@@ -29,18 +42,18 @@ def calls():
 def test_nothing_read_is_ever_run():
     """No pickles, which may hold code, and no text that is made into code."""
     forbidden = {"eval", "exec", "compile", "__import__", "yaml.load", "os.system", "os.popen"}
-    seen = 0
+    reading = []
     for file, name, call in calls():
         assert name not in forbidden, f"{file}: {name}"
         assert name.split(".")[0] not in ("pickle", "marshal", "shelve", "dill"), file
         assert not any(keyword.arg == "shell" for keyword in call.keywords), file
         if name == "np.load":
-            seen += 1
+            reading.append(file.relative_to(ROOT / "repro").as_posix())
             said = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
             assert said.get("allow_pickle") == "False", file
         if name.endswith(("load_model", "Lambda")):
             pytest.fail(f"{file}: {name} may run what a file says")
-    assert seen >= 2
+    assert reading == ["arrays.py"]  # which refuses bombs
 
 
 def test_no_yaml_is_read():
@@ -126,6 +139,231 @@ def test_text_that_no_page_can_hold_is_named(tmp_path):
     (path / "result.json").write_text('{"summary": "\\ud800"}')
     (found,) = runs.read(tmp_path)
     assert found["status"] == "unreadable" and "result.json is damaged" in found["problem"]
+
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+
+def archive(file, compression, *members, mebibytes=0):
+    """Write an .npz file whose members, arrays of zeros, are each so large, but take little."""
+    header = io.BytesIO()
+    size = max(mebibytes * 2**20, 80)
+    said = {"shape": (size // 8,), "fortran_order": False, "descr": "<f8"}
+    np.lib.format.write_array_header_1_0(header, said)
+    with zipfile.ZipFile(file, "w", compression, compresslevel=1) as written:
+        for name in members:
+            with written.open(f"{name}.npy", "w") as member:
+                member.write(header.getvalue())
+                for part in [2**20] * mebibytes or [size]:
+                    member.write(b"\0" * part)
+
+
+def says_too_little(file):
+    """Write a bomb whose directory says that its one member were small."""
+    archive(file, zipfile.ZIP_DEFLATED, "theta", mebibytes=300)
+    content = bytearray(file.read_bytes())
+    struct.pack_into("<L", content, content.rindex(b"PK\1\2") + 24, 1000)
+    file.write_bytes(content)
+
+
+BOMBS = {
+    "one array": lambda file: archive(file, zipfile.ZIP_DEFLATED, "theta", mebibytes=300),
+    "many": lambda file: archive(file, zipfile.ZIP_DEFLATED, *"abcdefghij", mebibytes=30),
+    "bzip2": lambda file: archive(file, zipfile.ZIP_BZIP2, "theta"),  # these are unpacked without
+    "lzma": lambda file: archive(file, zipfile.ZIP_LZMA, "theta"),  # any limit of memory
+    "a directory that lies": says_too_little,
+}
+
+
+@pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)
+def test_bombs_are_refused_before_they_take_memory(make, tmp_path):
+    file = tmp_path / "arrays.npz"
+    make(file)
+    assert file.stat().st_size < 2**21
+    shutil.copy(file, tmp_path / "state-2.npz")
+    np.savez(tmp_path / "state-1.npz", theta=np.ones(3), _position=1)
+    store = snapshots.Snapshots(tmp_path, {})
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"^\S*arrays\.npz is damaged: .*$"):
+            snapshots.read_arrays(epath.Path(file))
+        with pytest.raises(results.DamagedError, match=r"^\S*arrays\.npz cannot be read: .*$"):
+            results.Run(tmp_path, {}, {}, []).arrays()
+        assert store.restore() == 1 and store.state["theta"].tolist() == [1, 1, 1]
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_runs_write_is_no_bomb(tmp_path):
+    """However well it is compressed, as what is constant is."""
+    directory = training_runs.RunDirectory(tmp_path, {"seed": 0})
+    directory.save_arrays(loss=np.zeros(2**24), epoch=np.arange(9), names=np.array(["", "a"]))
+    directory.close()
+    assert (tmp_path / "arrays.npz").stat().st_size < 2**18
+    found = results.Run(tmp_path, {}, {}, []).arrays()
+    assert found["loss"].shape == (2**24,) and not found["loss"].any()
+    assert found["epoch"].tolist() == list(range(9)) and found["names"].tolist() == ["", "a"]
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [{}, {"theta": np.ones(3)}, {"arr_1": np.ones(3)}, {"arr_0": np.ones(3, int)}],
+    ids=["none", "another name", "a gap", "whole numbers"],
+)
+def test_weights_that_no_run_wrote_are_named(arrays, tmp_path):
+    file = tmp_path / "epoch_200.npz"
+    np.savez(file, **arrays)
+    with pytest.raises(ValueError, match=r"epoch_200\.npz holds something else than weights"):
+        snapshots.read_unnamed(epath.Path(file))
+
+
+# --- symbolic links -------------------------------------------------------------------------------
+
+SECRET = "precious"
+RUN = {  # its files; `%s` is what is shown of them
+    "flags.cfg": "--stage=train\n--seed=0\n",
+    "result.json": '{"status": "complete", "summary": "%s"}\n',
+    "metrics.jsonl": '{"epoch": 1, "step": 1, "%s": 1}\n',
+    "environment.json": '{"command": "%s"}\n',
+    "arrays.npz": "%s",
+}
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """Return a folder of this user, whose run and pictures hold a secret."""
+    folder = tmp_path / "outside"
+    (folder / "randomization" / "run").mkdir(parents=True)
+    for name, text in RUN.items():
+        (folder / "randomization" / "run" / name).write_text(text.replace("%s", SECRET))
+    (folder / "figures").mkdir()
+    for file in (REFERENCE / "figures").glob("randomization-quickstart-smoke.*"):
+        (folder / "figures" / file.name).write_bytes(file.read_bytes() + SECRET.encode())
+    return folder
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    """Return an output folder of somebody else, with a run and a figure."""
+    path = tmp_path / "theirs" / "randomization" / "run"
+    path.mkdir(parents=True)
+    for name, text in RUN.items():
+        (path / name).write_text(text.replace("%s", "x"))
+    (tmp_path / "theirs" / "figures").mkdir()
+    for file in (REFERENCE / "figures").glob("randomization-quickstart-smoke.*"):
+        shutil.copy(file, tmp_path / "theirs" / "figures")
+    return tmp_path / "theirs"
+
+
+def replace_by_link(file, target):
+    if file.is_dir() and not file.is_symlink():
+        shutil.rmtree(file)
+    else:
+        file.unlink(missing_ok=True)
+    file.symlink_to(target)
+
+
+def content_of(folder):
+    return {f: f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+@pytest.mark.parametrize("where", ["randomization", "randomization/run", *RUN])
+def test_runs_outside_are_not_shown(where, outside, theirs):
+    place = where if where not in RUN else f"randomization/run/{where}"
+    replace_by_link(theirs / place, outside / place)
+    (found,) = runs.read(theirs)
+    assert found["status"] == "unreadable"
+    assert str(theirs / place) in found["problem"] and "symbolic link" in found["problem"]
+    shown = [ledger.as_json({"runs": [found]}), rows.as_csv([found]), runs.listing([found])]
+    assert SECRET not in "".join(shown)
+    assert runs.complete(theirs, "randomization") == []
+    if where in RUN:
+        with pytest.raises(results.DamagedError, match="symbolic link"):
+            results.load(theirs / "randomization" / "run", {})
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_link_to_itself_is_survived(name, theirs):
+    """It leads nowhere, and is no file."""
+    file = theirs / "randomization" / "run" / name
+    replace_by_link(file, file)
+    statuses = [found["status"] for found in runs.read(theirs)]
+    assert statuses == {"flags.cfg": [], "result.json": ["not complete"]}.get(name, ["complete"])
+
+
+FIGURES = [f"figures/randomization-quickstart-smoke{suffix}" for suffix in (".json", ".png", ".md")]
+
+
+@pytest.mark.parametrize("place", ["figures", *FIGURES])
+def test_figures_outside_are_not_shown(place, outside, theirs):
+    """Neither in the report's files nor by its server."""
+    replace_by_link(theirs / place, outside / place)
+    with pytest.raises(ValueError, match=f"{theirs / place} leads out of .* symbolic link"):
+        report.write(theirs)
+    assert not (theirs / "report").exists()
+    server = report_server.Server(theirs, 0)
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/randomization.html")
+    server.server_close()
+    assert caught.value.code == 500
+    said = caught.value.read().decode()
+    assert said.startswith(f"error: {theirs / place} leads out of") and SECRET not in said
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("report", "report/index.html.partial", "report/runs.csv.partial", "report.md.partial"),
+        "report/index.html",
+    ],
+)
+def test_reports_overwrite_nothing_outside(place, outside, theirs):
+    """A link that a whole file takes the place of does no harm."""
+    target = outside if place == "report" else outside / "figures" / Path(FIGURES[0]).name
+    if place != "report":
+        (theirs / "report").mkdir()
+    (theirs / place).symlink_to(target)
+    before = content_of(outside)
+    if place == "report/index.html":
+        report.write(theirs)
+        assert not (theirs / place).is_symlink()
+    else:
+        with pytest.raises(ValueError, match=f"{theirs / place}.* leads out of"):
+            report.write(theirs)
+    assert content_of(outside) == before
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".json.partial"])
+def test_figures_overwrite_nothing_outside(suffix, outside, theirs):
+    (figure,) = reproduce.read_figures(["randomization/quickstart"], "smoke", theirs, {})
+    for run in figure.runs:
+        shutil.copytree(REFERENCE / "randomization" / run.path.name, run.path)
+    link = theirs / "figures" / f"randomization-quickstart-smoke{suffix}"
+    replace_by_link(link, outside / "figures" / "randomization-quickstart-smoke.json")
+    before = content_of(outside)
+    with pytest.raises(results.DamagedError, match=f"{link} leads out of"):
+        reproduce.draw(figure, "smoke", theirs)
+    assert content_of(outside) == before
+
+
+def test_measuring_overwrites_nothing_outside(outside, theirs):
+    path = theirs / "randomization" / "run"
+    (path / "spectrum.png").symlink_to(outside / "mine")
+    with pytest.raises(SystemExit, match=r"spectrum\.png is a symbolic link"):
+        measure.main([str(path)])
+    assert not (outside / "mine").exists()
+
+
+def test_no_log_is_written_outside(outside, tmp_path):
+    """Neither by processes of runs nor by trials of sweeps; nor is its last line shown."""
+    (tmp_path / "log.txt").symlink_to(outside / "mine")
+    command = [sys.executable, "-c", "print('said')"]
+    for make in (process.run, lambda *a: warm.Maker.make(None, *a[:2])):
+        with pytest.raises(RuntimeError, match=r"log\.txt is a symbolic link"):
+            make(command, tmp_path, 1)
+    assert not (outside / "mine").exists()
 
 
 # --- datasets -------------------------------------------------------------------------------------

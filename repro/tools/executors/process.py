@@ -13,6 +13,18 @@ from repro.tools.executors import bound
 HELD = os.EX_TEMPFAIL
 
 
+def log_of(folder: Path) -> Path:
+    """Return the file of a run's directory for what the run says.
+
+    Raises:
+      RuntimeError: it is a symbolic link, through which it would be written elsewhere.
+    """
+    log = folder / "log.txt"
+    if log.is_symlink():
+        raise RuntimeError(f"{log} is a symbolic link: remove it")
+    return log
+
+
 def run(
     command: Sequence[str],
     folder: str | os.PathLike,
@@ -44,7 +56,7 @@ def run(
     if gpus == 0:
         environment["CUDA_VISIBLE_DEVICES"] = "-1"
     binding = [sys.executable, bound.__file__, str(int(parent_gone)), str(os.getpid())]
-    with (folder / "log.txt").open("a") as log:
+    with log_of(folder).open("a") as log:
         process = subprocess.Popen(
             [*binding, sys.executable, *command[1:]],
             stdout=log,

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.tools.executors import bound
+from repro.tools.executors import bound, process
 
 POSSIBLE = sys.platform == "linux" and not glob.glob("/dev/nvidia*")
 
@@ -47,9 +47,11 @@ class Maker:
 
         Raises:
           OSError: the process has ended, and with it the run; a new one can go on.
+          RuntimeError: its log is a symbolic link.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        print(json.dumps([command[2:], str(folder / "log.txt")]), file=self.process.stdin)
+        log = process.log_of(folder)
+        print(json.dumps([command[2:], str(log)]), file=self.process.stdin)
         self.process.stdin.flush()
         status = self.process.stdout.readline()
         if not status:
