@@ -145,7 +145,8 @@ def _way(
 ) -> tuple[Callable, bool]:
     """Return the fastest way that is right on two examples, and whether it goes by layers.
 
-    Found once for a model and a loss, not again for other weights or data.
+    Found once for a model and a loss, not again for other weights or data. Where two examples
+    cannot tell, it is the slowest, which differentiates the model itself, for this time.
 
     Raises:
       ValueError: the method asked for is not possible, or not right.
@@ -165,7 +166,10 @@ def _way(
         known = {}
     asked = method, here.chosen, chained is None
     if asked not in known:
-        known[asked] = _first_right(ways, here, batch, seen.agreement)
+        right = _first_right(ways, here, batch, seen.agreement)
+        if right is None:
+            return ways[-1]
+        known[asked] = right
     if method == "layerwise" and known[asked]:
         raise ValueError(
             f"layerwise is not right on {model.name}: two examples' products are not those of the "
@@ -188,8 +192,11 @@ def _silent() -> Iterator[None]:
 
 @full_float32()
 @batch_errors()
-def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int:
-    """Return the number of the first way that computes two examples as the last one does."""
+def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int | None:
+    """Return the number of the first way that computes two examples as the last one does.
+
+    None where one of the two has no curvature, on which wrong ways agree as well.
+    """
     two = tf.nest.map_structure(lambda x: x[:2], batch[:2])
     two = *two, tf.ones([len(batch[2][:2])], tf.float64)
     vector = tf.constant(np.random.default_rng(0).standard_normal(here.size))
@@ -197,6 +204,8 @@ def _first_right(ways: list, here: Point, batch: tuple, agreement: float) -> int
     if not np.isfinite(expected).all():
         raise ValueError(f"a Hessian-vector product is not finite: {STRANGE}")
     scale = np.linalg.norm(expected, axis=1)
+    if not scale.all():
+        return None
     for number, (way, _) in enumerate(ways[:-1]):
         # Of TensorFlow, for what cannot be vectorised.
         with _silent(), contextlib.suppress(Exception):

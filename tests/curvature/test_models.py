@@ -261,6 +261,20 @@ def test_a_fast_way_that_is_wrong_is_not_taken(rng, monkeypatch):
         moments.moments(model, softmax_loss, data, method="layerwise")
 
 
+def test_examples_without_curvature_prove_no_way(rng, monkeypatch):
+    """Black images through a network without biases: all products are 0, those of a wrong way too."""
+    dense = [layers.Dense(3, "tanh", use_bias=False), layers.Dense(3, use_bias=False)]
+    model = keras.Sequential([Input((4,)), *dense])
+    inputs, targets = vectors(rng), labels(rng)
+    inputs[:2] = 0.0
+    right = layerwise.layerwise
+    monkeypatch.setattr(layerwise, "layerwise", lambda *arguments: 1.01 * right(*arguments))
+    for x, y in ((inputs, targets), (inputs[2:], targets[2:])):
+        truth = Truth(model, softmax_loss, x, y)
+        vector = rng.standard_normal(len(truth.at))
+        close(moments.moments(model, softmax_loss, (x, y)).both(vector), truth.moments(vector))
+
+
 def test_a_way_that_fails_is_left_in_silence(rng, monkeypatch):
     """TensorFlow logs pages of generated code where it cannot vectorise what it is given."""
     logged = []
