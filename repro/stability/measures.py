@@ -36,6 +36,7 @@ TABLE2_NONUNIFORMITY = {
 }
 TABLE2_DIVERGES = {"cifar10": (1.0, 5.0)}
 SHARPNESS = "train/sharpness"  # along training, --curvature_every
+OWN = {"fashion_mnist": ("fnn", 1000), "cifar10": ("vgg_small", 1000)}  # the paper's
 TRIALS = 5  # seeds of Table 2 and of the published results
 STOP_LOSS = 1e-4  # the paper's; a larger one is not its rule
 # How settings begin that say what is looked at on the way and at the end, and change no weight.
@@ -46,6 +47,20 @@ ON_WRONG_LABELS = 5e-4  # its own there, and on the true labels that it compares
 COURSE_PROJECT = {"fashion_mnist": (99.9, 80.4, 19.9, 40.4), "cifar10": (100.0, 88.9, 19.2, 53.0)}
 # The p of s ~ a^p and Pearson's r, over 116 networks and over 200.
 POWERS = {"fashion_mnist": (0.78, 0.981), "cifar10": (0.82, 0.988)}
+
+
+def of_the_paper(runs: Iterable[Run]) -> list[Run]:
+    """Leave out runs of other networks and numbers of images than the paper has for their data.
+
+    Its numbers are those of its own. Where the data is not the paper's either, all runs stay.
+    """
+    names = ("model", "train_examples")
+    return [
+        run
+        for run in runs
+        if (own := OWN.get(run.settings.get("dataset"))) is None
+        or tuple(run.settings[name] for name in names) == own
+    ]
 
 
 def trained(runs: Iterable[Run], **settings) -> list[Run]:

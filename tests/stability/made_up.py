@@ -10,13 +10,14 @@ def trained(tmp_path, eta, batch, sharpness, nonuniformity, **changes):
     """A run of --stage=train; changes are settings where they are, else results."""
     settings = {
         "stage": "train",
-        "model": "fnn",
+        "model": "vgg_small" if changes.get("dataset") == "cifar10" else "fnn",
         "dataset": "fashion_mnist",
         "learning_rate": eta,
         "batch_size": batch,
         "momentum": 0.0,
         "wrong_examples": 0,
         "gain": 1.0,
+        "train_examples": N,
         "seed": 0,
         "stop_loss": 1e-4,
         "iterations": 200_000,
@@ -33,8 +34,9 @@ def trained(tmp_path, eta, batch, sharpness, nonuniformity, **changes):
         "sharpness": {"value": sharpness},
         "nonuniformity": {"value": nonuniformity},
     }
-    settings |= {k: v for k, v in changes.items() if k in settings}
-    result |= {k: v for k, v in changes.items() if k not in settings}
+    given = {k for k in changes if k in settings and k != "train_examples"}  # wrong labels count
+    settings |= {k: changes[k] for k in given}
+    result |= {k: v for k, v in changes.items() if k not in given}
     edge = 2 * (1 + settings["momentum"]) / eta
     return Run(tmp_path / "run", settings, result | {"sharpness_margin": sharpness / edge}, [])
 

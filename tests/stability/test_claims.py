@@ -128,6 +128,18 @@ def test_order_of_batch_sizes(make):
     assert judge("P8", batches(make, lambda batch: batch**0.1, noise=0.5)) == "inconclusive"
 
 
+@pytest.mark.parametrize("change", [{"model": "fnn_tenth"}, {"train_examples": 100}, {"gain": 0.5}])
+def test_networks_that_the_paper_has_not_do_not_count(make, change):
+    """They fall with the batch size, and stand beside those of the paper, which rise."""
+    others = batches(make, lambda batch: batch**-0.1)
+    for run in others:
+        run.settings.update(change)
+    rising = batches(make, lambda batch: batch**0.1)
+    for claim in ("P8", "P9"):
+        assert judge(claim, others) is None
+        assert judge(claim, [*others, *rising]) == judge(claim, rising)
+
+
 def test_level_beyond_a_batch_of_100(make):
     def level(batch):
         return min(batch, 100) ** 0.1

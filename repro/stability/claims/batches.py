@@ -28,6 +28,7 @@ from repro.stability.measures import (
     grouped,
     is_gd,
     mean,
+    of_the_paper,
     s,
     solutions,
     to_the_rule,
@@ -47,7 +48,7 @@ def p7(runs):
 
 
 def p8(runs):
-    chosen = solutions(runs, dataset="fashion_mnist", learning_rate=0.5)
+    chosen = solutions(of_the_paper(runs), dataset="fashion_mnist", gain=1.0, learning_rate=0.5)
     groups = grouped(chosen, "batch_size")
     if not {*SMALL_BATCHES, 1000} <= set(groups):
         return None
@@ -66,9 +67,10 @@ def p8(runs):
 
 
 def p9(runs):
-    chosen = solutions(runs, dataset="fashion_mnist")
+    own = of_the_paper(runs)
+    chosen = solutions(own, dataset="fashion_mnist", gain=1.0)
     if cifar := not chosen:
-        rows = solutions(runs, dataset="cifar10")
+        rows = solutions(own, dataset="cifar10", gain=1.0)
         chosen = [run for run in rows if run.settings["batch_size"] != LEVEL_BATCH]
     table = {
         eta: {batch: mean(group, a)[0] for batch, group in grouped(rows, "batch_size").items()}
@@ -117,7 +119,9 @@ def p9(runs):
 
 
 def p10(runs):
-    chosen = solutions(runs, dataset="fashion_mnist") or solutions(runs, dataset="cifar10")
+    chosen = solutions(of_the_paper(runs), dataset="fashion_mnist") or solutions(
+        of_the_paper(runs), dataset="cifar10"
+    )
     if len({run.settings["learning_rate"] for run in chosen}) < 3:
         return None
     power, correlation = exponent(chosen)

@@ -22,6 +22,7 @@ from repro.stability.measures import (
     grouped,
     is_gd,
     mean,
+    of_the_paper,
     s,
     trained,
     unfinished,
@@ -36,7 +37,7 @@ RATES = {"fashion_mnist": (0.1,), "cifar10": (0.01, 0.1)}  # at which that is pu
 
 
 def p13(runs):
-    chosen = trained(runs, dataset="fashion_mnist", momentum=0.0)
+    chosen = trained(of_the_paper(runs), dataset="fashion_mnist", momentum=0.0)
     groups = {k: v for k, v in grouped(chosen, "wrong_examples").items() if is_gd(v[0])}
     if 0 not in groups or max(groups) < 3500:
         return None
@@ -73,7 +74,7 @@ def _heavy_ball(runs: Sequence[Run], dataset: str, room: Callable[[float], float
     """Judge that GD's sharpness is its edge with momentum, but for `room`, which momentum sets."""
     heavy = [
         run
-        for run in trained(runs, dataset=dataset, wrong_examples=0)
+        for run in trained(of_the_paper(runs), dataset=dataset, wrong_examples=0)
         if is_gd(run) and 0 < run.settings["momentum"] <= 0.9
     ]
     if not heavy:
@@ -117,7 +118,7 @@ def _near_edge(group: Sequence[Run], off: float) -> str:
 def p22(runs):
     chosen = [
         run
-        for run in trained(runs, batch_size=SMALL_BATCH, wrong_examples=0)
+        for run in trained(of_the_paper(runs), batch_size=SMALL_BATCH, wrong_examples=0)
         if run.settings["dataset"] in RATES
     ]
     falls, shown, used = [], [], []

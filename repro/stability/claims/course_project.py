@@ -16,7 +16,7 @@ from repro.reporting.claims import (
 from repro.reporting.statistics import Estimate
 from repro.stability.claims.batches import below_bound
 from repro.stability.claims.minima import p2
-from repro.stability.measures import COURSE_PROJECT, a, is_gd, plain, s
+from repro.stability.measures import COURSE_PROJECT, a, is_gd, of_the_paper, plain, s
 
 BUDGET = 10_000  # steps of its trainings, which no loss stopped
 NEAR = (0.05, 0.15, 0.01)  # a and s relative to its own, test accuracy
@@ -27,7 +27,7 @@ def s1(runs):
     for name, (_, test, sharp, uneven) in COURSE_PROJECT.items():
         rows = [
             run
-            for run in plain(runs, dataset=name, learning_rate=0.1, stop_loss=0.0)
+            for run in plain(of_the_paper(runs), dataset=name, learning_rate=0.1, stop_loss=0.0)
             if is_gd(run) and run.settings["iterations"] >= BUDGET
         ]
         if not rows:

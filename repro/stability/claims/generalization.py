@@ -14,6 +14,7 @@ from repro.stability.measures import (
     bound,
     grouped,
     is_gd,
+    of_the_paper,
     s,
     solutions,
     test_accuracy,
@@ -34,7 +35,8 @@ def rank_correlation(x, y) -> Estimate:
 
 def _ended(runs, **settings):
     """Return the solutions on Fashion-MNIST that met the paper's stopping rule."""
-    return [run for run in solutions(runs, dataset="fashion_mnist", **settings) if to_the_rule(run)]
+    chosen = solutions(of_the_paper(runs), dataset="fashion_mnist", **settings)
+    return [run for run in chosen if to_the_rule(run)]
 
 
 def p15(runs):

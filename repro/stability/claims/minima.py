@@ -29,6 +29,7 @@ from repro.stability.measures import (
     a,
     grouped,
     is_gd,
+    of_the_paper,
     plain,
     to_the_rule,
     trained,
@@ -75,7 +76,7 @@ def p2(runs):
 def p3(runs):
     chosen = [
         run
-        for run in plain(runs, gain=1.0)  # the initial weights of Table 2
+        for run in plain(of_the_paper(runs), gain=1.0)
         if is_gd(run)
         and run.settings["learning_rate"] in TABLE2.get(run.settings["dataset"], {})
         and (run.settings["dataset"], run.settings["learning_rate"]) != FAR_BELOW
@@ -125,7 +126,8 @@ def _at_the_edge(group: Sequence[Run], width: float) -> str:
 
 def p4(runs):
     data, eta = FAR_BELOW
-    chosen = [run for run in plain(runs, dataset=data, learning_rate=eta, gain=1.0) if is_gd(run)]
+    own = plain(of_the_paper(runs), dataset=data, learning_rate=eta, gain=1.0)
+    chosen = [run for run in own if is_gd(run)]
     if not chosen:
         return None
     measured = f"a = {', '.join(f'{a(run):.1f}' for run in chosen)}, where 2 / eta = 200"
