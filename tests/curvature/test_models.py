@@ -262,7 +262,7 @@ def test_a_fast_way_that_is_wrong_is_not_taken(rng, monkeypatch):
 
 
 def test_examples_without_curvature_prove_no_way(rng, monkeypatch):
-    """Black images through a network without biases: all products are 0, those of a wrong way too."""
+    """Black images through a network without biases: a wrong way has products of 0 there too."""
     dense = [layers.Dense(3, "tanh", use_bias=False), layers.Dense(3, use_bias=False)]
     model = keras.Sequential([Input((4,)), *dense])
     inputs, targets = vectors(rng), labels(rng)

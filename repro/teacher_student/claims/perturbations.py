@@ -17,9 +17,9 @@ from repro.teacher_student.measures import interval, share_text, shown_above
 
 OTHER_WIDTHS = (4, 6, 7)  # which the slides name and leave
 RARELY = 0.1  # share of students
-# What rounding makes of an eigenvalue that is 0: about 15 weights times 1e-16, with a largest
-# eigenvalue below 1. Below minus this it is negative.
-ROUNDING = 1e-15
+# What rounding makes of an eigenvalue that is 0: about 15 weights times 1e-16 times the largest
+# eigenvalue, which is 2 to 6. Below minus this it is negative.
+ROUNDING = 1e-14
 BINOMIAL = "Wilson's interval over students, one seed of them"
 
 
