@@ -1,5 +1,6 @@
 """TensorFlow, imported quietly, and the devices that a run computes on."""
 
+import contextlib
 import os
 import sys
 
@@ -58,7 +59,7 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said, _not_there("sklearn"):
         os.dup2(said.fileno(), 2)
         try:
             import tensorflow as tf
@@ -71,6 +72,22 @@ def import_tensorflow() -> None:
             for line in said.read().decode(errors="replace").splitlines():
                 if line.strip() and not any(known in line for known in CHATTER):
                     print(line, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _not_there(package: str):
+    """Let an optional package seem not to be installed, unless it is imported already.
+
+    Keras has wrappers for scikit-learn, whose import would take every run a second.
+    """
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 def _worth_saying(record) -> bool:

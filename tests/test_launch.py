@@ -353,6 +353,17 @@ def test_known_chatter_of_tensorflow_is_silenced_and_nothing_else(environment, t
         ]
 
 
+def test_scikit_learn_is_imported_by_those_alone_who_need_it(python):
+    """Not by Keras for its wrappers, which takes a second; afterwards it is there as ever."""
+    done = python(
+        "-c",
+        "import sys; from repro import devices; devices.import_tensorflow(); "
+        "print('keras' in sys.modules, 'sklearn' in sys.modules); "
+        "from sklearn.datasets import load_digits; print(len(load_digits().data))",
+    )
+    assert done.stdout.split() == ["True", "False", "1797"], done.stderr
+
+
 # --- from settings to a run: an experiment that is over at once ---------------------------------
 
 
