@@ -29,7 +29,7 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
     """
     figure, grid = plt.subplots(3, 2, figsize=(6.75, 6), sharex=True)
     theirs = published("escape", runs)
-    switches = _switches(runs)
+    switches, compared = _switches(runs), False
     for axes, (quantity, label) in zip(grid.flat, QUANTITIES.items()):
         for number, rows in enumerate(switches.values()):
             colour, first = f"C{number % 10}", rows[0]
@@ -41,6 +41,7 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
             if quantity in COLUMNS:
                 values = _ends(theirs, first, COLUMNS[quantity])
                 if len(values):
+                    compared = True
                     steps = [max(run.settings["iterations"] for run in rows)] * len(values)
                     axes.plot(steps, values, **OPEN, color=colour, zorder=5)
             if quantity == SHARPNESS:
@@ -50,12 +51,13 @@ def escape(runs: Sequence[Run]) -> plt.Figure:
             axes.set_yscale("log")
     for axes in grid[2]:
         axes.set_xlabel("steps after the switch")
+        axes.locator_params(axis="x", nbins=5)
     title = "dotted: 2 / η"
     rates = theirs["start_learning_rate"][np.isfinite(theirs["start_learning_rate"])]
-    if len(rates):
+    if compared and len(rates):
         title += f"; open: published ends, from GD at {rates[0]:g} scaled"
     grid[0, 0].set_title(title, fontsize=8)
-    grid[2, 0].set_title("open: published ends", fontsize=8)
+    grid[2, 0].set_title("open: published ends" if compared else "", fontsize=8)
     grid[1, 1].tick_params(labelbottom=True)
     grid[2, 1].axis("off")
     grid[2, 1].legend(*grid[0, 0].get_legend_handles_labels(), loc="center")

@@ -211,8 +211,8 @@ CLAIMS = (
         "2.06 / 0.3 and 2.06 / 0.5, and at 1.13 after (0.1, 1) where that was run, beyond the 95 % "
         "interval of Student's t, and the loss rises 100-fold within 80 steps; other rates before "
         "the switch decide nothing.",
-        to_decide="Three starts of GD at 0.1, each trained to the stopping rule first: "
-        "`stability/escape` at scale paper.",
+        to_decide="Seeds 3 and 4, the runs of `stability/escape` that are left: the interval of "
+        "three seeds ends just over the bound after three times the rate.",
     ),
     Claim(
         "P12",
@@ -222,7 +222,7 @@ CLAIMS = (
         p12,
         "From GD at 0.1 (CIFAR-10: 0.01), three seeds: the mean change at every switch above zero, "
         "beyond the 95 % interval of Student's t; below it at every switch contradicts.",
-        to_decide="Three starts of GD at 0.1, each trained to the stopping rule first: "
-        "`stability/escape` at scale paper.",
+        to_decide="Seeds 3 and 4, the runs of `stability/escape` that are left, or more: the "
+        "intervals of three seeds lie on both sides of zero.",
     ),
 )
