@@ -89,8 +89,15 @@ class Checkpoints:
         return path
 
     def kept(self, name: str) -> bool:
-        """Whether there is a state under a name."""
-        return tf.io.gfile.exists(os.path.join(self._directory, f"{name}.index"))
+        """Whether there is a state under a name; half of one, which a kill may leave, is none."""
+        path = os.path.join(self._directory, name)
+        if not tf.io.gfile.exists(f"{path}.index"):
+            return False
+        try:
+            tf.train.load_checkpoint(path)  # the index, which is written last
+        except UNREADABLE:
+            return False
+        return True
 
     def restore(self) -> int:
         """Restore the newest readable checkpoint and return its position, 0 where there is none.

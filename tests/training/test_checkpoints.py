@@ -124,6 +124,22 @@ def test_named_points(tmp_path, states):
     assert_same(fresh.state(), states[0])
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
+def test_half_of_a_named_point_is_none_and_is_kept_anew(tmp_path, share):
+    """As a kill in the midst of its index leaves it: a run that goes on must not build on it."""
+    trained, index = Trained(tmp_path), tmp_path / "initial.index"
+    assert not trained.checkpoints.kept("initial")
+    trained.checkpoints.keep("initial")
+    assert trained.checkpoints.kept("initial")
+    index.write_bytes(index.read_bytes()[: int(share * index.stat().st_size)])
+    assert not trained.checkpoints.kept("initial")
+    trained.checkpoints.keep("initial")
+    assert trained.checkpoints.kept("initial")
+    fresh = Trained(tmp_path, seed=1)
+    fresh.checkpoints.restore_named("initial")
+    assert_same(fresh.state(), trained.state())
+
+
 @pytest.mark.parametrize("how", ["truncated", "garbage", "no data", "no index", "empty index"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, states, how, caplog):
     damage(tmp_path, 3, how)
