@@ -222,7 +222,7 @@ CLAIMS = (
         p12,
         "From GD at 0.1 (CIFAR-10: 0.01), three seeds: the mean change at every switch above zero, "
         "beyond the 95 % interval of Student's t; below it at every switch contradicts.",
-        to_decide="Seeds 3 and 4, the runs of `stability/escape` that are left, or more: the "
-        "intervals of three seeds lie on both sides of zero.",
+        to_decide="Seeds 3 and 4, the runs of `stability/escape` that are left, or more: with "
+        "three the intervals of two switches lie on both sides of zero.",
     ),
 )
