@@ -119,9 +119,8 @@ def p9(runs):
 
 
 def p10(runs):
-    chosen = solutions(of_the_paper(runs), dataset="fashion_mnist") or solutions(
-        of_the_paper(runs), dataset="cifar10"
-    )
+    own = of_the_paper(runs)
+    chosen = solutions(own, dataset="fashion_mnist") or solutions(own, dataset="cifar10")
     if len({run.settings["learning_rate"] for run in chosen}) < 3:
         return None
     power, correlation = exponent(chosen)
