@@ -6,7 +6,7 @@ import numpy as np
 
 from repro.reporting import statistics
 from repro.reporting.claims import SEEDS, Finding, ended, of_seeds, undecided
-from repro.reporting.results import Run
+from repro.reporting.results import Run, distinct
 from repro.reporting.statistics import Estimate
 
 HEURISTICS = {"augment": "augment", "weight_decay": "l2", "momentum": "momentum"}  # -> shown as
@@ -164,7 +164,7 @@ def shortened(runs: Sequence[Run], all_of_it: bool = False) -> str:
     if not short:
         return ""
     accuracies = [run.result["train_accuracy"] for run in short]
-    epochs = max(run.settings["epochs"] for run in short)
+    epochs = " or ".join(map(str, sorted(distinct(short, "epochs"))))
     return (
         f"cut short: {min(accuracies):.0%} to {max(accuracies):.0%} of the training set "
         f"right after {epochs} of the authors' {EPOCHS} epochs"

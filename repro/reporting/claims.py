@@ -55,7 +55,8 @@ class Claim:
     there are where `everywhere` says so: a count of networks, for one, should not depend on which
     figure lists the claim. `general` says that the claim holds on any data, by mathematics, by
     definition or by its words; all others are inconclusive on STAND_IN, which is small and easy and
-    nobody's data.
+    nobody's data. `diverged` says that `judge` sees runs that diverged where its paper's figures
+    leave them out.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Claim:
     scale: str = "cpu"
     everywhere: bool = False
     general: bool = False
+    diverged: bool = False
 
 
 def judge(

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import optimize
 
+from repro.training.optimizers import momentum_step
 from repro.training.strategy import sum_over_shares
 
 OLD_SHARE = 0.9  # of the moving average of minibatch losses that stops training
@@ -59,6 +60,7 @@ def make_steps(
     size, count, dtype = recipe.batch_size, len(examples), weights[0].dtype
     per_epoch = -(-count // size)
     gathers = size < count or strategy.num_replicas_in_sync > 1
+    rates = recipe.learning_rate, recipe.momentum
     # Every replica has all of them: a step is shorter than the way of a batch between devices.
     data = strategy.experimental_distribute_values_from_function(
         lambda _: (tf.constant(examples.images), tf.constant(examples.targets))
@@ -91,8 +93,7 @@ def make_steps(
             finite = tf.math.is_finite(value)
             if finite:
                 for w, v, g in zip(weights, velocities, gradients):
-                    v.assign(recipe.momentum * v + g)
-                    w.assign_sub(recipe.learning_rate * v)
+                    strategy.extended.update(w, momentum_step, (v, g, *rates), group=False)
                 running = value if step == 0 else OLD_SHARE * running + (1 - OLD_SHARE) * value
                 step += 1
             fitted = running < recipe.stop_loss

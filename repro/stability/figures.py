@@ -19,6 +19,7 @@ from repro.stability.measures import (
     exponent,
     grouped,
     is_gd,
+    is_solution,
     mean,
     plain,
     published,
@@ -90,17 +91,22 @@ def diagram(runs: Sequence[Run]) -> plt.Figure:
     """Non-uniformity against sharpness by batch size, with the bounds on both.
 
     What was published at the same rate stands beside: the mean of 14 to 16 networks, and how far
-    they reach from the lowest to the highest.
+    they reach from the lowest to the highest. Runs that were cut short are crosses.
     """
     figure, axes = plt.subplots(figsize=(4.6, 3))
     theirs = published("diagram", runs)
-    for batch, rows in grouped(plain(runs), "batch_size").items():
-        label = "GD" if is_gd(rows[0]) else f"B = {batch}"
-        points = axes.scatter([a(r) for r in rows], [s(r) for r in rows], s=10, label=label)
+    for number, (batch, rows) in enumerate(grouped(plain(runs), "batch_size").items()):
+        label, colour = "GD" if is_gd(rows[0]) else f"B = {batch}", f"C{number}"
+        ended = [run for run in rows if is_solution(run)]
+        short = [run for run in rows if not is_solution(run)]
+        axes.scatter([a(r) for r in ended], [s(r) for r in ended], s=10, color=colour, label=label)
+        axes.scatter([a(r) for r in short], [s(r) for r in short], s=12, color=colour, marker="x")
         if np.isfinite(bound(rows[0])):
-            axes.axhline(bound(rows[0]), color=points.get_facecolor(), ls="--", lw=0.8)
+            axes.axhline(bound(rows[0]), color=colour, ls="--", lw=0.8)
         for eta in distinct(rows, "learning_rate"):
-            _reach(axes, theirs, eta, batch, points.get_facecolor()[0])
+            _reach(axes, theirs, eta, batch, colour)
+    if not all(map(is_solution, plain(runs))):
+        axes.scatter([], [], s=12, color="k", marker="x", label="cut short")
     for eta in distinct(runs, "learning_rate"):
         axes.axvline(2 / eta, color="grey", ls=":", lw=0.8)
     axes.plot([], [], **OPEN, color="k", label="published:\nmean, range")

@@ -99,7 +99,8 @@ def course_project(runs: Sequence[Run]) -> Table:
         if chosen:
             accuracies = [percent(mean(chosen, f)[0]) for f in (_train, test_accuracy)]
             measures = [plus_minus(*mean(chosen, f)) for f in (a, s)]
-            rows.append([f"{name}, ours ({len(chosen)} seeds)", *accuracies, *measures])
+            seeds = "1 seed" if len(chosen) == 1 else f"{len(chosen)} seeds"
+            rows.append([f"{name}, ours ({seeds})", *accuracies, *measures])
     columns = ["", "train %", "test %", "sharpness", "non-uniformity"]
     note = (
         "The rerun stopped power iteration after 10 steps, which leaves its non-uniformity low; "

@@ -163,8 +163,7 @@ def _judge(
     everywhere: Sequence[results.Run],
 ) -> dict | None:
     paper = figure.name.split("/")[0]
-    found, everywhere = (verdicts.counted(paper, some) for some in (found, everywhere))
-    if not found:
+    if not verdicts.counted(paper, found):
         return None
     try:
         return verdicts.record(figure.name, figure.title, figure.claims, scale, found, everywhere)

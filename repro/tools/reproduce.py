@@ -97,7 +97,7 @@ def draw(figure: Figure, scale: str, output_dir: Path) -> int:
         print(f"drew {file}")
     everywhere = runs_.complete(output_dir, paper)
     record = verdicts.record(
-        figure.name, config["title"], config["claims"], scale, runs, everywhere
+        figure.name, config["title"], config["claims"], scale, complete, everywhere
     )
     partial = stem.with_suffix(".json.partial")
     partial.write_text(json.dumps(record, indent=1) + "\n")

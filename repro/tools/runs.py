@@ -16,7 +16,6 @@ from repro.launch import one_line_errors
 from repro.reporting import evidence, rows
 from repro.reporting.results import Run
 from repro.settings import as_dict, name, settle
-from repro.tools import verdicts
 
 
 def find(output_dir: Path, only: str | None = None) -> Iterator[evidence.Found]:
@@ -34,8 +33,7 @@ def find(output_dir: Path, only: str | None = None) -> Iterator[evidence.Found]:
 
 def complete(output_dir: Path, paper: str) -> list[Run]:
     """Return the complete runs of a paper below a folder, for claims that look at all of them."""
-    found = [each.run for each in find(output_dir, paper) if each.result is not None]
-    return verdicts.counted(paper, found)
+    return [each.run for each in find(output_dir, paper) if each.result is not None]
 
 
 def read(output_dir: Path | str = "outputs", only: str | None = None) -> list[dict]:

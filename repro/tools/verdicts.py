@@ -8,7 +8,7 @@ from repro.reporting.results import Run
 
 
 def counted(paper: str, runs: Iterable[Run]) -> list[Run]:
-    """Return the runs that figures and claims are about.
+    """Return the runs that figures are about, and all claims that do not ask for more.
 
     Those that diverged are left out where the paper's figures leave them out.
     """
@@ -32,15 +32,22 @@ def record(
       title: of the figure.
       ids: its claims.
       scale: of its runs.
-      runs: of the figure, see `counted`.
+      runs: of the figure, those that diverged among them.
       everywhere: all runs of the paper, for claims that look at them.
     """
-    known = papers.claims(name.split("/")[0])
+    paper = name.split("/")[0]
+    known = papers.claims(paper)
+    drawn, others = counted(paper, runs), counted(paper, everywhere)
+
+    def judge(claim: claims.Claim) -> dict:
+        seen = (runs, scale, everywhere) if claim.diverged else (drawn, scale, others)
+        return claims.judge([claim], *seen)[0]
+
     return {
         "title": title,
         "name": name,
         "scale": scale,
-        "runs": len(runs),
-        "protocol": results.protocol(runs),
-        "claims": claims.judge([known[id_] for id_ in ids], runs, scale, everywhere),
+        "runs": len(drawn),
+        "protocol": results.protocol(drawn),
+        "claims": [judge(known[id_]) for id_ in ids],
     }

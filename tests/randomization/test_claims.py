@@ -5,6 +5,7 @@ import pytest
 from repro import papers
 from repro.randomization import measures
 from repro.reporting import claims
+from repro.tools import verdicts
 
 CLAIMS = papers.claims("randomization")
 
@@ -345,7 +346,22 @@ def test_gain_of_early_stopping(best, verdict, made_up):
 )
 def test_training_without_batch_norm(epochs, accuracy, verdict, run_of):
     result = {"epochs": epochs, "train_accuracy": accuracy}
-    assert judged("R17", run_of(model="inception_no_bn", result=result)) == verdict
+    run = run_of(model="inception_no_bn", result=result)
+    assert judged("R17", run) == verdict
+    ended = {"status": "diverged", "epochs": 3, "train_accuracy": 0.1}
+    other = run_of(model="inception_no_bn", seed=1, result=ended)
+    assert judged("R17", run, other) == verdict  # one that trains is enough
+    finding = CLAIMS["R17"].judge([other])
+    assert finding.verdict == "contradicted" and "diverged in epoch 3" in finding.measured
+
+
+def test_claims_see_what_diverged_where_they_ask_for_it(run_of):
+    """The figures of this paper leave such runs out, and so do its other claims."""
+    ended = {"status": "diverged", "epochs": 3, "train_accuracy": None, "test_accuracy": None}
+    runs = [run_of(model="inception_no_bn", result=ended)]
+    record = verdicts.record("randomization/fig2b", "", ["R15", "R17"], "cpu", runs, runs)
+    assert [claim["verdict"] for claim in record["claims"]] == ["not run", "contradicted"]
+    assert record["runs"] == 0 and verdicts.counted("randomization", runs) == []
 
 
 @pytest.mark.parametrize(

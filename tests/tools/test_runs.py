@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.tools import reproduce, runs
+from repro.tools import reproduce, runs, verdicts
 
 REFERENCE = Path(__file__).parents[2] / "outputs" / "reference"
 
@@ -56,6 +56,8 @@ def test_complete_runs_are_those_with_a_result(output_dir):
     (first / "result.json").unlink()
     result = json.loads((second / "result.json").read_text())
     (second / "result.json").write_text(json.dumps(result | {"status": "diverged"}))
-    left = {run.path.name for run in runs.complete(output_dir, "randomization")}
-    assert left == found - {first.name, second.name}  # its figures leave diverged runs out, too
+    left = runs.complete(output_dir, "randomization")
+    assert {run.path.name for run in left} == found - {first.name}
+    drawn = {run.path.name for run in verdicts.counted("randomization", left)}
+    assert drawn == found - {first.name, second.name}  # its figures leave diverged runs out, too
     assert runs.complete(output_dir, "stability") == []
