@@ -59,7 +59,7 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as said, _not_there("sklearn"):
+    with tempfile.TemporaryFile() as said, _not_there("sklearn", "matplotlib", "pandas"):
         os.dup2(said.fileno(), 2)
         try:
             import tensorflow as tf
@@ -75,19 +75,18 @@ def import_tensorflow() -> None:
 
 
 @contextlib.contextmanager
-def _not_there(package: str):
-    """Let an optional package seem not to be installed, unless it is imported already.
+def _not_there(*packages: str):
+    """Let optional packages seem not to be installed, unless they are imported already.
 
-    Keras has wrappers for scikit-learn, whose import would take every run a second.
+    Keras has wrappers for them that no run uses, whose import would take every run a second or two.
     """
-    if package in sys.modules:
-        yield
-        return
-    sys.modules[package] = None
+    left_out = [package for package in packages if package not in sys.modules]
+    sys.modules |= dict.fromkeys(left_out)
     try:
         yield
     finally:
-        del sys.modules[package]
+        for package in left_out:
+            del sys.modules[package]
 
 
 def _worth_saying(record) -> bool:

@@ -353,15 +353,16 @@ def test_known_chatter_of_tensorflow_is_silenced_and_nothing_else(environment, t
         ]
 
 
-def test_scikit_learn_is_imported_by_those_alone_who_need_it(python):
-    """Not by Keras for its wrappers, which takes a second; afterwards it is there as ever."""
+def test_scikit_learn_and_matplotlib_are_imported_by_those_alone_who_need_them(python):
+    """Not by Keras for its wrappers, which takes a second; afterwards they are there as ever."""
     done = python(
         "-c",
         "import sys; from repro import devices; devices.import_tensorflow(); "
-        "print('keras' in sys.modules, 'sklearn' in sys.modules); "
-        "from sklearn.datasets import load_digits; print(len(load_digits().data))",
+        "print('keras' in sys.modules, 'sklearn' in sys.modules, 'matplotlib' in sys.modules); "
+        "from sklearn.datasets import load_digits; print(len(load_digits().data)); "
+        "from matplotlib import pyplot; print(pyplot.get_backend() != '')",
     )
-    assert done.stdout.split() == ["True", "False", "1797"], done.stderr
+    assert done.stdout.split() == ["True", "False", "False", "1797", "True"], done.stderr
 
 
 # --- from settings to a run: an experiment that is over at once ---------------------------------
