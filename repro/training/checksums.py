@@ -44,7 +44,7 @@ class Checksums:
         file, known = self._folder / NAME, {}
         for line in files.read(file).splitlines() if file.exists() else ():
             digits, _, name = line.decode(errors="replace").partition(" ")
-            if len(digits) == 8 and set(digits) <= set("0123456789abcdef"):
+            if name and len(digits) == 8 and set(digits) <= set("0123456789abcdef"):
                 known.setdefault(name, set()).add(int(digits, 16))
         return known
 
