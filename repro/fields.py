@@ -11,6 +11,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from repro import files
+
 PLACES = "# where things are, not what is computed"  # in a flags.cfg, before flags of a Place
 
 
@@ -126,13 +128,13 @@ def read_flag_file(file) -> dict[str, str]:
     """Return the flags that a run's flags.cfg says, as text, without those of places.
 
     Args:
-      file: a path with `read_text`.
+      file: a path, local or remote (etils.epath).
 
     Raises:
       ValueError: it is damaged.
     """
     try:
-        lines = file.read_text().split(PLACES)[0].splitlines()
+        lines = files.read(file).decode().split(PLACES)[0].splitlines()
         pairs = (line.removeprefix("--").split("=", 1) for line in lines if line.startswith("--"))
         found = {name: value for name, value in pairs}
     except (ValueError, OSError) as error:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from repro import command_line, papers, tuning
+from repro import INTERRUPTED, command_line, papers, tuning
 from repro import settings as settings_
 from repro.devices import prepare_devices
 from repro.settings import Place, Settings, as_dict
@@ -25,7 +25,6 @@ FILES = (  # errors of files that a user can mend
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EDQUOT, errno.ESTALE),
     *(errno.ENOSPC, errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.EMFILE),
 )
-INTERRUPTED = "interrupted; the same command does what is left"
 LOST_WORKER = "another worker was lost; start the same command on all again, and the run goes on"
 SECONDS_BETWEEN_LOOKS = 2  # at the result of a run that another worker finishes
 

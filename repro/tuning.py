@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from repro import files
+
 TUNERS = ("random", "grid", "hyperband", "bayesian")
 DEFAULT_TRIALS = {"random": 20, "bayesian": 20}  # grid and hyperband end by themselves
 OBJECTIVE = "objective"
@@ -110,7 +112,7 @@ def _read(tuned_file: Path) -> dict:
     if not tuned_file.exists():
         return {}
     try:
-        tuned = json.loads(tuned_file.read_text())
+        tuned = json.loads(files.read(tuned_file).decode())
     except (ValueError, RecursionError, OSError) as error:
         raise ValueError(f"{tuned_file} is not JSON ({error}); remove or mend it") from error
     if not isinstance(tuned, dict):

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -49,6 +50,25 @@ def imports_tensorflow():
 
 def assert_one_line(ended, number):
     assert (ended.returncode, ended.stderr) == (128 + number, f"{launch.INTERRUPTED}\n")
+
+
+@pytest.mark.parametrize("name", ["randomization", "tools.runs"])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_while_a_command_imports(name, wrong, tmp_path, environment):
+    """Ctrl+C in its first second, here in the midst of importing absl; errors are shown as ever."""
+    import_ = "raise ImportError('no absl')" if wrong else "import os; os.kill(os.getpid(), 2)"
+    (tmp_path / "absl.py").write_text(import_)
+    ended = subprocess.run(
+        [sys.executable, "-m", f"repro.{name}"],
+        env={**environment, "PYTHONPATH": str(tmp_path)},
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    if wrong:
+        assert ended.returncode == 1 and ended.stderr.endswith("ImportError: no absl\n")
+    else:  # a shell calls it 130
+        assert (ended.returncode, ended.stderr) == (-signal.SIGINT, f"{launch.INTERRUPTED}\n")
 
 
 @LINUX

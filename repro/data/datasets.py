@@ -5,8 +5,11 @@ handwritten digits, is embedded, so that a quickstart and the tests need no netw
 """
 
 import dataclasses
+import os
 
 import numpy as np
+
+from repro import files
 
 DATASETS = {  # name -> number of classes
     "cifar10": 10,
@@ -152,6 +155,18 @@ def splits(
     return subset(train, test, train_examples, test_split, seed)
 
 
+def check_files(name: str, data_dir: str) -> None:
+    """Check the files of a prepared dataset, before tensorflow-datasets opens them.
+
+    Raises:
+      ValueError: one is a pipe, on which it would wait for ever, or a text that fills the memory.
+    """
+    for folder, _, inside in os.walk(os.path.join(os.path.expanduser(data_dir), name)):
+        for file in inside:
+            most = files.LARGEST if file.endswith((".json", ".txt")) else None
+            files.check(os.path.join(folder, file), most)
+
+
 def channel_moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and population standard deviation of each channel of images [N, H, W, C].
 
@@ -195,6 +210,8 @@ def _read_tfds(name: str, split: str, data_dir: str | None, download: bool) -> t
 
     from repro.data import builders  # noqa: F401 (registers what tfds has not)
 
+    place = data_dir or tfds.core.constants.DATA_DIR
+    check_files(name, place)
     try:
         data, info = tfds.load(
             name,
@@ -208,7 +225,6 @@ def _read_tfds(name: str, split: str, data_dir: str | None, download: bool) -> t
     except ValueError as error:
         raise ValueError(f"{name} has no split {split!r}: {error}".split("\n")[0]) from error
     except Exception as error:  # tfds raises many kinds: AssertionError, network and disk errors
-        place = data_dir or tfds.core.constants.DATA_DIR
         reason = "" if not download else f" and could not be downloaded ({type(error).__name__})"
         by_hand = " and --manual_dir=FOLDER, where its archives are" if name in BY_HAND else ""
         raise MissingDataError(

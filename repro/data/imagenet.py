@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from repro.data import augmentation
 from repro.data.corruption import Corruption
-from repro.data.datasets import MissingDataError
+from repro.data.datasets import MissingDataError, check_files
 from repro.data.pipeline import check_start, per_replica
 
 IMAGE_SIZE = 299  # Inception V3's
@@ -31,9 +31,11 @@ def open_builder(data_dir: str | None):
 
     Raises:
       MissingDataError: it is not prepared; ImageNet's terms forbid downloading it automatically.
+      ValueError: see `datasets.check_files`.
     """
     import tensorflow_datasets as tfds
 
+    check_files("imagenet2012", data_dir or tfds.core.constants.DATA_DIR)
     builder = tfds.builder("imagenet2012", data_dir=data_dir)
     if not builder.is_prepared():
         raise MissingDataError(

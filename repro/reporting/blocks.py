@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from repro import files
 from repro.reporting import evidence, pages, sweeps, tables
 from repro.reporting.claims import NOT_RUN, VERDICTS
 
@@ -68,7 +69,7 @@ def block(name: str, ledger: Mapping, figures_dir: Path) -> str:
         return f"Protocol of {figures[rest]['runs']} runs: {figures[rest]['protocol']}."
     file = figures_dir / f"{name}.md"
     if file.exists():
-        title, _, table = file.read_text().removeprefix("### ").partition("\n")
+        title, _, table = files.read(file).decode().removeprefix("### ").partition("\n")
         return f"**{title}**\n{table}"
     for plan in ledger["planned"]:
         if rest == f"{plan['name'].replace('/', '-')}-{plan['scale']}":

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from repro import files
 from repro.reporting.results import Run, check_inside
 
 CURRENT, CHANGED, EARLIER = "current", "changed", "earlier"
@@ -76,7 +77,7 @@ def read(paper: str, path: Path, settings: Callable[[Path], Mapping]) -> Found:
 def rows(file: Path) -> list[dict]:
     """Return the rows of metrics.jsonl, up to a line that is still being written."""
     found = []
-    for line in file.read_bytes().splitlines() if file.is_file() else []:
+    for line in files.read(file).splitlines() if file.exists() else []:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
@@ -165,7 +166,7 @@ def _json(file: Path) -> dict | None:
     if not file.exists():
         return None
     try:
-        value = json.loads(file.read_text())
+        value = json.loads(files.read(file))
         json.dumps(value, ensure_ascii=False).encode()  # or no page could hold it
     except (ValueError, RecursionError, OSError) as error:
         raise ValueError(f"{file.name} is damaged: {error}") from error

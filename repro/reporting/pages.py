@@ -13,6 +13,7 @@ from pathlib import Path
 import jinja2
 import markupsafe
 
+from repro import files
 from repro.reporting import evidence, learning
 from repro.reporting.claims import VERDICTS
 from repro.reporting.ledger import ORDER, SCALES, number
@@ -195,10 +196,10 @@ def _picture(stem: Path) -> dict | None:
     """Return the figure as a data URI, or the table's header and rows."""
     picture, table = Path(f"{stem}.png"), Path(f"{stem}.md")
     if picture.exists():
-        data = base64.b64encode(picture.read_bytes()).decode()
+        data = base64.b64encode(files.read(picture)).decode()
         return {"source": f"data:image/png;base64,{data}", "table": None}
     if table.exists():
-        return {"source": None, "table": read_markdown(table.read_text())}
+        return {"source": None, "table": read_markdown(files.read(table).decode())}
     return None
 
 

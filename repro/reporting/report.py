@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from repro import files
 from repro.reporting import tables
 from repro.reporting.claims import VERDICTS
 from repro.reporting.ledger import SCALES, best, number
@@ -31,8 +32,7 @@ def _record(file: Path) -> dict:
       ValueError: the file is damaged, or holds something else.
     """
     try:
-        text = file.read_text()
-        record = json.loads(text)
+        record = json.loads(files.read(file))
         json.dumps(record, ensure_ascii=False).encode()  # or no page could hold it
         texts = [record[key] for key in ("title", "name", "scale", "protocol")]
         for claim in record["claims"]:

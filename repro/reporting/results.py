@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from repro import arrays
+from repro import arrays, files
 
 
 class DamagedError(ValueError):
@@ -38,7 +38,7 @@ class Run:
         """
         file = self.path / "arrays.npz"
         try:
-            return arrays.read(file.read_bytes())
+            return arrays.read(files.read(file, files.ARRAYS))
         except (ValueError, OSError) as error:
             raise DamagedError(f"{file} cannot be read: {error}") from error
 
@@ -76,8 +76,8 @@ def load(path: Path, settings: Mapping) -> Run | None:
         return None
     metrics = path / "metrics.jsonl"
     try:
-        result = json.loads((path / "result.json").read_text())
-        lines = metrics.read_text().splitlines() if metrics.exists() else []
+        result = json.loads(files.read(path / "result.json"))
+        lines = files.read(metrics).splitlines() if metrics.exists() else []
         rows = [json.loads(line) for line in lines]
         json.dumps([result, rows], ensure_ascii=False).encode()  # or no page could hold it
     except (ValueError, RecursionError, OSError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from repro import files
 from repro.reporting.claims import ended
 from repro.reporting.results import Run, read_columns, select
 
@@ -88,7 +89,7 @@ def noise(run: Run) -> dict | None:
     if "noise" in run.result:
         return run.result["noise"]
     file = run.path / "measure.json"
-    return json.loads(file.read_text()).get("noise") if file.exists() else None
+    return json.loads(files.read(file)).get("noise") if file.exists() else None
 
 
 def noisy(runs: Iterable[Run]) -> list[Run]:

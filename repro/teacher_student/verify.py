@@ -10,6 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
+from repro import files
 from repro.critical import certificates
 from repro.teacher_student import teacher
 from repro.teacher_student.problems import exact
@@ -24,7 +25,7 @@ def verify(file: Path) -> int:
         certificate, or one does not prove its claim.
     """
     try:
-        read = Path(file).read_bytes()
+        read = files.read(Path(file))
         content = json.loads(read)
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"cannot read certificates from {file}: {error}") from error

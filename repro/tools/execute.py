@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from repro.tools import plans
-from repro.tools.executors.process import HELD
+from repro.tools.executors.process import HELD, last_words
 from repro.tools.plans import Planned
 
 SECONDS_BETWEEN_TRIES = 30  # of a run whose directory another process holds
@@ -109,10 +109,7 @@ def _reason(run: Planned, outcome: int | Exception) -> str:
         return f"{type(outcome).__name__}: {lines[0]}"
     if outcome < 0:
         return f"its process was ended by signal {-outcome}"
-    log = run.path / "log.txt"
-    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
-    said = [line for line in lines if line.strip()]
-    return said[-1].removeprefix("error: ") if said else "it said nothing"
+    return last_words(run.path / "log.txt") or "it said nothing"
 
 
 def _shown(at_work: Mapping[Path, Planned]) -> str:

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro import devices, papers
+from repro import devices, files, papers
 from repro.settings import Devices
 from repro.tools import measuring
 
@@ -40,7 +40,7 @@ def paper_of(path) -> str:
     checksums.check(path)
     record = path / "environment.json"
     try:
-        said = json.loads(record.read_text())["command"] if record.exists() else ""
+        said = json.loads(files.read(record))["command"] if record.exists() else ""
         found = re.search(r"-m repro\.(\w+)", said)
     except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         raise ValueError(f"{record} is damaged ({error!r}): it should say the command") from error
@@ -86,9 +86,8 @@ def run(arguments: argparse.Namespace) -> None:
     from repro.training import checksums
 
     path = epath.Path(arguments.run)
+    checksums.check_places(path)
     paper = paper_of(path)
-    for link in checksums.links(path):
-        raise ValueError(f"{link} is a symbolic link, through which it would write: remove it")
     # Before TensorFlow starts: in 2.21, oneDNN's convolutions write beyond their memory where a
     # narrow ResNet's examples are differentiated one at a time, and the process dies.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

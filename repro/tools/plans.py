@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from repro import papers
+from repro import files, papers
 from repro import settings as settings_
 from repro.fields import fields, flag_lines
 from repro.settings import CONFIGS, Place, Settings
@@ -95,7 +95,7 @@ def load_config(name: str, configs: Path = CONFIGS) -> dict:
     if not file.resolve().is_relative_to(configs.resolve()) or not file.exists():
         raise _unknown(name, configs)
     try:
-        config = tomllib.loads(file.read_text())
+        config = tomllib.loads(files.read(file).decode())
     except (ValueError, RecursionError, OSError) as error:
         raise ValueError(f"{file} is no TOML: {error}") from error
     for fault in _faults(config):

@@ -47,7 +47,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from repro import papers, tuning
+from repro import files, papers, tuning
 from repro import settings as settings_
 from repro.fields import flag_lines
 from repro.launch import one_line_errors
@@ -128,9 +128,13 @@ def run_trial(trial: Settings, output_dir: Path, places: Mapping) -> Path:
 
     Raises:
       RuntimeError: the run failed; the message is its last line.
+      ValueError: it is complete, but its files are damaged.
     """
+    from repro.training import checksums
+
     path = output_dir / trial.paper / settings_.name(trial)
     if (path / "result.json").exists():
+        checksums.check(path)
         return path
     path.mkdir(parents=True, exist_ok=True)
     flags = {**as_dict(trial), **places, "output_dir": output_dir, "wait": True}
@@ -141,11 +145,13 @@ def run_trial(trial: Settings, output_dir: Path, places: Mapping) -> Path:
         name = signal.Signals(-done.returncode).name
         raise RuntimeError(f"a trial was ended by {name}; the same command goes on with it")
     if done.returncode:
-        lines = (path / "log.txt").read_text().splitlines() or ["no output"]
-        raise RuntimeError(
-            f"{lines[-1].removeprefix('error: ')} (a trial failed; see {path / 'log.txt'})"
-        )
+        said = process.last_words(path / "log.txt") or "no output"
+        raise RuntimeError(f"{said} (a trial failed; see {path / 'log.txt'})")
     return path
+
+
+def _json(file: Path) -> dict:
+    return json.loads(files.read(file))
 
 
 def name_of(sweep_name: str, trial: Settings, given: Mapping[str, str]) -> str:
@@ -160,8 +166,8 @@ def name_of(sweep_name: str, trial: Settings, given: Mapping[str, str]) -> str:
 
 def entry(sweep: Sweep, flags: Mapping, given: Mapping, arguments, trials, best_dir: Path) -> dict:
     """Return what tuned.json says about a sweep."""
-    winner, result = tuning.best(trials), json.loads((best_dir / "result.json").read_text())
-    environment = json.loads((best_dir / "environment.json").read_text())
+    winner, result = tuning.best(trials), _json(best_dir / "result.json")
+    environment = _json(best_dir / "environment.json")
     said = result["settings"]
     applies_to = dict.fromkeys([*sweep.applies_to, *(set(given) - set(SAME))])
     return {
@@ -225,7 +231,7 @@ def tune(arguments: argparse.Namespace, given: Mapping[str, str]) -> None:
         trial = settled(tuning.Trial(values, epochs, 0.0))
         try:
             path = run_trial(trial, arguments.output_dir, places)
-            objective = sweep.of(json.loads((path / "result.json").read_text()))
+            objective = sweep.of(_json(path / "result.json"))
         except RuntimeError as error:
             if "diverged" not in str(error):  # as where a curve that is to be measured has
                 raise

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from etils import epath
 
+from repro import files
 from repro.training import checksums
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ class Checkpoints:
         self._checkpoint.save_counter  # noqa: B018 (made on first look: `initial` must hold it too)
         self._shared = str(directory)
         self._directory = self._shared if chief else tempfile.mkdtemp()
+        listed = epath.Path(self._directory) / "checkpoint"
+        files.check(listed, files.LARGEST)  # TensorFlow reads the list of checkpoints whole
         self._manager = tf.train.CheckpointManager(self._checkpoint, self._directory, max_to_keep=2)
         self._sums = checksums.Checksums(self._shared) if chief else None
 
@@ -147,11 +150,13 @@ class Checkpoints:
         """Record what a checkpoint is: its index has the sums of all that it holds."""
         if self._sums is not None:
             index = epath.Path(f"{path}.index")
-            self._sums.add(index.name, index.read_bytes())
+            self._sums.add(index.name, files.read(index))
 
 
 def check(path: str | os.PathLike) -> None:
     """Raise ValueError where a checkpoint is not the one that the run saved under this name."""
     index = epath.Path(f"{os.fspath(path)}.index")
-    if not checksums.Checksums(index.parent).fits(index.name, index.read_bytes()):
+    if not checksums.Checksums(index.parent).fits(index.name, files.read(index)):
         raise ValueError(f"{path} {checksums.FAULT}")
+    for data in index.parent.glob(f"{index.stem}.data-*"):  # of which only what is due is read
+        files.check(data)

@@ -8,12 +8,15 @@ is of a run from before there were any, or was written just before a kill.
 """
 
 import functools
+import itertools
 import json
 import os
+import pathlib
 import zlib
 
 from etils import epath
 
+from repro import files
 from repro.fields import read_flag_file
 
 NAME, METRICS = "checksums.txt", "metrics.jsonl"
@@ -39,9 +42,9 @@ class Checksums:
     def known(self) -> dict[str, set[int]]:
         """Return the sums by name; a line that a kill has cut off counts for nothing."""
         file, known = self._folder / NAME, {}
-        for line in file.read_bytes().splitlines() if file.is_file() else ():
+        for line in files.read(file).splitlines() if file.exists() else ():
             digits, _, name = line.decode(errors="replace").partition(" ")
-            if len(digits) == 8 and set(digits) <= set("0123456789abcdef"):
+            if name and len(digits) == 8 and set(digits) <= set("0123456789abcdef"):
                 known.setdefault(name, set()).add(int(digits, 16))
         return known
 
@@ -82,25 +85,36 @@ def check(path: str | os.PathLike) -> None:
 
     for name in sorted(known):
         file = folder / name
-        if name != METRICS and file.is_file() and not fits(name, file.read_bytes()):
+        most = files.ARRAYS if name.endswith(".npz") else files.LARGEST
+        if name != METRICS and file.exists() and not fits(name, files.read(file, most)):
             raise ValueError(f"{file} {FAULT}")
+    rows = files.read(folder / METRICS) if (folder / METRICS).exists() else b""
     if (folder / "result.json").exists():
         if sums.lost():
             raise ValueError(f"{folder / NAME} {FAULT}")
-        rows = (folder / METRICS).read_bytes() if (folder / METRICS).is_file() else b""
         if not fits(ALL_METRICS, rows):
             raise ValueError(f"{folder / METRICS} {FAULT}")
-    if METRICS in known and (folder / METRICS).is_file():
-        lines = (folder / METRICS).read_bytes().split(b"\n")[:-1]  # the last is still being written
+    if METRICS in known:
+        lines = rows.split(b"\n")[:-1]  # the last is still being written
         for number, line in enumerate(lines, start=1):
             if not fits(METRICS, line):
                 raise ValueError(f"{folder / METRICS}, line {number}, {FAULT}")
 
 
-def links(path: str | os.PathLike) -> list[epath.Path]:
-    """Return the symbolic links in a run's directory, through which it would write elsewhere."""
-    folders = [epath.Path(path), epath.Path(path) / "checkpoints"]
+def check_places(path: str | os.PathLike) -> None:
+    """Check that a run's directory is one to write to, with the folders of its checkpoints.
+
+    Raises:
+      ValueError: there is a symbolic link in it, through which it would write elsewhere, or a pipe,
+        a socket or a device, on which it would wait for ever.
+    """
     if "://" in str(path):
-        return []
-    found = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
-    return [file for file in found if os.path.islink(file)]
+        return
+    folder = pathlib.Path(path)
+    for file in itertools.chain(folder.glob("*"), (folder / "checkpoints").rglob("*")):
+        if file.is_symlink():
+            raise ValueError(
+                f"{file} is a symbolic link, through which a run would write elsewhere: remove it"
+            )
+        if not file.is_dir():
+            files.check(file)

@@ -21,6 +21,7 @@ ASIDE = {
     "papers",
     "tuning",
     "provenance",
+    "files",
     "runs",
     "locks",
     "figures",

@@ -23,6 +23,7 @@ from typing import Any
 
 from etils import epath
 
+from repro import files
 from repro.fields import PLACES, flag_lines, read_flag_file
 from repro.training import checksums, locks, trackers
 
@@ -72,7 +73,8 @@ class RunDirectory:
           wait: wait for another process that holds it, rather than raise.
 
         Raises:
-          RunDirectoryError: it was made with other settings, or holds a symbolic link.
+          RunDirectoryError: it was made with other settings, or holds a symbolic link, or what is
+            neither a file nor a folder.
           ValueError: its flags.cfg is damaged.
           locks.HeldError: another process holds it.
         """
@@ -85,11 +87,10 @@ class RunDirectory:
         if not self.chief:
             return
         self.path.mkdir(parents=True, exist_ok=True)
-        for link in checksums.links(self.path):
-            raise RunDirectoryError(
-                f"{link} is a symbolic link, through which a run would write elsewhere: remove it, "
-                "or use another --run_dir"
-            )
+        try:
+            checksums.check_places(self.path)
+        except ValueError as error:
+            raise RunDirectoryError(f"{error}, or use another --run_dir") from error
         self._lock = locks.take(self.path, wait=wait)
         try:
             self._write_or_compare_flags(places or {})
@@ -110,7 +111,7 @@ class RunDirectory:
             return None
         again = "remove it, and the same command makes it again"
         try:
-            content = file.read_bytes()
+            content = files.read(file)
             result = json.loads(content)
         except (ValueError, RecursionError, OSError) as error:
             raise RunDirectoryError(f"{file} is damaged ({error}): {again}") from error
@@ -127,7 +128,7 @@ class RunDirectory:
         """Return the rows of metrics.jsonl; what follows a line that is no row is left out."""
         file, known = self.path / "metrics.jsonl", self._sums.known()
         rows = []
-        for line in file.read_bytes().splitlines() if file.is_file() else []:
+        for line in files.read(file).splitlines() if file.exists() else []:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError):

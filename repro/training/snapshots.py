@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from etils import epath
 
-from repro import arrays
+from repro import arrays, files
 from repro.training import checksums
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def read_arrays(file: epath.Path) -> dict[str, np.ndarray]:
       ValueError: the file is damaged, or is not the one that the run wrote.
     """
     try:
-        content = file.read_bytes()
+        content = files.read(file, files.ARRAYS)
         found = arrays.read(content)
     except (ValueError, OSError) as error:
         raise ValueError(f"{file} is damaged: {' '.join(str(error).split())}") from error

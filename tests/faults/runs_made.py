@@ -29,7 +29,10 @@ MORE = {  # every binary
     "stability": ("stability", *SMALL, "--model=fnn", "--iterations=60", *QUICK),
     "escape": ("stability", "--stage=escape", *SMALL, "--start_iterations=40", "--iterations=40"),
     "slides": ("teacher_student", "--stage=slides", "--num_students=2", "--adam_steps=500"),
-    "graph": ("teacher_student", "--stage=graph", "--adam_steps=500"),
+    "graph": (
+        *("teacher_student", "--stage=graph", "--hidden=2", "--num_students=2"),
+        *("--adam_steps=100", "--newton_iterations=20"),
+    ),
 }
 RUNS = FEW | MORE
 

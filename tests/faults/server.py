@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -25,6 +26,7 @@ from repro.tools.executors import process, warm
 from repro.training import provenance
 
 LIBRARY = ctypes.CDLL(None)  # finds what is preloaded
+HANGS = 1200  # seconds, after which a command is ended by SIGALRM
 
 
 def main() -> None:
@@ -45,6 +47,7 @@ def start(asked: dict) -> tuple:
     began = time.monotonic()
     child = os.fork()
     if not child:
+        signal.alarm(HANGS)
         os.dup2(said[1], 1)
         os.dup2(said[1], 2)
         status = make(asked)

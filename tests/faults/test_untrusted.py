@@ -3,7 +3,10 @@
 import ast
 import io
 import json
+import os
 import shutil
+import signal
+import stat
 import struct
 import sys
 import threading
@@ -14,16 +17,23 @@ import zipfile
 from pathlib import Path
 
 import hypothesis
+import keras
 import numpy as np
 import pytest
 from etils import epath
 from hypothesis import strategies as st
 from test_what_users_type import ANYTHING, SCALARS
 
+from repro import files, tuning
+from repro.bad_minima import starts
+from repro.data import datasets
+from repro.fields import read_flag_file
+from repro.mode_connectivity import kept
 from repro.reporting import evidence, ledger, results, rows
+from repro.teacher_student import verify
 from repro.tools import measure, plans, report, report_server, reproduce, runs
 from repro.tools.executors import process, warm
-from repro.training import provenance, snapshots
+from repro.training import checkpoints, provenance, snapshots
 from repro.training import runs as training_runs
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +64,21 @@ def test_nothing_read_is_ever_run():
         if name.endswith(("load_model", "Lambda")):
             pytest.fail(f"{file}: {name} may run what a file says")
     assert reading == ["arrays.py"]  # which refuses bombs
+
+
+def test_one_place_reads_files():
+    """It refuses what never ends; others read the project's own files, or what they just wrote."""
+    own = {
+        *("repro/files.py", "repro/reporting/pages.py", "repro/training/provenance.py"),
+        *("repro/training/locks.py", "repro/training/runs.py", "repro/data/builders.py"),
+        *("repro/curvature/krylov.py", "repro/tools/measure.py", "repro/tools/report.py"),
+        *("repro/tools/benchmark.py", "repro/tools/benchmark_processes.py"),
+    }
+    reading = (".read_bytes", ".read_text", "json.load", "tomllib.load", "np.loadtxt")
+    found = {
+        file.relative_to(ROOT).as_posix() for file, name, _ in calls() if name.endswith(reading)
+    }
+    assert {file for file in found if file.startswith("repro/")} == own
 
 
 def test_no_yaml_is_read():
@@ -366,6 +391,157 @@ def test_no_log_is_written_outside(outside, tmp_path):
     assert not (outside / "mine").exists()
 
 
+# --- pipes, sockets, and files without an end ----------------------------------------------------
+
+
+def giant(file):
+    """It says that it has a tebibyte, of which nothing takes any place on the disk."""
+    file.touch()
+    os.truncate(file, 2**40)
+
+
+ENDLESS = {  # a reader of the first would wait for ever, and that of the last take all memory
+    "pipe": os.mkfifo,
+    "socket": lambda file: os.mknod(file, stat.S_IFSOCK | 0o600),
+    "giant": giant,
+}
+WAITED_FOR = [kind for kind in ENDLESS if kind != "giant"]
+
+
+@pytest.fixture(autouse=True)
+def in_time():
+    """Fail a test that waits for ever."""
+
+    def end(number, frame):
+        pytest.fail("it waits for ever")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, 100)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def make_endless(file, kind):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    ENDLESS[kind](file)
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+@pytest.mark.parametrize("name", [*RUN, "checksums.txt"])
+def test_runs_with_endless_files_are_named(name, kind, theirs):
+    path = theirs / "randomization" / "run"
+    make_endless(path / name, kind)
+    (found,) = runs.read(theirs)
+    if name == "arrays.npz":  # which only what draws it reads, and of which this run has no sum
+        with pytest.raises(results.DamagedError, match=rf"{path}/arrays\.npz cannot be read"):
+            results.Run(path, {}, {}, []).arrays()
+    else:
+        assert found["status"] == "unreadable" and str(path / name) in found["problem"]
+    if name in ("result.json", "metrics.jsonl"):
+        with pytest.raises(results.DamagedError, match=f"{path / name} "):
+            results.load(path, {})
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+@pytest.mark.parametrize("suffix", [".json", ".png", ".md"])
+def test_figures_with_endless_files_are_named(suffix, kind, theirs):
+    file = theirs / "figures" / f"randomization-quickstart-smoke{suffix}"
+    if suffix == ".md":
+        file.with_suffix(".png").unlink()
+    make_endless(file, kind)
+    with pytest.raises(ValueError, match=f"{file} "):
+        report.write(theirs)
+    assert not (theirs / "report").exists()
+
+
+@pytest.mark.parametrize("kind", WAITED_FOR)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(*RUN, "lock", "checksums.txt", "metrics.jsonl.partial", "checkpoints/ckpt-1.index"),
+        *("checkpoints/checkpoint", "checkpoints/epoch_1/node_0.npz.partial"),
+    ],
+)
+def test_no_run_waits_for_what_it_would_write_to(name, kind, tmp_path):
+    settings = {"stage": "train", "seed": 0}
+    training_runs.RunDirectory(tmp_path / "run", settings).close()
+    make_endless(tmp_path / "run" / name, kind)
+    with pytest.raises(training_runs.RunDirectoryError, match=f"run/{name} is a pipe, a socket"):
+        training_runs.RunDirectory(tmp_path / "run", settings)
+    with pytest.raises(SystemExit, match=f"error: .*run/{name} is a pipe, a socket"):
+        measure.main([str(tmp_path / "run")])
+
+
+def test_nor_writes_through_a_link_in_a_folder_of_checkpoints(outside, tmp_path):
+    link = tmp_path / "run" / "checkpoints" / "epoch_1" / "node_0.npz.partial"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside / "mine")
+    with pytest.raises(training_runs.RunDirectoryError, match=f"{link} is a symbolic link"):
+        training_runs.RunDirectory(tmp_path / "run", {"seed": 0})
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_what_one_run_takes_from_another_is_no_endless_file(kind, theirs):
+    """Its result, its weights, its checkpoint: index, data, and TensorFlow's list of them."""
+    path = epath.Path(theirs / "randomization" / "run")
+    folder = path / "checkpoints"
+    make_endless(folder / "epoch_1.npz", kind)
+    with pytest.raises(ValueError, match=r"epoch_1\.npz is damaged"):
+        kept.load_point(folder / "epoch_1.npz")
+    make_endless(folder / "final.index", kind)
+    with pytest.raises(ValueError, match=r"final\.index (is a pipe|has 1,099,511,627,776 bytes)"):
+        checkpoints.check(folder / "final")
+    if kind != "giant":  # of which TensorFlow reads no more than the weights
+        (folder / "final.index").unlink()
+        (folder / "final.index").write_bytes(b"")
+        make_endless(folder / "final.data-00000-of-00001", kind)
+        with pytest.raises(ValueError, match=r"final\.data-00000-of-00001 is a pipe"):
+            checkpoints.check(folder / "final")
+    make_endless(folder / "checkpoint", kind)
+    with pytest.raises(ValueError, match=r"checkpoints/checkpoint (is a pipe|has 1,099,511,627,7)"):
+        checkpoints.Checkpoints(folder, keras.Sequential([keras.layers.Dense(1)]))
+    make_endless(path / "result.json", kind)
+    with pytest.raises(training_runs.RunDirectoryError, match=r"result\.json is damaged"):
+        starts.read(path)
+    make_endless(path / "flags.cfg", kind)
+    with pytest.raises(ValueError, match=r"flags\.cfg is damaged"):
+        read_flag_file(path / "flags.cfg")
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_single_files_without_an_end_are_named(kind, tmp_path):
+    for name in ("tuned.json", "certificates.json", "zoo/figure.toml", "log.txt"):
+        make_endless(tmp_path / name, kind)
+    with pytest.raises(ValueError, match=r"tuned\.json"):
+        tuning.read(tmp_path / "tuned.json")
+    with pytest.raises(ValueError, match=r"certificates\.json"):
+        verify.verify(tmp_path / "certificates.json")
+    with pytest.raises(ValueError, match=r"figure\.toml is no TOML"):
+        plans.load_config("zoo/figure", tmp_path)
+    if kind == "giant":  # only its end is read
+        assert set(process.last_words(tmp_path / "log.txt")) == {"\0"}
+    else:
+        with pytest.raises(ValueError, match=r"log\.txt is a pipe"):
+            process.run([sys.executable, "-c", "print('said')"], tmp_path, 1)
+
+
+def test_what_is_no_file_is_told_from_what_is_missing(tmp_path):
+    (tmp_path / "file").write_bytes(b"text")
+    assert files.read(tmp_path / "file", most=4) == b"text"
+    with pytest.raises(ValueError, match="file has 4 bytes, as no such file has"):
+        files.read(tmp_path / "file", most=3)
+    with pytest.raises(ValueError, match="is a folder, and no file"):
+        files.read(tmp_path)
+    with pytest.raises(ValueError, match="null is a pipe, a socket or a device"):
+        files.read(Path(os.devnull))
+    with pytest.raises(FileNotFoundError):
+        files.read(tmp_path / "missing")
+    files.check(tmp_path / "missing")
+    files.check(epath.Path("gs://bucket/file"))
+
+
 # --- datasets -------------------------------------------------------------------------------------
 
 
@@ -373,8 +549,6 @@ def test_no_log_is_written_outside(outside, tmp_path):
 @pytest.mark.parametrize("content", ["", "{", '{"name": 3}', "[" * 5000, "!!python/object:os.x"])
 def test_a_prepared_dataset_of_somebody_else_runs_no_code(content, tmp_path, monkeypatch):
     """Its features.json may name any class; the suite's own builder is what reads it."""
-    from repro.data import datasets
-
     (tmp_path / "evil_module.py").write_text("raise SystemExit('ran')")
     monkeypatch.syspath_prepend(tmp_path)
     folder = tmp_path / "data" / "cifar10" / "3.0.2"
@@ -386,3 +560,17 @@ def test_a_prepared_dataset_of_somebody_else_runs_no_code(content, tmp_path, mon
         datasets.load("cifar10", str(tmp_path / "data"), download=False)
     assert "cifar10" in str(caught.value) and "\n" not in str(caught.value)
     assert "evil_module" not in sys.modules
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+@pytest.mark.parametrize("name", ["cifar10", "imagenet2012"])
+def test_a_prepared_dataset_with_an_endless_file_is_named(name, kind, tmp_path):
+    from repro.data import imagenet
+
+    file = tmp_path / name / "3.0.2" / "dataset_info.json"
+    make_endless(file, kind)
+    with pytest.raises(ValueError, match=f"{file} "):
+        if name == "cifar10":
+            datasets.load(name, str(tmp_path), download=False)
+        else:
+            imagenet.open_builder(str(tmp_path))

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from repro import files
 from repro.tools.executors import bound
 
 # The exit status of a run whose directory another process holds: sysexits' "try again later".
 HELD = os.EX_TEMPFAIL
+END_OF_LOG = 2**16  # bytes that are looked at for its last line
 
 
 def log_of(folder: Path) -> Path:
@@ -18,11 +20,27 @@ def log_of(folder: Path) -> Path:
 
     Raises:
       RuntimeError: it is a symbolic link, through which it would be written elsewhere.
+      ValueError: it is no file, such as a pipe.
     """
     log = folder / "log.txt"
     if log.is_symlink():
         raise RuntimeError(f"{log} is a symbolic link: remove it")
+    files.check(log)
     return log
+
+
+def last_words(log: Path) -> str:
+    """Return the last line of a log that says something, without `error: `; "" where there is none.
+
+    However long the log is, no more is read than its end.
+    """
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - END_OF_LOG))
+        lines = file.read(END_OF_LOG).decode(errors="replace").split("\n")
+    said = [line for line in lines if line.strip()]
+    return said[-1].removeprefix("error: ") if said else ""
 
 
 def run(
