@@ -220,7 +220,17 @@ class EvaluationBatches:
 
     @tf.autograph.experimental.do_not_convert
     def _gathered(self, positions: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tf.gather(self._images, positions), tf.gather(self._labels, positions), weights
+        both, begin, size = (self._images, self._labels), positions[0], positions.shape[0]
+
+        def slices():  # of neighbours, which are not copied
+            return tuple(
+                tf.slice(a, [begin] + [0] * (a.ndim - 1), [size, *a.shape[1:]]) for a in both
+            )
+
+        def gathers():  # where a last batch begins again at 0
+            return tuple(tf.gather(a, positions) for a in both)
+
+        return *tf.cond(positions[-1] - begin == size - 1, slices, gathers), weights
 
 
 def _captured(images: tf.Tensor | np.ndarray) -> tf.Tensor:

@@ -98,7 +98,9 @@ def evaluation_speed(fast: bool, model: str) -> Row:
 
     steps, _, train = _training(model, fast)
     network, _ = _network(model)
-    images = _images(256 if fast else 4 * pipeline.EVALUATION_BATCH)
+    # Nearly as many as CIFAR-10 has for testing, or a few batches where a network takes long.
+    full = 13 if BATCH * steps > 10_000 else 4
+    images = _images(256 if fast else full * pipeline.EVALUATION_BATCH)
     batches = pipeline.EvaluationBatches(
         pipeline.preprocess(images.images), images.labels, pipeline.EVALUATION_BATCH
     )

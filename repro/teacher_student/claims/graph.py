@@ -142,6 +142,7 @@ CLAIMS = (
         "At every constructed split point the rule's index is the Hessian's, counted in ball "
         "arithmetic, or every student that ended at one is where the rule allows it; one that is "
         "not contradicts.",
+        everywhere=True,
     ),
     Claim(
         "C16",
