@@ -8,7 +8,7 @@ biases under batch norm, which makes 15,253,578. Images must be at least 32x32 f
 import keras
 from keras import layers
 
-from repro.models.layers import batch_norm, logits, torch_uniform
+from repro.models.layers import Conv, batch_norm, logits, torch_uniform
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 DENSE = 512  # units of the two hidden dense layers
@@ -57,7 +57,7 @@ def _vgg(
     for block, (channels, convolutions) in enumerate(BLOCKS, start=1):
         for number in range(1, convolutions + 1):
             place = f"block_{block}_{number}"
-            x = layers.Conv2D(
+            x = Conv(
                 channels // divisor,
                 3,
                 padding="same",

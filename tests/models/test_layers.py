@@ -6,6 +6,7 @@ for derivatives larger than 1. They are taken of values for gradients, and of gr
 thus tested, for Hessian-vector products.
 """
 
+import functools
 import os
 import subprocess
 import sys
@@ -15,7 +16,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from repro.models.layers import HeNormal, LocalResponseNorm, batch_norm, padded_conv
+from repro.models import layers as layers_
+from repro.models.layers import (
+    Conv,
+    HeNormal,
+    LocalResponseNorm,
+    _conv,
+    batch_norm,
+    padded_conv,
+)
 
 STEP, TOLERANCE = 1e-5, 1e-6
 
@@ -230,6 +239,63 @@ def test_a_convolution_that_picks_pixels_is_the_strided_one(float64, size, use_b
     images = np.random.default_rng(1).normal(size=(4, size, size, 3))
     np.testing.assert_allclose(model(images), plain(images), rtol=1e-12, atol=1e-12)
     assert layer.compute_output_shape(inputs.shape) == plain.compute_output_shape(inputs.shape)
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 1), (1, 1)])
+def test_gradients_of_small_maps_by_products_are_those_of_convolutions(kernel):
+    """And the second derivatives, all in float64, to rounding."""
+    rng = np.random.default_rng(0)
+    images, weights = rng.normal(size=(2, 4, 3, 5)), rng.normal(size=(*kernel, 5, 6))
+    directions = [tf.constant(rng.normal(size=x.shape)) for x in (images, weights)]
+    plain = functools.partial(tf.nn.conv2d, strides=1, padding="SAME")
+
+    def derivatives(convolve):
+        at = [tf.constant(images), tf.constant(weights)]
+        with tf.GradientTape() as outer:
+            outer.watch(at)
+            with tf.GradientTape() as inner:
+                inner.watch(at)
+                loss = tf.reduce_sum(tf.sin(convolve(*at)))
+            slopes = inner.gradient(loss, at)
+            slope = tf.add_n([tf.reduce_sum(g * v) for g, v in zip(slopes, directions)])
+        return [loss, *slopes, *outer.gradient(slope, at)]
+
+    for found, expected in zip(derivatives(_conv), derivatives(plain)):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
+
+
+@pytest.mark.parametrize("size, products", [(4, True), (2, True), (8, False)])
+def test_small_maps_in_bfloat16(size, products, monkeypatch):
+    """Outputs are Keras's to the bit; the kernel's gradient is off by a few roundings, 2^-9."""
+    calls = []
+    monkeypatch.setattr(layers_, "_conv", lambda *x: calls.append(1) or _conv(*x))
+    layer, plain = (
+        kind(16, 3, padding="same", dtype="mixed_bfloat16", activation="relu")
+        for kind in (Conv, keras.layers.Conv2D)
+    )
+    shape = (8, size, size, 12)
+    for each in (layer, plain):
+        each.build(shape)
+    plain.set_weights(layer.get_weights())
+    images = tf.constant(np.random.default_rng(0).normal(size=shape), tf.bfloat16)
+    weights = [tf.cast(tf.cast(w, tf.bfloat16), tf.float64) for w in layer.get_weights()]
+
+    def slopes(convolve, of):
+        with tf.GradientTape() as tape:
+            tape.watch(of)
+            loss = tf.reduce_sum(convolve() ** 2)
+        return tape.gradient(loss, of)
+
+    np.testing.assert_array_equal(
+        tf.cast(layer(images), "float32"), tf.cast(plain(images), "float32")
+    )
+    found = slopes(lambda: layer(images), [v.value for v in layer.trainable_variables])
+    exact = tf.cast(images, tf.float64)
+    true = slopes(
+        lambda: tf.nn.relu(tf.nn.conv2d(exact, weights[0], 1, "SAME") + weights[1]), weights
+    )
+    assert bool(calls) is products
+    assert relative_error(found[0].numpy(), true[0].numpy()) < 4 * 2**-9
 
 
 @pytest.mark.slow
