@@ -193,7 +193,7 @@ CLAIMS = (
         p8,
         f"{RULE}, five seeds for each of four sizes: every rise beyond the 95 % interval of "
         "Student's t (Welch).",
-        to_decide="Seeds 3 and 4: the runs of `stability/batch_size` that are left.",
+        to_decide="Five seeds of every size: the runs of `stability/diagram` that are left.",
     ),
     Claim(
         "P9",
@@ -205,8 +205,8 @@ CLAIMS = (
         "of a(n), and means fall in every step of eta; one of these three that fails in every step "
         "contradicts. On CIFAR-10 without B = 4, where the published a is level, and without "
         "a(100) at eta = 0.3, which the published results have 24 % off.",
-        to_decide="Five seeds of every batch size: the runs of `stability/batch_size` that are "
-        "left.",
+        to_decide="B = 100 at the published rates of 0.05 and 0.1, `--scale=paper`: of the two "
+        "rates that were run a(100) is near enough to a(n) at one.",
     ),
     Claim(
         "P10",
