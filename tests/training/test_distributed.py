@@ -1,15 +1,33 @@
-"""Every binary on two and three virtual devices gives the losses of one, in float64 to 1e-12.
+"""Every stage on two and three virtual devices gives the numbers of one, in float64 to 1e-12.
 
-Two workers are tested in test_multi_worker.py.
+Stages that cannot be distributed refuse it. Two workers are tested in test_multi_worker.py.
 """
 
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+from repro import command_line, papers
+from repro.fields import fields
+from repro.settings import settle
 
 FLOAT64 = Path(__file__).parent / "float64_run.py"
 DIGITS = ("--dataset=digits", "--nodownload")
+ESCAPE = (
+    *("--stage=escape", *DIGITS, "--model=fnn_tenth", "--train_examples=40"),
+    *("--learning_rate=0.5", "--start_learning_rate=0.5", "--start_iterations=60"),
+    *("--stop_loss=0.08", "--iterations=4", "--measure_every=2", "--max_iterations=4"),
+)
+POINTS = (
+    *(*DIGITS, "--model=mlp_1x512", "--train_examples=100", "--eval_examples=50"),
+    *("--batch_size=48", "--dropout_rate=0", "--eval_every=100"),
+)
+STAGES = {
+    (paper, stage): kind for paper in papers.PAPERS for stage, kind in papers.stages(paper).items()
+}
+ON_ONE_DEVICE = [
+    stage for stage, kind in STAGES.items() if "strategy" not in {f.name for f, _ in fields(kind)}
+]
 # By paper and what is run of it. Batches that two and three divide; shares of evaluation batches,
 # and of students, that they do not.
 BINARIES = {
@@ -45,12 +63,54 @@ BINARIES = {
         *("--train_examples=100", "--eval_examples=50", "--batch_size=48", "--epoch_scale=0.05"),
         *("--large_batch_size=96", "--dropout_rate=0"),
     ],
+    "stability from a minimum of GD": [
+        *(*ESCAPE, "--batch_size=16", "--momentum=0.5"),
+    ],
+    "stability from where SGD stopped": [
+        *(*ESCAPE, "--start_batch_size=16"),
+    ],
+    "stability from a minimum of L-BFGS": [
+        *(*ESCAPE, "--start_optimizer=lbfgs", "--batch_size=16"),
+    ],
+    "teacher_student as on the slides": [
+        *("--stage=slides", "--hidden=2", "--num_students=260", "--adam_steps=1500"),
+        *("--learning_rate=0.01", "--slsqp_students=3", "--max_perturbations=2"),
+    ],
+    "teacher_student across widths": [  # a third replica has no student
+        *("--stage=graph", "--hidden=2", "--num_students=130", "--adam_steps=1000"),
+        *("--learning_rate=0.01", "--newton_iterations=100"),
+    ],
+    "mode_connectivity on a plane of SGDR's iterates": [
+        *("--stage=plane", "--from=sgdr@30", "--to=sgdr@70", "--grid=2", "--curve_epochs=20"),
+        *(*POINTS, "--epoch_scale=0.1"),
+    ],
+    "mode_connectivity along principal directions": [
+        *("--stage=slice", "--from=sgdr@70", "--directions=pca", "--dimensions=2", "--points=3"),
+        *(*POINTS, "--epoch_scale=0.1"),
+    ],
+    "mode_connectivity along a random direction with batch norm": [
+        *("--stage=slice", "--points=3", *POINTS, "--model=wrn_28_1", "--epoch_scale=0.05"),
+    ],
+    "mode_connectivity of networks that vote": [
+        *("--stage=ensemble", "--points=3", "--curve_epochs=20", *POINTS),
+        *("--large_batch_size=96", "--epoch_scale=0.05"),
+    ],
+    "mode_connectivity of FGE's networks": [
+        *("--stage=endpoint", "--mode=fge", "--cycle_epochs=40", *POINTS, "--epoch_scale=0.05"),
+    ],
+    "mode_connectivity of trainings that fork": [
+        *("--stage=instability", "--fork=20", "--points=3", *POINTS, "--epoch_scale=0.05"),
+    ],
+    "mode_connectivity of all modes": [
+        *("--stage=study", "--points=3", "--curve_epochs=20", "--nosnapshots", *POINTS),
+        *("--large_batch_size=96", "--epoch_scale=0.05"),
+    ],
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BINARIES)
-def test_several_devices_equal_one(python, tmp_path, metrics_of, name):
+def test_several_devices_equal_one(python, tmp_path, numbers_of, assert_near, name):
     """Sums over shares are rounded otherwise, 2^-53 an operation, over few steps."""
     paper, found = name.split()[0], []
     for devices in (1, 2, 3):
@@ -58,16 +118,30 @@ def test_several_devices_equal_one(python, tmp_path, metrics_of, name):
         flags = (*BINARIES[name], f"--strategy={'default' if devices == 1 else 'mirrored'}")
         done = python(FLOAT64, devices, paper, *flags, f"--run_dir={run}")
         assert done.returncode == 0, done.stderr
-        found.append(metrics_of(run))
+        found.append(numbers_of(run))
     one, *others = found
-    assert len(one) > 1
-    for rows in others:
-        assert len(rows) == len(one)
-        for row, expected in zip(rows, one):
-            assert set(row) == set(expected)
-            for key, value in expected.items():
-                # A margin is a difference of two logits of one example, which no mean smooths.
-                near = {"abs": 1e-11} if key.startswith("margins/") else {"rel": 1e-12}
-                assert row[key] == pytest.approx(value, **near), key
-    losses = [row[key] for row in one for key in row if key.endswith(("loss", "nll"))]
-    assert losses and np.isfinite(losses).all()
+    for other in others:
+        assert_near(other, one)
+
+
+def test_no_stage_is_left_out():
+    """A stage is run if it is named above, or if one that is needs it."""
+    left = [
+        settle(command_line.parse(papers.stages(name.split()[0]), flags)[0])[0]
+        for name, flags in BINARIES.items()
+    ]
+    run = set()
+    while left:
+        settings = left.pop()
+        run.add((settings.paper, settings.stage))
+        left += settings.needs()
+    assert run == {stage for stage in STAGES if stage not in ON_ONE_DEVICE}
+
+
+@pytest.mark.parametrize("paper, stage", ON_ONE_DEVICE)
+def test_other_stages_refuse_to_be_distributed(python, paper, stage):
+    """Why, tests/test_papers.py reads in their help."""
+    done = python("-m", f"repro.{paper}", f"--stage={stage}", "--strategy=mirrored")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: --strategy is not for --stage={stage}: ")
+    assert len(done.stderr.splitlines()) == 1
