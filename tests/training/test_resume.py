@@ -252,6 +252,19 @@ def test_a_status_ends_the_run_and_is_not_logged(kind, tmp_path):
 # --- signals --------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def terminal():
+    """Let signals do what they do by default, also where these tests run under nohup."""
+    before = {number: signal.getsignal(number) for number in signals.SIGNALS}
+    for number in before:
+        interrupts = number == signal.SIGINT
+        signal.signal(number, signal.default_int_handler if interrupts else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize(("at", "part"), [(1, 0), (3, 2), (6, 3)])
 def test_a_signal_saves_in_the_midst_of_a_piece(kind, whole, tmp_path, number, at, part):
@@ -299,6 +312,7 @@ def test_a_piece_without_stops_is_finished_first(kind, whole, tmp_path, monkeypa
     assert_whole(again, again.go(), whole)
 
 
+@pytest.mark.usefixtures("terminal")
 def test_a_second_signal_ends_at_once(kind, whole, tmp_path):
     """Nothing of the piece at work is saved; the run goes on from the state before."""
     run = Run(kind, tmp_path / "run")
