@@ -139,8 +139,8 @@ CLAIMS = (
         "GD at two such rates or more (λ0 the first sharpness), three seeds: every run's training "
         "loss rises by 5 % or more, ends below where it began, and the sharpness ends below 2 / η; "
         "contradicted where none does; one that is sharper where it was cut short leaves it open.",
-        to_decide="Trainings at these rates until they fit or the sharpness stays below the line: "
-        "`--iterations` above 300 in `stability/catapult`.",
+        to_decide="Trainings beyond the stopping rule, `--stop_loss=0`: of six that met it, or "
+        "fitted all images, one ends just above the line.",
     ),
     Claim(
         "E3",
