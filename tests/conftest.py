@@ -201,17 +201,18 @@ CHATTER = re.compile(r"[IWE]\d{4} |WARNING: All log messages|To enable the follo
 def python(environment):
     """Run `python ARGUMENTS` from the root of the project: (*arguments) -> CompletedProcess.
 
-    Lines that TensorFlow's C++ side wrote are left out of `stderr`; `everything` has them too.
+    After `timeout` seconds it is killed. Lines that TensorFlow's C++ side wrote are left out of
+    `stderr`; `everything` has them too.
     """
 
-    def run(*arguments, **options):
+    def run(*arguments, timeout=300, **options):
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=ROOT,
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=timeout,
             **options,
         )
         done.everything = done.stderr

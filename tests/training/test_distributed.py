@@ -12,12 +12,13 @@ from repro.fields import fields
 from repro.settings import settle
 
 FLOAT64 = Path(__file__).parent / "float64_run.py"
+SECONDS = 900  # that a run may take, beside other programs too
 DIGITS = ("--dataset=digits", "--nodownload")
 ESCAPE = (
     *("--stage=escape", *DIGITS, "--model=fnn_tenth", "--train_examples=40"),
-    *("--learning_rate=0.5", "--start_learning_rate=0.5", "--start_iterations=60"),
-    *("--stop_loss=0.08", "--iterations=4", "--measure_every=2", "--max_iterations=4"),
+    *("--learning_rate=0.5", "--iterations=4", "--measure_every=2", "--max_iterations=4"),
 )
+BY_STEPS = ("--start_learning_rate=0.5", "--start_iterations=60", "--stop_loss=0.08")
 POINTS = (
     *(*DIGITS, "--model=mlp_1x512", "--train_examples=100", "--eval_examples=50"),
     *("--batch_size=48", "--dropout_rate=0", "--eval_every=100"),
@@ -64,13 +65,12 @@ BINARIES = {
         *("--large_batch_size=96", "--dropout_rate=0"),
     ],
     "stability from a minimum of GD": [
-        *(*ESCAPE, "--batch_size=16", "--momentum=0.5"),
+        *(*ESCAPE, *BY_STEPS, "--batch_size=16", "--momentum=0.5"),
     ],
-    "stability from where SGD stopped": [
-        *(*ESCAPE, "--start_batch_size=16"),
-    ],
+    "stability from where SGD stopped": [*ESCAPE, *BY_STEPS, "--start_batch_size=16"],
     "stability from a minimum of L-BFGS": [
-        *(*ESCAPE, "--start_optimizer=lbfgs", "--batch_size=16"),
+        *(*ESCAPE, "--start_optimizer=lbfgs", "--start_iterations=9", "--stop_loss=0.05"),
+        "--batch_size=16",
     ],
     "teacher_student as on the slides": [
         *("--stage=slides", "--hidden=2", "--num_students=260", "--adam_steps=1500"),
@@ -89,14 +89,12 @@ BINARIES = {
         *(*POINTS, "--epoch_scale=0.1"),
     ],
     "mode_connectivity along a random direction with batch norm": [
-        *("--stage=slice", "--points=3", *POINTS, "--model=wrn_28_1", "--epoch_scale=0.05"),
+        *("--stage=slice", "--points=3", *DIGITS, "--model=wrn_28_1", "--train_examples=48"),
+        *("--batch_size=48", "--epoch_scale=0.05", "--dropout_rate=0", "--eval_every=100"),
     ],
     "mode_connectivity of networks that vote": [
         *("--stage=ensemble", "--points=3", "--curve_epochs=20", *POINTS),
         *("--large_batch_size=96", "--epoch_scale=0.05"),
-    ],
-    "mode_connectivity of FGE's networks": [
-        *("--stage=endpoint", "--mode=fge", "--cycle_epochs=40", *POINTS, "--epoch_scale=0.05"),
     ],
     "mode_connectivity of trainings that fork": [
         *("--stage=instability", "--fork=20", "--points=3", *POINTS, "--epoch_scale=0.05"),
@@ -116,7 +114,7 @@ def test_several_devices_equal_one(python, tmp_path, numbers_of, assert_near, na
     for devices in (1, 2, 3):
         run = tmp_path / str(devices) / "run"
         flags = (*BINARIES[name], f"--strategy={'default' if devices == 1 else 'mirrored'}")
-        done = python(FLOAT64, devices, paper, *flags, f"--run_dir={run}")
+        done = python(FLOAT64, devices, paper, *flags, f"--run_dir={run}", timeout=SECONDS)
         assert done.returncode == 0, done.stderr
         found.append(numbers_of(run))
     one, *others = found
