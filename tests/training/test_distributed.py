@@ -96,6 +96,9 @@ BINARIES = {
         *("--stage=ensemble", "--points=3", "--curve_epochs=20", *POINTS),
         *("--large_batch_size=96", "--epoch_scale=0.05"),
     ],
+    "mode_connectivity of FGE's networks": [
+        *("--stage=endpoint", "--mode=fge", "--cycle_epochs=40", *POINTS, "--epoch_scale=0.05"),
+    ],
     "mode_connectivity of trainings that fork": [
         *("--stage=instability", "--fork=20", "--points=3", *POINTS, "--epoch_scale=0.05"),
     ],

@@ -71,6 +71,12 @@ BINARIES = {
         *("--model=mlp_1x512", "--train_examples=100", "--batch_size=48", "--epoch_scale=0.05"),
         *("--large_batch_size=96", "--dropout_rate=0", "--eval_every=100"),
     ),
+    "stability from where SGD stopped": (
+        *("--stage=escape", "--dataset=digits", "--model=fnn_tenth", "--train_examples=40"),
+        *("--learning_rate=0.5", "--start_batch_size=16", "--start_learning_rate=0.5"),
+        *("--start_iterations=60", "--stop_loss=0.08", "--iterations=4", "--measure_every=2"),
+        "--max_iterations=4",
+    ),
 }
 
 
