@@ -78,7 +78,7 @@ def import_tensorflow() -> None:
 def _not_there(*packages: str):
     """Let optional packages seem not to be installed, unless they are imported already.
 
-    Keras has wrappers for them that no run uses, whose import would take every run a second or two.
+    Keras has wrappers for them that no run uses, whose import would take every run up to a second.
     """
     left_out = [package for package in packages if package not in sys.modules]
     sys.modules |= dict.fromkeys(left_out)

@@ -189,15 +189,8 @@ def _sliced(arrays, batch_size: int) -> tf.data.Dataset:
             )
         tensors = _with_weights(*tensors)
         count = len(tensors[2])
-        # Starting a map for each pass takes longer than a small network, or the eighth part of a
-        # pass over a thousand images: it is for a last batch of another size.
-        if count <= batch_size:
+        if count <= batch_size:  # starting a map for each pass takes longer than a small network
             return tf.data.Dataset.from_tensors(tensors)
-        if count % batch_size == 0:
-            parts = tf.nest.map_structure(
-                lambda part: tf.reshape(part, [-1, batch_size, *part.shape[1:]]), tensors
-            )
-            return tf.data.Dataset.from_tensor_slices(parts)
         rows = tf.data.Dataset.range(0, count, batch_size)
 
     def cut(begin):

@@ -51,8 +51,9 @@ def momentum_step(weights: tf.Variable, velocity: tf.Variable, gradient, rate, m
     """Set v <- m v + g and w <- w - rate v in one pass over memory, on each replica by itself.
 
     TensorFlow 1's own kernel; step by step, the same numbers take twice as long, which is a third
-    of a step of a perceptron.
+    of a step of a perceptron. A gradient of a few rows, as an embedding's, is taken as a whole one.
     """
+    gradient = tf.convert_to_tensor(gradient)
     rate, gradient, momentum = (tf.cast(x, weights.dtype) for x in (rate, gradient, momentum))
     tf.raw_ops.ResourceApplyMomentum(
         var=weights.handle, accum=velocity.handle, lr=rate, grad=gradient, momentum=momentum

@@ -106,3 +106,15 @@ def test_under_two_replicas(mirrored):
         step()
         found.append(variable.numpy().copy())
     np.testing.assert_allclose(found, loop(RATES, 0.9), atol=ROUNDING)
+
+
+def test_gradients_of_a_few_rows():
+    """As embeddings have: the velocity of the other rows moves on."""
+    rows = [tf.IndexedSlices(tf.ones((2, 3)), [0, 2], [4, 3]), tf.zeros((4, 3))]
+    table = keras.Variable(np.zeros((4, 3), np.float32))
+    optimizer = optimizers.sgd(0.5, 0.9)
+    optimizer.build([table])
+    for gradient in rows:
+        optimizer.apply([gradient], [table])
+    moved = -0.5 * (1 + 0.9)  # by a velocity of 1, and then of 0.9
+    np.testing.assert_allclose(table.numpy()[:, 0], [moved, 0, moved, 0], rtol=1e-6)
